@@ -1,0 +1,1 @@
+//! Settings: composes each room's own.

@@ -1,0 +1,1 @@
+//! The life of an execution: request, dispatch, run, settle.

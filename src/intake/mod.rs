@@ -1,0 +1,103 @@
+//! The door: takes in what sensors report, asks the rules, and writes everything that follows from a
+//! batch of events in one commit. Only then is the sensor answered.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::model::event::{Origin, Report};
+use crate::model::id::EventId;
+use crate::store::tables::{DeadLetter, Position};
+use crate::store::{self, Handle, table};
+
+/// Submissions that wait for the loop at most; a full queue slows the sensors down.
+pub const WAITING_LIMIT: usize = 256;
+
+/// What a sensor hands over in one go; it becomes durable in one commit, whole.
+#[derive(Debug, Default)]
+pub struct Submission {
+    /// What happened, oldest first.
+    pub reports: Vec<Report>,
+    /// Places up to which streams have been read, beyond those of the reports: inputs that made no
+    /// event, ticks that were skipped.
+    pub advance: Vec<Origin>,
+    /// Inputs that could not become events.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// What became of one report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is an event, on disk.
+    Accepted(EventId),
+    /// It had been reported before; the event that it was then, where that is still known.
+    Duplicate(Option<EventId>),
+    /// It does not fit its trigger; the reason names the field.
+    Refused(String),
+}
+
+/// Why a submission was not taken in. Nothing of it is on disk, but after a store error of kind `Io`
+/// it may be; submitting it again is safe for reports with an origin or a `once` key.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refusal {
+    /// Too much waits already.
+    #[error("too many events wait to be taken in")]
+    Busy,
+    /// The store did not take it.
+    #[error("the events could not be stored")]
+    Store(#[source] store::Error),
+    /// Ifso is stopping.
+    #[error("Ifso is stopping")]
+    Stopping,
+}
+
+/// What stands in front of the loop.
+pub(crate) struct Waiting {
+    pub(crate) submission: Submission,
+    pub(crate) answer: oneshot::Sender<Result<Vec<Outcome>, Refusal>>,
+}
+
+/// The way in for sensors and for the API. Cheap to clone.
+#[derive(Clone)]
+pub struct Door {
+    waiting: mpsc::Sender<Waiting>,
+    store: Handle,
+}
+
+impl Door {
+    /// Hands over a submission and waits until it is on disk; one outcome per report, in order.
+    /// Waits where the queue is full: that is the back-pressure.
+    ///
+    /// Cancel-safe: a submission that was handed over is taken in, answered or not.
+    ///
+    /// # Errors
+    /// `Store` and `Stopping`.
+    pub async fn submit(&self, submission: Submission) -> Result<Vec<Outcome>, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { submission, answer };
+        self.waiting.send(waiting).await.map_err(|_| Refusal::Stopping)?;
+        answered.await.map_err(|_| Refusal::Stopping)?
+    }
+
+    /// As `submit`, but refuses at once where the queue is full: for callers that can be told to
+    /// come again (HTTP 429).
+    ///
+    /// # Errors
+    /// `Busy`, `Store` and `Stopping`.
+    pub async fn offer(&self, submission: Submission) -> Result<Vec<Outcome>, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { submission, answer };
+        self.waiting.try_send(waiting).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => Refusal::Busy,
+            mpsc::error::TrySendError::Closed(_) => Refusal::Stopping,
+        })?;
+        answered.await.map_err(|_| Refusal::Stopping)?
+    }
+
+    /// The last place of `stream` that was taken in: where a source starts again.
+    ///
+    /// # Errors
+    /// As `Store::get`.
+    pub async fn position(&self, stream: &str) -> Result<Option<i64>, store::Error> {
+        let held = table::get::<Position>(&self.store, stream.as_bytes().to_vec()).await?;
+        Ok(held.map(|held| held.row.at))
+    }
+}

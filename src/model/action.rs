@@ -1,0 +1,49 @@
+//! An action: a named thing that can be done; has parameters and a runner.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::parameter::Parameters;
+use crate::model::policy::{Delivery, Retry};
+use crate::model::reference::Reference;
+
+/// A named thing that can be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// Its name.
+    pub reference: Reference,
+    /// One sentence for people.
+    pub description: String,
+    /// Whether it may be run.
+    pub enabled: bool,
+    /// The runner, by its short name (`shell`, `python`, …).
+    pub runner: String,
+    /// The runner as the file wrote it (`local-shell-cmd`), which API clients expect to read back.
+    pub runner_type: String,
+    /// The file that the runner starts from, absolute; none for runners that need none.
+    pub entry_point: Option<PathBuf>,
+    /// The pack's folder, absolute.
+    pub folder: PathBuf,
+    /// The action's own parameters, in the order of the file.
+    pub parameters: Parameters,
+    /// JSON Schema of the result; null where any result will do.
+    pub output_schema: Arc<Value>,
+    /// What may be done when nobody can know whether it ran.
+    pub delivery: Delivery,
+    /// How long one attempt may take, where the action says so.
+    pub timeout: Option<Duration>,
+    /// When to try again.
+    pub retry: Option<Retry>,
+    /// Free tags.
+    pub tags: Vec<Value>,
+    /// StackStorm's `notify` block, kept as written.
+    pub notify: Value,
+    /// A hash of the files that make it: what ran is told apart from what would run now.
+    pub version: Arc<str>,
+    /// The file it was read from, as seen from the home.
+    pub file: PathBuf,
+}

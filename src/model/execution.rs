@@ -1,0 +1,339 @@
+//! An execution: one run of an action. Its life is StackStorm's, as one pure function.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::model::action::Action;
+use crate::model::cause::Cause;
+use crate::model::id::ExecutionId;
+use crate::model::time::Time;
+
+/// Where an execution stands. The names are StackStorm's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Asked for and accepted.
+    Requested,
+    /// Waits for its time: a delay, a retry, a limit.
+    Delayed,
+    /// Handed to the dispatcher.
+    Scheduled,
+    /// An attempt is under way.
+    Running,
+    /// Waits for an answer from a person.
+    Pending,
+    /// Asked to pause; something still runs.
+    Pausing,
+    /// Nothing runs; it waits to be resumed.
+    Paused,
+    /// Asked to go on.
+    Resuming,
+    /// Asked to stop; something still runs.
+    Canceling,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Took longer than it may.
+    Timeout,
+    /// Stopped by a person, a rule or a policy.
+    Canceled,
+    /// Nobody can know how it ended; it waits for a person.
+    Abandoned,
+}
+
+/// Every status, in the order of a life.
+pub const STATUSES: &[Status] = &[
+    Status::Requested,
+    Status::Delayed,
+    Status::Scheduled,
+    Status::Running,
+    Status::Pending,
+    Status::Pausing,
+    Status::Paused,
+    Status::Resuming,
+    Status::Canceling,
+    Status::Succeeded,
+    Status::Failed,
+    Status::Timeout,
+    Status::Canceled,
+    Status::Abandoned,
+];
+
+impl Status {
+    /// Whether it is over: nothing moves it again.
+    #[must_use]
+    pub const fn is_done(self) -> bool {
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::Timeout | Self::Canceled | Self::Abandoned
+        )
+    }
+
+    /// The word in JSON, tables and pages.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Delayed => "delayed",
+            Self::Scheduled => "scheduled",
+            Self::Running => "running",
+            Self::Pending => "pending",
+            Self::Pausing => "pausing",
+            Self::Paused => "paused",
+            Self::Resuming => "resuming",
+            Self::Canceling => "canceling",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+            Self::Canceled => "canceled",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// The status after `step`, which is a total function: whatever is not a legal move is an error
+    /// that names both.
+    ///
+    /// # Errors
+    /// `Illegal` where the step does not fit; nothing leaves a status that is done.
+    pub fn after(self, step: Step) -> Result<Self, Illegal> {
+        use {Status as S, Step as T};
+        Ok(match (self, step) {
+            (S::Requested | S::Delayed, T::Schedule) => S::Scheduled,
+            (S::Requested | S::Scheduled | S::Running | S::Delayed, T::Delay) => S::Delayed,
+            (S::Requested | S::Delayed | S::Scheduled, T::Start) => S::Running,
+            (S::Running, T::Ask) => S::Pending,
+            (S::Running | S::Pending, T::Pause) => S::Pausing,
+            (S::Requested | S::Delayed | S::Scheduled, T::Pause) => S::Paused,
+            (S::Pausing, T::Quiet) => S::Paused,
+            (S::Paused | S::Pausing, T::Resume) => S::Resuming,
+            (S::Resuming, T::Start) => S::Running,
+            (S::Requested | S::Delayed | S::Scheduled | S::Paused, T::Cancel) => S::Canceled,
+            (S::Running | S::Pending | S::Pausing | S::Resuming | S::Canceling, T::Cancel) => {
+                S::Canceling
+            }
+            (S::Running | S::Pausing | S::Pending | S::Resuming, T::End(end)) => end.status(),
+            (S::Canceling, T::End(End::Abandoned)) => S::Abandoned,
+            (S::Canceling, T::End(_)) => S::Canceled,
+            (S::Requested | S::Delayed | S::Scheduled, T::End(End::Failed)) => S::Failed,
+            (from, step) => return Err(Illegal { from, step }),
+        })
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A word that is no status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}` is not a status; expected one of {}", list())]
+pub struct NotAStatus {
+    word: String,
+}
+
+fn list() -> String {
+    STATUSES.iter().map(|status| status.word()).collect::<Vec<_>>().join(", ")
+}
+
+impl FromStr for Status {
+    type Err = NotAStatus;
+
+    fn from_str(word: &str) -> Result<Self, NotAStatus> {
+        let known = STATUSES.iter().find(|status| status.word() == word);
+        known.copied().ok_or_else(|| NotAStatus { word: word.to_owned() })
+    }
+}
+
+/// What can happen to an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The dispatcher may have it.
+    Schedule,
+    /// It must wait: a retry, a delay, a limit.
+    Delay,
+    /// An attempt begins.
+    Start,
+    /// It asks a person.
+    Ask,
+    /// Somebody wants it to pause.
+    Pause,
+    /// After a pause was asked for, nothing runs any more.
+    Quiet,
+    /// Somebody wants it to go on.
+    Resume,
+    /// Somebody wants it to stop.
+    Cancel,
+    /// The attempt is over, and no other follows.
+    End(End),
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Well.
+    Succeeded,
+    /// Badly.
+    Failed,
+    /// Out of time.
+    TimedOut,
+    /// It was told to stop and did.
+    Canceled,
+    /// Nobody can know.
+    Abandoned,
+}
+
+impl End {
+    /// The status of an execution that ends so.
+    #[must_use]
+    pub const fn status(self) -> Status {
+        match self {
+            Self::Succeeded => Status::Succeeded,
+            Self::Failed => Status::Failed,
+            Self::TimedOut => Status::Timeout,
+            Self::Canceled => Status::Canceled,
+            Self::Abandoned => Status::Abandoned,
+        }
+    }
+}
+
+/// A move that no execution makes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an execution that is `{from}` cannot {}", verb(*.step))]
+pub struct Illegal {
+    /// Where it stands.
+    pub from: Status,
+    /// What was tried.
+    pub step: Step,
+}
+
+const fn verb(step: Step) -> &'static str {
+    match step {
+        Step::Schedule => "be scheduled",
+        Step::Delay => "be delayed",
+        Step::Start => "start",
+        Step::Ask => "ask a person",
+        Step::Pause => "be paused",
+        Step::Quiet => "come to rest",
+        Step::Resume => "be resumed",
+        Step::Cancel => "be canceled",
+        Step::End(_) => "end",
+    }
+}
+
+/// One run of an action, with the definition on which it runs: a reload never changes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// Its name for ever.
+    pub id: ExecutionId,
+    /// The action as it was when the execution was accepted.
+    pub action: Arc<Action>,
+    /// The parameters that were given, before defaults. Secrets stand in clear here and nowhere else.
+    pub given: Map<String, Value>,
+    /// What led to it.
+    pub cause: Cause,
+    /// How many rules stand between it and the outside, from 0.
+    pub hops: u16,
+    /// The execution of which it is a part.
+    pub parent: Option<ExecutionId>,
+    /// The user in whose name it runs.
+    pub user: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Attempts begun so far.
+    pub attempt: u32,
+    /// How long one attempt may take, in milliseconds, where the caller said so.
+    pub timeout_ms: Option<u64>,
+    /// When it was accepted.
+    pub created: Time,
+    /// When its first attempt began.
+    pub started: Option<Time>,
+    /// When it ended.
+    pub ended: Option<Time>,
+    /// What the last attempt gave: StackStorm's shape for its runner.
+    pub result: Value,
+    /// Why it stands where it stands, where there is something to say.
+    pub reason: Option<String>,
+    /// Every move so far: status and time, oldest first.
+    pub log: Vec<(Time, Status)>,
+    /// StackStorm's `context`, trace tags among it.
+    pub context: Map<String, Value>,
+}
+
+/// Moves kept in an execution's log at most; the oldest but the first are forgotten.
+pub const LOG_LIMIT: usize = 64;
+
+impl Execution {
+    /// Moves it by `step` at `now` and writes that into its log.
+    ///
+    /// # Errors
+    /// `Illegal` where the step does not fit; nothing is changed.
+    pub fn step(&mut self, step: Step, now: Time) -> Result<(), Illegal> {
+        let next = self.status.after(step)?;
+        self.status = next;
+        if next == Status::Running {
+            self.started.get_or_insert(now);
+        }
+        if next.is_done() {
+            self.ended = Some(now);
+        }
+        if self.log.len() >= LOG_LIMIT {
+            self.log.remove(1);
+        }
+        self.log.push((now, next));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEPS: &[Step] = &[
+        Step::Schedule,
+        Step::Delay,
+        Step::Start,
+        Step::Ask,
+        Step::Pause,
+        Step::Quiet,
+        Step::Resume,
+        Step::Cancel,
+        Step::End(End::Succeeded),
+        Step::End(End::Failed),
+        Step::End(End::TimedOut),
+        Step::End(End::Canceled),
+        Step::End(End::Abandoned),
+    ];
+
+    #[test]
+    fn done_is_final() {
+        for status in STATUSES.iter().filter(|status| status.is_done()) {
+            for step in STEPS {
+                assert!(status.after(*step).is_err(), "{status} moved by {step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_done_can_be_ended_by_canceling() {
+        for status in STATUSES.iter().filter(|status| !status.is_done()) {
+            let canceled = status.after(Step::Cancel).unwrap();
+            let end = canceled.after(Step::End(End::Failed)).unwrap_or(canceled);
+            assert_eq!(end, Status::Canceled, "from {status}");
+        }
+    }
+
+    #[test]
+    fn every_word_reads_back() {
+        for status in STATUSES {
+            assert_eq!(status.word().parse::<Status>().unwrap(), *status);
+        }
+    }
+}

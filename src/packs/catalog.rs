@@ -1,0 +1,52 @@
+//! Everything that people wrote, as one immutable snapshot; a reload swaps the whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde_json::Value;
+
+use crate::model::action::Action;
+use crate::model::pack::Manifest;
+use crate::model::problem::Problem;
+use crate::model::reference::Reference;
+use crate::model::sensor::Definition;
+use crate::model::trigger::Trigger;
+use crate::rules;
+
+/// One state of the home.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// Packs that loaded, by name; `site` is the home's own.
+    pub packs: BTreeMap<String, Pack>,
+    /// Actions that may be run.
+    pub actions: BTreeMap<Reference, Arc<Action>>,
+    /// Described triggers.
+    pub triggers: BTreeMap<Reference, Arc<Trigger>>,
+    /// Sensors, disabled ones too.
+    pub sensors: BTreeMap<Reference, Arc<Definition>>,
+    /// Rules.
+    pub rules: Arc<rules::Set>,
+    /// Configurations by pack, defaults filled in.
+    pub configs: Arc<BTreeMap<String, Arc<Value>>>,
+    /// What is wrong, and what is doubtful.
+    pub problems: Vec<Problem>,
+    /// Counts the snapshots from 1; 0 is the empty one.
+    pub generation: u64,
+}
+
+/// One pack that loaded.
+#[derive(Debug, Clone)]
+pub struct Pack {
+    /// What `pack.yaml` says.
+    pub manifest: Manifest,
+    /// Its folder, absolute.
+    pub folder: std::path::PathBuf,
+    /// JSON Schema of its configuration; null where it has none.
+    pub config_schema: Value,
+    /// A hash of its files.
+    pub version: Arc<str>,
+}
+
+/// The catalog in force. Whoever works takes one snapshot and keeps it to the end of the work.
+pub type Current = Arc<ArcSwap<Catalog>>;

@@ -1,0 +1,3 @@
+//! Packs on disk become a catalog: an immutable snapshot of everything that people wrote.
+
+pub mod catalog;

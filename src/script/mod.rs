@@ -1,0 +1,1 @@
+//! The Rhai host: one engine, its limits, and what a script sees.

@@ -1,0 +1,108 @@
+//! Queues of tickets, which are timers too: a ticket is due at a time, and whoever takes it moves
+//! that time to the end of a lease. What is not done by then is due again, by itself.
+//!
+//! The key is `<queue>\0<due><id>`, so the first record of a queue is the next one due.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::RecordId;
+use crate::model::time::Time;
+use crate::store::batch::{Batch, Expectation};
+use crate::store::table::{self, Held, Row, Rows};
+use crate::store::tables::Work;
+use crate::store::{Error, Handle};
+
+/// Executions to dispatch.
+pub const DISPATCH: &str = "dispatch";
+/// Events made inside, to be taken in.
+pub const INTAKE: &str = "intake";
+
+/// One piece of work that waits, or is being done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// The queue.
+    pub queue: String,
+    /// When it is due: the time asked for, or the end of the lease of whoever has it.
+    pub due: Time,
+    /// Its name.
+    pub id: RecordId,
+    /// Who has it.
+    pub owner: Option<String>,
+    /// What to do.
+    pub work: Work,
+}
+
+impl Row for Ticket {
+    const TABLE: &'static str = "tickets";
+
+    fn key(&self) -> Vec<u8> {
+        [lead(&self.queue).as_slice(), &sortable(self.due), &self.id.to_bytes()].concat()
+    }
+}
+
+fn lead(queue: &str) -> Vec<u8> {
+    [queue.as_bytes(), &[0]].concat()
+}
+
+/// Bytes whose order is the order of times, before 1970 too.
+fn sortable(time: Time) -> [u8; 8] {
+    (time.millis().cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+/// Puts work into a queue, due at `due`.
+pub fn push(batch: &mut Batch, queue: &str, due: Time, id: RecordId, work: Work) {
+    table::put(batch, &Ticket { queue: queue.to_owned(), due, id, owner: None, work });
+}
+
+/// The tickets that are due at `now`, longest due first.
+///
+/// # Errors
+/// As `Store::scan`.
+pub async fn due(
+    store: &Handle,
+    queue: &str,
+    now: Time,
+    limit: usize,
+) -> Result<Vec<Held<Ticket>>, Error> {
+    let mut found = table::scan::<Ticket>(store, Rows::first(limit).under(lead(queue))).await?;
+    found.retain(|ticket| ticket.row.due <= now);
+    Ok(found)
+}
+
+/// When the next ticket of a queue is due.
+///
+/// # Errors
+/// As `Store::scan`.
+pub async fn next_due(store: &Handle, queue: &str) -> Result<Option<Time>, Error> {
+    let found = table::scan::<Ticket>(store, Rows::first(1).under(lead(queue))).await?;
+    Ok(found.first().map(|ticket| ticket.row.due))
+}
+
+/// Takes a ticket until `until`: the batch fails where somebody else took it meanwhile. Gives the
+/// ticket as it will stand; its revision is that of the batch's commit.
+pub fn take(batch: &mut Batch, ticket: &Held<Ticket>, owner: &str, until: Time) -> Ticket {
+    let taken = Ticket { due: until, owner: Some(owner.to_owned()), ..ticket.row.clone() };
+    batch.expect(table::key::<Ticket>(ticket.row.key()), Expectation::At(ticket.revision));
+    batch.remove(table::key::<Ticket>(ticket.row.key()));
+    table::put(batch, &taken);
+    taken
+}
+
+/// Removes a ticket whose work is done: the batch fails where the lease ran out and somebody else
+/// took it.
+pub fn done(batch: &mut Batch, ticket: &Held<Ticket>) {
+    table::remove(batch, ticket);
+}
+
+/// Moves a ticket to another time and frees it: a retry, a longer lease.
+pub fn postpone(
+    batch: &mut Batch,
+    ticket: &Held<Ticket>,
+    due: Time,
+    owner: Option<&str>,
+) -> Ticket {
+    let moved = Ticket { due, owner: owner.map(str::to_owned), ..ticket.row.clone() };
+    table::remove(batch, ticket);
+    table::put(batch, &moved);
+    moved
+}

@@ -1,0 +1,1 @@
+//! A record's envelope: format version, revision and checksum, checked on every read.

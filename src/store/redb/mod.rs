@@ -1,0 +1,1 @@
+//! The embedded backend: one file, one writer that joins all waiting commits into one fsync.

@@ -1,0 +1,1 @@
+//! Forgets what `tables` says may be forgotten.

@@ -1,0 +1,261 @@
+//! The list of tables: what is remembered, under which key, with which indexes, and how long.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::event::Event;
+use crate::model::event::Report;
+use crate::model::execution::Execution;
+use crate::model::id::{ExecutionId, KeyId, RecordId};
+use crate::model::key::KeyValue;
+use crate::model::reference::Reference;
+use crate::model::rule::{Decision, Memory};
+use crate::model::time::Time;
+use crate::store::table::Row;
+
+/// Every table, and how long its records are kept unless the configuration says otherwise; nothing:
+/// until somebody removes them. A backend makes them all when it makes its file.
+pub const TABLES: &[(&str, Option<Duration>)] = &[
+    ("meta", None),
+    ("positions", None),
+    ("seen", Some(DAY)),
+    ("blocks", Some(Duration::from_secs(7 * 86_400))),
+    ("memories", None),
+    ("counts", None),
+    ("executions", Some(Duration::from_secs(30 * 86_400))),
+    ("executions_index", None),
+    ("outputs", Some(Duration::from_secs(30 * 86_400))),
+    ("tickets", None),
+    ("tickets_index", None),
+    ("dead_letters", Some(Duration::from_secs(30 * 86_400))),
+    ("keys", None),
+    ("api_keys", None),
+];
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// How far a stream has been taken in: the exactly-once of every ordered source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The stream (`model::event::Origin`).
+    pub stream: Arc<str>,
+    /// The last place taken in; whatever stands at or before it is a duplicate.
+    pub at: i64,
+    /// When it was moved.
+    pub moved: Time,
+}
+
+impl Row for Position {
+    const TABLE: &'static str = "positions";
+
+    fn key(&self) -> Vec<u8> {
+        self.stream.as_bytes().to_vec()
+    }
+}
+
+/// A key under which an event was reported once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The key.
+    pub once: String,
+    /// The event that it became.
+    pub event: crate::model::id::EventId,
+    /// When; it is forgotten a day later.
+    pub at: Time,
+}
+
+impl Row for Seen {
+    const TABLE: &'static str = "seen";
+
+    fn key(&self) -> Vec<u8> {
+        self.once.as_bytes().to_vec()
+    }
+}
+
+/// Kept events and what the rules made of them: one record per batch, compressed.
+/// The key is the id of its first event; ids in a block only grow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// The events, oldest first.
+    pub events: Vec<Event>,
+    /// What each rule that was evaluated decided, `not_matched` left out.
+    pub decisions: Vec<Decision>,
+    /// For each event, the rules that said no, as positions in `rules`.
+    pub refused: Vec<Vec<u32>>,
+    /// The rules' names.
+    pub rules: Vec<Reference>,
+}
+
+/// What a rule remembers under one key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// The rule.
+    pub rule: Reference,
+    /// The key (`per`); empty where the rule has none.
+    pub key: String,
+    /// What.
+    pub memory: Memory,
+}
+
+impl Remembered {
+    /// The store's key of a rule's memory under `key`.
+    #[must_use]
+    pub fn store_key(rule: &Reference, key: &str) -> Vec<u8> {
+        [rule.as_str().as_bytes(), &[0], key.as_bytes()].concat()
+    }
+}
+
+impl Row for Remembered {
+    const TABLE: &'static str = "memories";
+
+    fn key(&self) -> Vec<u8> {
+        Self::store_key(&self.rule, &self.key)
+    }
+}
+
+/// How often a rule decided what, since it exists. Never sampled, never lost with the history.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// The rule's reference.
+    pub rule: String,
+    /// Decisions by verdict.
+    pub verdicts: BTreeMap<String, u64>,
+    /// When it last fired.
+    pub last_fired: Option<Time>,
+    /// The last error it made, with its place.
+    pub last_error: Option<String>,
+}
+
+impl Row for Count {
+    const TABLE: &'static str = "counts";
+
+    fn key(&self) -> Vec<u8> {
+        self.rule.as_bytes().to_vec()
+    }
+}
+
+impl Row for Execution {
+    const TABLE: &'static str = "executions";
+    const INDEX: &'static str = "executions_index";
+
+    fn key(&self) -> Vec<u8> {
+        self.id.to_bytes().to_vec()
+    }
+
+    fn entries(&self) -> Vec<(&'static str, Vec<u8>)> {
+        use crate::model::cause::Cause;
+        let mut entries = vec![
+            ("status", self.status.word().into()),
+            ("action", self.action.reference.as_str().into()),
+        ];
+        if let Some(parent) = self.parent {
+            entries.push(("parent", parent.to_bytes().to_vec()));
+        }
+        if let Cause::Rule { rule, event, .. } = &self.cause {
+            entries.push(("rule", rule.as_str().into()));
+            entries.push(("event", event.to_bytes().to_vec()));
+        }
+        entries
+    }
+}
+
+/// A piece of an execution's output, in the order of arrival.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Whose.
+    pub execution: ExecutionId,
+    /// Counts the execution's pieces from 0.
+    pub number: u32,
+    /// The attempt that wrote it, from 1.
+    pub attempt: u32,
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// When it arrived.
+    pub at: Time,
+    /// Whole lines where possible; secrets are struck out before they come here.
+    pub text: String,
+}
+
+impl Row for Output {
+    const TABLE: &'static str = "outputs";
+
+    fn key(&self) -> Vec<u8> {
+        [self.execution.to_bytes().as_slice(), &self.number.to_be_bytes()].concat()
+    }
+}
+
+/// An input that could not become an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Its name.
+    pub id: RecordId,
+    /// The sensor that read it.
+    pub sensor: String,
+    /// Where it stood (`topic/partition@offset`, a file, an address).
+    pub from: String,
+    /// Why it is here.
+    pub reason: String,
+    /// What it was, cut at 64 KiB; bytes that are no UTF-8 are replaced.
+    pub content: String,
+    /// When it came.
+    pub at: Time,
+}
+
+impl Row for DeadLetter {
+    const TABLE: &'static str = "dead_letters";
+
+    fn key(&self) -> Vec<u8> {
+        self.id.to_bytes().to_vec()
+    }
+}
+
+impl Row for KeyValue {
+    const TABLE: &'static str = "keys";
+
+    fn key(&self) -> Vec<u8> {
+        [self.scope.as_bytes(), &[0], self.name.as_bytes()].concat()
+    }
+}
+
+/// An API key: its secret is kept as SHA-256 only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Its name; the part of the key before the dot.
+    pub id: KeyId,
+    /// SHA-256 of the secret.
+    pub hash: Vec<u8>,
+    /// In whose name calls with it are made.
+    pub user: String,
+    /// What it may do; `admin` may everything.
+    pub role: String,
+    /// Whether it works.
+    pub enabled: bool,
+    /// When it was made.
+    pub created: Time,
+    /// When it ends.
+    pub expires: Option<Time>,
+    /// Free words.
+    pub metadata: Value,
+}
+
+impl Row for ApiKey {
+    const TABLE: &'static str = "api_keys";
+
+    fn key(&self) -> Vec<u8> {
+        self.id.to_bytes().to_vec()
+    }
+}
+
+/// What waits in a queue (`store::queue`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// An execution to dispatch, or one whose dispatcher's lease ran out.
+    Dispatch(ExecutionId),
+    /// An event that was made inside and waits to be taken in.
+    Report(Box<Report>),
+}

@@ -1,0 +1,1 @@
+//! Logs and metrics: every name that we have stands here.

@@ -1,0 +1,1 @@
+//! Secrets: struck out of whatever leaves the house. (Sealing at rest comes with its own issue.)
