@@ -84,6 +84,32 @@ pub async fn get<R: Row>(store: &Handle, bytes: Vec<u8>) -> Result<Option<Held<R
     decode(&key.bytes, &record.bytes).map(|row| Some(Held { row, revision: record.revision }))
 }
 
+/// Several rows in one look, in the order of the keys.
+///
+/// # Errors
+/// As `get`.
+pub async fn get_many<R: Row>(
+    store: &Handle,
+    keys: impl IntoIterator<Item = Vec<u8>>,
+) -> Result<Vec<Option<Held<R>>>, Error> {
+    let keys: Vec<Key> = keys.into_iter().map(key::<R>).collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let records = store.get_many(&keys).await?;
+    keys.iter()
+        .zip(records)
+        .map(|(key, record)| {
+            record
+                .map(|record| {
+                    let row = decode(&key.bytes, &record.bytes)?;
+                    Ok(Held { row, revision: record.revision })
+                })
+                .transpose()
+        })
+        .collect()
+}
+
 /// Rows in the order of their keys.
 ///
 /// # Errors
