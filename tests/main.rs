@@ -1,3 +1,4 @@
 //! The one test binary; its modules mirror `src`.
 
 mod store;
+mod tidy;
