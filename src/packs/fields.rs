@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::model::problem::{Place, Problem, Severity};
+use crate::model::problem::{Place, Problem, Severity, nearest};
 use crate::packs::yaml::{Node, Tree};
 
 /// Texts that YAML 1.1, and with it StackStorm, takes for booleans.
@@ -96,10 +96,7 @@ impl<'n, 'p> Fields<'n, 'p> {
             Tree::Number(number) => {
                 number.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             }
-            Tree::Text(text) => text
-                .parse::<jiff::SignedDuration>()
-                .ok()
-                .and_then(|span| Duration::try_from(span).ok()),
+            Tree::Text(text) => length(text),
             _ => None,
         };
         span.or_else(|| self.wrong(name, node, "a span such as `30s`, `5m` or `1h 30m`"))
@@ -181,12 +178,14 @@ impl<'n, 'p> Fields<'n, 'p> {
 
 /// "did you mean `x`?", where something known is close to `given`.
 pub(crate) fn meant<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(given, name), name))
-        .filter(|(distance, name)| *distance <= name.chars().count().div_ceil(3))
-        .min()
-        .map(|(_, name)| format!("did you mean `{name}`?"))
+    nearest(given, known).map(|name| format!("did you mean `{name}`?"))
+}
+
+/// A length of time such as `1h 30m` or `2d`; a day has 24 hours.
+fn length(text: &str) -> Option<Duration> {
+    let span: jiff::Span = text.trim().parse().ok()?;
+    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(length).ok()
 }
 
 /// `a`, `b` and `c`.

@@ -122,3 +122,15 @@ fn equal_files_make_equal_versions() {
     home.write("packs/a/actions/one.yaml", &ACTION.replace("Restarts", "Kicks"));
     assert_ne!(first.version, home.reload(&first).version);
 }
+
+#[test]
+fn the_shipped_packs_load_without_a_word() {
+    let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let kinds = ifso::packs::Kinds { runners: &super::runners(), sensor: &|_| Vec::new() };
+    let catalog = ifso::packs::load(home, kinds, &Default::default());
+    let said = told(&catalog).into_iter().filter(|problem| problem.starts_with("packs/"));
+    assert_eq!(said.collect::<Vec<_>>(), [""; 0]);
+    for trigger in ["prometheus.alert", "file.created", "core.tick", "core.st2.webhook"] {
+        assert!(catalog.triggers.contains_key(&reference(trigger)), "{trigger}");
+    }
+}
