@@ -6,5 +6,6 @@ mod world;
 mod executions;
 mod intake;
 mod packs;
+mod rules;
 mod store;
 mod tidy;
