@@ -11,8 +11,9 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::intake::{Outcome, Refusal};
+use crate::model::problem::nearest;
 use crate::model::reference::Reference;
-use crate::sensors::{Error, closest};
+use crate::sensors::Error;
 use crate::store;
 
 /// One HTTP request to a hook. The method is POST.
@@ -206,7 +207,7 @@ impl Hooks {
 
     fn unknown(&self, name: &str) -> Answer {
         let names = self.names();
-        let help = match closest(name, names.iter().map(String::as_str)) {
+        let help = match nearest(name, names.iter().map(String::as_str)) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => "add a sensor with `kind: webhook` and this `name`, or see `ifso sensor list`"
                 .to_owned(),

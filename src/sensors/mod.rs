@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::intake::{Door, Outcome, Submission};
-use crate::model::problem::Problem;
+use crate::model::problem::{Problem, nearest};
 use crate::model::sensor::{Definition, Health, HealthState};
 use crate::model::time::Time;
 use crate::sensors::hooks::Hooks;
@@ -281,24 +281,11 @@ pub fn wrong(definition: &Definition, key: &str, message: impl std::fmt::Display
     Problem::error("sensor_settings", definition.place.clone(), message)
 }
 
-/// The word of `known` that `word` was probably meant to be.
-#[must_use]
-pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| {
-            (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), candidate)
-        })
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
 /// serde says "unknown field `topcs`, expected one of `a`, `b`": which one was meant?
 fn suggestion(message: &str) -> Option<String> {
     let (head, tail) = message.split_once(", expected ")?;
     let wrong =
         head.strip_prefix("unknown field ").or_else(|| head.strip_prefix("unknown variant "))?;
     let known = tail.split('`').skip(1).step_by(2);
-    closest(wrong.trim_matches('`'), known).map(|meant| format!("did you mean `{meant}`?"))
+    nearest(wrong.trim_matches('`'), known).map(|meant| format!("did you mean `{meant}`?"))
 }

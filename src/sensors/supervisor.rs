@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::intake::Door;
-use crate::model::problem::Problem;
+use crate::model::problem::{Problem, nearest};
 use crate::model::reference::Reference;
 use crate::model::sensor::{Definition, Health, HealthState};
-use crate::packs::catalog::{Catalog, Current};
+use crate::packs::catalog::Current;
 use crate::sensors::hooks::Hooks;
-use crate::sensors::{Context, Error, KINDS, Reporter, Sensor, closest, kind};
+use crate::sensors::{Context, Error, KINDS, Reporter, Sensor, kind};
 use crate::tasks::Tasks;
 
 /// The pause after the first failure; it doubles with each further one.
@@ -93,12 +93,10 @@ impl Entry {
     }
 }
 
-/// Reads every sensor of a catalog without starting it.
-///
-/// The problems name file and key; nothing of the world is touched but the files themselves.
+/// Reads a sensor's settings without starting it: what `packs::Kinds` asks when a home is loaded.
 #[must_use]
-pub fn check(catalog: &Catalog) -> Vec<Problem> {
-    catalog.sensors.values().filter_map(|definition| build(definition).err()).flatten().collect()
+pub fn check(definition: &Arc<Definition>) -> Vec<Problem> {
+    build(definition).err().unwrap_or_default()
 }
 
 /// Builds the sensor that `definition` describes.
@@ -110,12 +108,12 @@ pub fn build(definition: &Arc<Definition>) -> Result<Box<dyn Sensor>, Vec<Proble
         kind.build(definition)
     } else {
         let names: Vec<_> = KINDS.iter().map(|kind| kind.name()).collect();
-        let help = match closest(&definition.kind, names.iter().copied()) {
+        let help = match nearest(&definition.kind, names.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("kinds are: {}", names.join(", ")),
         };
         let message = format!("`{}` is no kind of sensor", definition.kind);
-        let problem = Problem::error("unknown_sensor_kind", definition.place.clone(), message);
+        let problem = Problem::error("unknown_kind", definition.place.clone(), message);
         Err(vec![problem.help(help)])
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Webhook;
 
 const EXAMPLE: &str = "\
 kind: webhook
-name: deploy                    # POST /api/v1/webhooks/deploy
+name: deploy                    # POST /api/v1/webhooks/deploy; default: the file's name
 trigger: webhook.deploy         # default: webhook.<name>
 auth: hmac                      # key (default: an API key) | bearer | hmac | none
 signature:
@@ -53,7 +53,8 @@ const CREDENTIALS: [&str; 6] = [
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    name: String,
+    #[serde(default)]
+    name: Option<String>,
     #[serde(default)]
     trigger: Option<Reference>,
     #[serde(default)]
@@ -104,7 +105,8 @@ impl Kind for Webhook {
 
     fn build(&self, definition: &Arc<Definition>) -> Result<Box<dyn Sensor>, Vec<Problem>> {
         let settings: Settings = settings(definition)?;
-        let name = settings.name.trim_matches('/').to_owned();
+        let name = settings.name.as_deref().unwrap_or(definition.reference.name());
+        let name = name.trim_matches('/').to_owned();
         let default: Result<Reference, _> = format!("webhook.{}", name.replace('/', ".")).parse();
         let default = default.map_err(|_| {
             let message =

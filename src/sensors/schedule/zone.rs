@@ -2,7 +2,7 @@
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-use crate::sensors::closest;
+use crate::model::problem::nearest;
 
 /// The zone called `name`.
 pub(crate) fn named(name: &str) -> Result<TimeZone, String> {
@@ -14,7 +14,7 @@ pub(crate) fn named(name: &str) -> Result<TimeZone, String> {
         });
         match by_city
             .map(String::as_str)
-            .or_else(|| closest(name, known.iter().map(String::as_str)))
+            .or_else(|| nearest(name, known.iter().map(String::as_str)))
         {
             Some(meant) => format!("there is no time zone `{name}`; did you mean `{meant}`?"),
             None => format!(
