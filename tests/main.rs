@@ -1,5 +1,10 @@
 //! The one test binary; its modules mirror `src`.
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "nobody imports a test binary")]
 
+mod world;
+
+mod executions;
+mod intake;
 mod packs;
 mod store;
 mod tidy;

@@ -16,7 +16,7 @@ use crate::model::trigger::Trigger;
 use crate::rules;
 
 /// One state of the home.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalog {
     /// Packs that loaded, by name; `site` is the home's own.
     pub packs: BTreeMap<String, Pack>,
