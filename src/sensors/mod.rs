@@ -14,6 +14,8 @@ use crate::model::sensor::{Definition, Health, HealthState};
 use crate::model::time::Time;
 use crate::tasks::Tasks;
 
+pub mod decode;
+
 /// A kind of sensor: reads its settings and builds sensors of that kind.
 pub trait Kind: Send + Sync {
     /// The word after `kind:`.
