@@ -23,6 +23,7 @@ pub const TABLES: &[(&str, Option<Duration>)] = &[
     ("meta", None),
     ("positions", None),
     ("seen", Some(DAY)),
+    ("requests", Some(DAY)),
     ("blocks", Some(Duration::from_secs(7 * 86_400))),
     ("memories", None),
     ("counts", None),
@@ -88,6 +89,29 @@ pub struct Block {
     pub refused: Vec<Vec<u32>>,
     /// The rules' names.
     pub rules: Vec<Reference>,
+    /// Which set of rules was asked: the catalog's generation in this process.
+    pub version: Arc<str>,
+}
+
+/// A request that was made once, under a key of the caller's (`Idempotency-Key`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requested {
+    /// The caller's key.
+    pub once: String,
+    /// A hash of what was asked: the same key with another request is a mistake.
+    pub digest: String,
+    /// The execution that it became.
+    pub execution: ExecutionId,
+    /// When; it is forgotten a day later.
+    pub at: Time,
+}
+
+impl Row for Requested {
+    const TABLE: &'static str = "requests";
+
+    fn key(&self) -> Vec<u8> {
+        self.once.as_bytes().to_vec()
+    }
 }
 
 /// What a rule remembers under one key.
