@@ -135,6 +135,12 @@ pub enum Error {
         /// ` (pid 123)` where known.
         owner: String,
     },
+    /// What is to be written would overwrite something.
+    #[error("`{path}` exists already")]
+    Exists {
+        /// The file.
+        path: String,
+    },
     /// It was written by a newer Ifso.
     #[error("`{path}` has format {found}; this Ifso reads up to format {known}")]
     TooNew {
@@ -177,6 +183,7 @@ impl Error {
             }
             Self::Full { .. } => "free some space; Ifso accepts work again by itself",
             Self::InUse { .. } => "stop the other Ifso, or give this one another `--data` folder",
+            Self::Exists { .. } => "name another file, or move this one away first",
             Self::TooNew { .. } => "run the newer Ifso, or restore a backup made by this one",
             Self::Broken { .. } => "run `ifso doctor`, then `ifso restore` from a backup",
             Self::Io { .. } => "look at the disk and at the system's log",

@@ -237,7 +237,8 @@ impl Rows {
     }
 }
 
-fn entries<R: Row>(row: &R) -> impl Iterator<Item = Key> {
+/// The keys of a row's index entries.
+pub(crate) fn entries<R: Row>(row: &R) -> impl Iterator<Item = Key> + use<R> {
     let key = row.key();
     row.entries().into_iter().map(move |(field, value)| Key {
         table: R::INDEX,
@@ -251,10 +252,10 @@ fn entry_lead(field: &str, value: &[u8]) -> Vec<u8> {
     [field.as_bytes(), &[0], &length, value].concat()
 }
 
-/// The row's form: a version byte, then MessagePack with field names, so that fields may come and go.
+/// The row's form: a version byte, then `MessagePack` with field names, so that fields may come and go.
 ///
 /// # Panics
-/// Where the row cannot be written as MessagePack at all: a bug in the row's type.
+/// Where the row cannot be written as `MessagePack` at all: a bug in the row's type.
 #[must_use]
 pub fn encode<R: Row>(row: &R) -> Vec<u8> {
     let mut bytes = vec![R::VERSION];
@@ -280,5 +281,10 @@ pub fn decode<R: Row>(key: &[u8], bytes: &[u8]) -> Result<R, Error> {
 /// A key for people.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('?'));
+        }
+        text
+    })
 }

@@ -192,9 +192,9 @@ async fn revisions_only_grow(store: &Handle) {
     for round in 0..20u8 {
         let mut batch = Batch::new();
         if round % 3 == 0 {
-            batch.remove(key("a"))
+            batch.remove(key("a"));
         } else {
-            batch.put(key("a"), vec![round])
+            batch.put(key("a"), vec![round]);
         }
         let revision = store.commit(batch).await.unwrap();
         assert!(revision > last, "{revision} after {last}");

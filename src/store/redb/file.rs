@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::redb::{
-    Builder, Database, ReadableDatabase, StorageBackend, TableDefinition, TableHandle,
-    WriteTransaction,
+    Builder, Database, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition,
+    TableHandle, WriteTransaction,
 };
 use crc_fast::crc32_iscsi;
 
@@ -44,14 +44,19 @@ pub(super) fn open<P: Place>(place: &P, settings: &Settings) -> Result<Opened, E
     let name = place.name();
     guarded(&name, || {
         if let Some(found) = place.find().map_err(|error| refused(&name, error))? {
-            look(&name, found, settings)?;
+            if !look(&name, found, settings)? {
+                // What an fsync failed to bring to the disk may still be in the system's cache and
+                // look sound; what is built on it would be lost with it (LWN, "PostgreSQL's
+                // fsync() surprise", 2018).
+                place.forget().map_err(|error| refused(&name, error))?;
+            }
         } else {
             create(place, settings)?;
         }
         let found = place.find().map_err(|error| refused(&name, error))?;
         let found = found.ok_or_else(|| broken(&name, "it went away while it was opened"))?;
         let (database, unclean) = start(&name, found, settings)?;
-        let (_, revision) = about(&name, &database)?;
+        let (_, revision) = about(&name, &view(&name, &database)?)?;
         complete(&name, &database)?;
         Ok(Opened { database, revision, unclean })
     })
@@ -104,24 +109,28 @@ pub(super) fn set_revision(
     Ok(())
 }
 
-/// A file that was closed is looked at without changing it: a newer format stays as it is, and damage
-/// in its structure is found before anything is built upon it. After an unclean stop redb walks all
-/// checksums by itself. A large file is opened at once; `ifso doctor` looks at it whole.
-fn look<B: StorageBackend>(name: &str, found: B, settings: &Settings) -> Result<(), Error> {
+/// Says whether the file is known to be closed and sound. One that was closed is looked at without
+/// changing it: a newer format stays as it is, and damage in its structure is found before anything
+/// is built upon it. After an unclean stop redb walks all checksums by itself. A large file is opened
+/// at once; `ifso doctor` looks at it whole.
+fn look<B: StorageBackend>(name: &str, found: B, settings: &Settings) -> Result<bool, Error> {
     let len = found.len().map_err(|error| refused(name, error))?;
     if len == 0 {
         return Err(broken(name, "it is empty"));
     }
     if len > settings.check_limit_bytes {
-        return Ok(());
+        return Ok(false);
     }
     let overlay = Overlay::over(found).map_err(|error| refused(name, error))?;
     let (mut database, unclean) = start(name, overlay, settings)?;
-    about(name, &database)?;
-    if !unclean && !database.check_integrity().map_err(|error| refused(name, error))? {
+    about(name, &view(name, &database)?)?;
+    if unclean {
+        return Ok(false);
+    }
+    if !database.check_integrity().map_err(|error| refused(name, error))? {
         return Err(broken(name, "its pages are not what was written"));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Opens existing bytes, and says whether they had to be repaired.
@@ -144,9 +153,13 @@ pub(super) fn builder(settings: &Settings) -> Builder {
     builder
 }
 
+/// One state of an open file.
+pub(super) fn view(name: &str, database: &Database) -> Result<ReadTransaction, Error> {
+    database.begin_read().map_err(|error| refused(name, error))
+}
+
 /// The format and the newest revision of an open file.
-pub(super) fn about(name: &str, database: &impl ReadableDatabase) -> Result<(u32, u64), Error> {
-    let transaction = database.begin_read().map_err(|error| refused(name, error))?;
+pub(super) fn about(name: &str, transaction: &ReadTransaction) -> Result<(u32, u64), Error> {
     let about = transaction.open_table(ABOUT).map_err(|error| match error {
         ::redb::TableError::TableDoesNotExist(_) => broken(name, "it is not a store of Ifso"),
         error => refused(name, error),
@@ -168,20 +181,29 @@ pub(super) fn about(name: &str, database: &impl ReadableDatabase) -> Result<(u32
     Ok((format, u64::from_be_bytes(revision)))
 }
 
-/// Makes tables that an older Ifso did not know, and refuses those that only a newer one knows:
-/// a backup would lose them.
-fn complete(name: &str, database: &Database) -> Result<(), Error> {
-    let transaction = database.begin_read().map_err(|error| refused(name, error))?;
-    let mut there: Vec<String> = Vec::new();
+/// The tables in an open file. One that only a newer Ifso knows is refused: a backup would lose it.
+pub(super) fn tables(
+    name: &str,
+    transaction: &ReadTransaction,
+) -> Result<Vec<&'static str>, Error> {
+    let mut tables = Vec::new();
     for table in transaction.list_tables().map_err(|error| refused(name, error))? {
-        there.push(table.name().to_owned());
+        match TABLES.iter().find(|(known, _)| *known == table.name()) {
+            Some((known, _)) => tables.push(*known),
+            None if table.name() == ABOUT.name() => {}
+            None => {
+                let table = table.name();
+                let what = format!("it has a table `{table}` that this Ifso does not know");
+                return Err(broken(name, &what));
+            }
+        }
     }
-    let known = |table: &str| table == ABOUT.name() || TABLES.iter().any(|(own, _)| *own == table);
-    if let Some(strange) = there.iter().find(|table| !known(table)) {
-        let what = format!("it has a table `{strange}` that this Ifso does not know");
-        return Err(broken(name, &what));
-    }
-    if TABLES.iter().all(|(table, _)| there.iter().any(|own| own == table)) {
+    Ok(tables)
+}
+
+/// Makes the tables that an older Ifso did not know.
+fn complete(name: &str, database: &Database) -> Result<(), Error> {
+    if tables(name, &view(name, database)?)?.len() == TABLES.len() {
         return Ok(());
     }
     let transaction = database.begin_write().map_err(|error| refused(name, error))?;

@@ -1,5 +1,7 @@
 //! The embedded backend: one file, one writer that joins all waiting commits into one fsync.
 
+mod backup;
+mod doctor;
 mod file;
 mod memory;
 mod overlay;
@@ -23,6 +25,8 @@ use crate::store::redb::place::OnDisk;
 use crate::store::redb::writer::{Commit, State, Writer};
 use crate::store::{Error, Key, Range, Record, Store};
 
+pub use backup::{Copied, restore};
+pub use doctor::{Report, Table, doctor};
 pub use file::FORMAT;
 pub use memory::Memory;
 pub use place::Place;

@@ -1,6 +1,7 @@
 //! A look at a store that changes nothing: what redb writes while it looks stays in memory.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -94,15 +95,17 @@ impl<B: StorageBackend> StorageBackend for Overlay<B> {
         let mut over = self.lock();
         let visible = over.visible;
         for number in blocks(offset, data.len()) {
-            if !over.blocks.contains_key(&number) {
-                let mut block = vec![0; usize::try_from(BLOCK_BYTES).map_err(io::Error::other)?];
-                self.below(visible, number * BLOCK_BYTES, &mut block)?;
-                over.blocks.insert(number, block);
-            }
+            let block = match over.blocks.entry(number) {
+                Entry::Occupied(block) => block.into_mut(),
+                Entry::Vacant(empty) => {
+                    let mut block =
+                        vec![0; usize::try_from(BLOCK_BYTES).map_err(io::Error::other)?];
+                    self.below(visible, number * BLOCK_BYTES, &mut block)?;
+                    empty.insert(block)
+                }
+            };
             let (from, to, at) = part(number, offset, data.len());
-            if let Some(block) = over.blocks.get_mut(&number) {
-                block[from..to].copy_from_slice(&data[at..at + to - from]);
-            }
+            block[from..to].copy_from_slice(&data[at..at + to - from]);
         }
         Ok(())
     }
@@ -111,31 +114,12 @@ impl<B: StorageBackend> StorageBackend for Overlay<B> {
         self.under.close()
     }
 
-    fn try_lock_range(&self, from: Bound<u64>, to: Bound<u64>) -> Result<bool, BackendError> {
-        self.under.try_lock_range(from, to)
+    // The lock file beside the store keeps others out; what is under may be open for reading only.
+    fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        Ok(true)
     }
 
-    fn try_lock_shared_range(
-        &self,
-        from: Bound<u64>,
-        to: Bound<u64>,
-    ) -> Result<bool, BackendError> {
-        self.under.try_lock_shared_range(from, to)
-    }
-
-    fn lock_range(&self, from: Bound<u64>, to: Bound<u64>) -> Result<(), BackendError> {
-        self.under.lock_range(from, to)
-    }
-
-    fn lock_shared_range(&self, from: Bound<u64>, to: Bound<u64>) -> Result<(), BackendError> {
-        self.under.lock_shared_range(from, to)
-    }
-
-    fn unlock_range(&self, from: Bound<u64>, to: Bound<u64>) -> Result<(), BackendError> {
-        self.under.unlock_range(from, to)
-    }
-
-    fn query_lock_range(&self, from: Bound<u64>, to: Bound<u64>) -> Result<bool, BackendError> {
-        self.under.query_lock_range(from, to)
+    fn unlock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), BackendError> {
+        Ok(())
     }
 }

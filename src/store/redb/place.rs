@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ::redb::StorageBackend;
 use ::redb::backends::FileBackend;
+use rustix::fs::{Advice, fadvise};
 
 use crate::store::Error;
 
@@ -35,6 +36,14 @@ pub trait Place: Send + 'static {
     /// # Errors
     /// What the system says.
     fn settle(&self) -> io::Result<()>;
+
+    /// Forgets what the system keeps in its cache, so that the next look is at the disk itself.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn forget(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Tries whether there is room to go on writing.
     ///
@@ -91,6 +100,10 @@ impl Place for OnDisk {
         sync_folder_of(&self.path)
     }
 
+    fn forget(&self) -> io::Result<()> {
+        Ok(fadvise(File::open(&self.path)?, 0, None, Advice::DontNeed)?)
+    }
+
     fn probe(&self) -> io::Result<()> {
         let path = self.path.with_extension("probe");
         let written = File::create(&path).and_then(|mut file| {
@@ -102,7 +115,7 @@ impl Place for OnDisk {
     }
 }
 
-fn backend(file: File) -> io::Result<FileBackend> {
+pub(super) fn backend(file: File) -> io::Result<FileBackend> {
     FileBackend::new(file).map_err(io::Error::other)
 }
 

@@ -2,9 +2,9 @@
 
 use std::ops::Bound;
 
-use ::redb::{Database, ReadTransaction, ReadableDatabase};
+use ::redb::{Database, ReadTransaction};
 
-use crate::store::redb::file::{definition, guarded, refused};
+use crate::store::redb::file::{definition, guarded, refused, view};
 use crate::store::{Error, Key, Order, Range, Record, record};
 
 /// Several records, from one state of the store.
@@ -14,7 +14,7 @@ pub(super) fn get_many(
     keys: &[Key],
 ) -> Result<Vec<Option<Record>>, Error> {
     guarded(name, || {
-        let transaction = database.begin_read().map_err(|error| refused(name, error))?;
+        let transaction = view(name, database)?;
         keys.iter().map(|key| get(name, &transaction, key)).collect()
     })
 }
@@ -37,7 +37,7 @@ pub(super) fn scan(name: &str, database: &Database, range: &Range) -> Result<Sca
     let mut scanned = Scanned { records: Vec::new(), damaged: Vec::new() };
     let Some(bounds) = bounds(range) else { return Ok(scanned) };
     guarded(name, || {
-        let transaction = database.begin_read().map_err(|error| refused(name, error))?;
+        let transaction = view(name, database)?;
         let table = transaction
             .open_table(definition(range.table))
             .map_err(|error| refused(name, error))?;
@@ -67,10 +67,8 @@ fn bounds(range: &Range) -> Option<Bounds> {
     let mut high = successor(&range.prefix).map_or(Bound::Unbounded, Bound::Excluded);
     match (&range.after, range.order) {
         (Some(after), Order::Up) if *after >= range.prefix => low = Bound::Excluded(after.clone()),
-        (Some(after), Order::Down) => {
-            if successor(&range.prefix).is_none_or(|end| *after < end) {
-                high = Bound::Excluded(after.clone());
-            }
+        (Some(after), Order::Down) if successor(&range.prefix).is_none_or(|end| *after < end) => {
+            high = Bound::Excluded(after.clone());
         }
         _ => {}
     }
