@@ -4,6 +4,7 @@
 mod world;
 
 mod executions;
+mod flow;
 mod intake;
 mod oracle;
 mod packs;
