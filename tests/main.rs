@@ -9,5 +9,6 @@ mod intake;
 mod oracle;
 mod packs;
 mod rules;
+mod runners;
 mod store;
 mod tidy;
