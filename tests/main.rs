@@ -6,5 +6,6 @@ mod world;
 mod executions;
 mod intake;
 mod packs;
+mod sensors;
 mod store;
 mod tidy;
