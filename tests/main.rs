@@ -10,5 +10,6 @@ mod oracle;
 mod packs;
 mod rules;
 mod runners;
+mod sensors;
 mod store;
 mod tidy;
