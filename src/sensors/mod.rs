@@ -15,6 +15,7 @@ use crate::model::time::Time;
 use crate::tasks::Tasks;
 
 pub mod decode;
+pub mod kafka;
 
 /// A kind of sensor: reads its settings and builds sensors of that kind.
 pub trait Kind: Send + Sync {
