@@ -1,1 +1,11 @@
 //! The one test binary; its modules mirror `src`.
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "nobody imports a test binary")]
+
+mod world;
+
+mod executions;
+mod intake;
+mod packs;
+mod rules;
+mod store;
+mod tidy;

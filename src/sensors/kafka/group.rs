@@ -262,7 +262,9 @@ impl ClientContext for Group {
                 | Code::InvalidTopic,
             ) => self.progress.change(|state| state.topic = Some(reason)),
             // The first one names the address; those that follow only count brokers.
-            _ => self.progress.change(|state| drop(state.away.get_or_insert(reason))),
+            _ => self.progress.change(|state| {
+                state.away.get_or_insert(reason);
+            }),
         }
     }
 

@@ -68,7 +68,7 @@ impl Kind for Kafka {
                     .help("librdkafka's CONFIGURATION.md lists every key and its values"),
             );
         });
-        match (consumer, settings.client()) {
+        match (consumer, settings.config()) {
             (Ok(consumer), Ok(client)) if problems.is_empty() => Ok(Box::new(Reading {
                 sensor: sensor.to_owned(),
                 settings: Arc::new(settings),

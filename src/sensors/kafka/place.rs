@@ -106,14 +106,14 @@ impl Question<'_> {
                 return Err(Error::Source { what });
             }
             (None, Some(_)) => {
-                let why = "its topic was deleted and made anew since it was last read".to_owned();
+                let why = "its topic was deleted and made anew since it was last read";
                 return Ok(Choice { from: self.reset(why, From::First)?, losses });
             }
         };
         let (low, high) = (self.low, self.high);
         if next < low {
             let why = format!("records {next} to {} were removed before they were read", low - 1);
-            return Ok(Choice { from: self.reset(why, From::First)?, losses });
+            return Ok(Choice { from: self.reset(&why, From::First)?, losses });
         }
         if next > high {
             let why = format!(
@@ -122,12 +122,12 @@ impl Question<'_> {
             );
             // A topic with the same id lost its end: what is left was read already.
             let first = if self.has_id { From::End } else { From::First };
-            return Ok(Choice { from: self.reset(why, first)?, losses: losses + 1 });
+            return Ok(Choice { from: self.reset(&why, first)?, losses: losses + 1 });
         }
         Ok(Choice { from: From::Offset(next), losses })
     }
 
-    fn reset(&self, why: String, earliest: From) -> Result<From, Error> {
+    fn reset(&self, why: &str, earliest: From) -> Result<From, Error> {
         match self.on_reset {
             OnReset::Earliest => Ok(earliest),
             OnReset::Latest => Ok(From::End),

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::intake::Submission;
 use crate::model::event::Origin;
 use crate::model::time::Time;
-use crate::sensors::decode::{Record, Stamp, decode};
+use crate::sensors::decode::{Header, Record, Stamp, decode};
 use crate::sensors::kafka::group::{End, Group, Part, Progress};
 use crate::sensors::kafka::scout::{Scout, TopicIds};
 use crate::sensors::kafka::settings::{Limits, Settings};
@@ -221,9 +221,7 @@ impl Batch {
 }
 
 /// A record's headers. The binding panics at a name that is no UTF-8, which anybody may produce.
-fn headers<'a>(
-    message: &'a BorrowedMessage<'_>,
-) -> Result<Vec<(&'a str, Option<&'a [u8]>)>, String> {
+fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Result<Vec<Header<'a>>, String> {
     let Some(held) = message.headers() else { return Ok(Vec::new()) };
     let collect = || held.iter().map(|header| (header.key, header.value)).collect();
     catch_unwind(AssertUnwindSafe(collect))

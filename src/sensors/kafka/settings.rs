@@ -38,8 +38,8 @@ pub(super) struct Settings {
     #[serde(default)]
     pub(super) limits: Limits,
     /// Anything else that librdkafka knows: TLS, SASL, fetch sizes, …
-    #[serde(default)]
-    pub(super) settings: BTreeMap<String, Value>,
+    #[serde(default, rename = "settings")]
+    pub(super) client: BTreeMap<String, Value>,
 }
 
 /// Where a partition that was never read begins.
@@ -149,7 +149,7 @@ impl Settings {
                 wrong(&message, "remove the key or change `as`");
             }
         }
-        for (key, instead) in OWN.iter().filter(|(key, _)| self.settings.contains_key(*key)) {
+        for (key, instead) in OWN.iter().filter(|(key, _)| self.client.contains_key(*key)) {
             let message = format!("`settings`: Ifso sets `{key}` itself");
             wrong(&message, &format!("remove it; use {instead}"));
         }
@@ -165,16 +165,16 @@ impl Settings {
     /// # Errors
     /// The key or value that librdkafka does not take.
     pub(super) fn consumer(&self, sensor: &str) -> Result<ClientConfig, String> {
-        let mut config = self.client()?;
+        let mut config = self.config()?;
         for (key, value) in DEFAULTS {
-            if !self.settings.contains_key(*key) {
+            if !self.client.contains_key(*key) {
                 config.set(*key, *value);
             }
         }
         // The newer group protocol knows no client-side strategy and no session time-out.
         if config.get("group.protocol") == Some("consumer") {
             for key in ["partition.assignment.strategy", "session.timeout.ms"] {
-                if !self.settings.contains_key(key) {
+                if !self.client.contains_key(key) {
                     config.remove(key);
                 }
             }
@@ -197,9 +197,9 @@ impl Settings {
     ///
     /// # Errors
     /// The value that is no scalar.
-    pub(super) fn client(&self) -> Result<ClientConfig, String> {
+    pub(super) fn config(&self) -> Result<ClientConfig, String> {
         let mut config = ClientConfig::new();
-        for (key, value) in &self.settings {
+        for (key, value) in &self.client {
             let value = match value {
                 Value::String(text) => text.clone(),
                 Value::Bool(_) | Value::Number(_) => value.to_string(),
