@@ -5,6 +5,7 @@ mod world;
 
 mod executions;
 mod intake;
+mod oracle;
 mod packs;
 mod rules;
 mod store;
