@@ -3,6 +3,7 @@
 
 mod world;
 
+mod demo;
 mod executions;
 mod flow;
 mod intake;
