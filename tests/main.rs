@@ -5,7 +5,9 @@ mod world;
 
 mod executions;
 mod intake;
+mod oracle;
 mod packs;
+mod rules;
 mod sensors;
 mod store;
 mod tidy;

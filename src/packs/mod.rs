@@ -15,5 +15,7 @@ pub mod schema;
 mod disk;
 mod fields;
 pub mod yaml;
+pub mod check;
+pub mod watch;
 
 pub use load::{Kinds, RunnerType, Runners, load};

@@ -5,6 +5,7 @@
 //! their source fails; `supervisor` starts, watches and restarts them. Sensors that are driven by HTTP
 //! open a hook; the API hands deliveries to `hooks`. A sensor never talks to rules or executions.
 
+pub mod decode;
 pub mod hooks;
 pub mod supervisor;
 
@@ -18,6 +19,8 @@ mod schedule;
 mod secret;
 mod span;
 mod webhook;
+
+pub use supervisor::{Registry, Status, Supervisor, check};
 
 use std::sync::{Arc, Mutex, PoisonError};
 

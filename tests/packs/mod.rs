@@ -1,6 +1,8 @@
 //! Packs through the front door: folders in, a catalog out.
 
 mod load;
+mod report;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;

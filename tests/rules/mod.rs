@@ -1,0 +1,7 @@
+//! Rules through their front door: compile, evaluate, decide.
+
+mod story;
+mod traps;
+mod deciding;
+
+pub(crate) use story::Story;
