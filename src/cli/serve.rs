@@ -56,11 +56,13 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(|error| Failure::machine("no thread could be started", &error))?;
+        let mut announced = false;
         let served = runtime.block_on(app::serve(config, |ready: &app::Ready| {
+            announced = true;
             announce(ready, &url_file, output);
         }));
-        // Gone when it does not serve; whoever reads it then is told that nobody answers.
-        if let Err(error) = std::fs::remove_file(&url_file) {
+        // Gone when it serves no longer; but a second Ifso that never did leaves the first one's.
+        if announced && let Err(error) = std::fs::remove_file(&url_file) {
             tracing::debug!(%error, "there was no address to take back");
         }
         served?;
