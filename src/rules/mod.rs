@@ -10,6 +10,8 @@ pub mod effects;
 pub mod declare;
 mod sites;
 mod library;
+mod check;
+mod wanted;
 mod closure;
 mod snapshot;
 pub mod read;

@@ -92,7 +92,12 @@ fn message(error: &EvalAltResult) -> String {
         E::ErrorTooManyOperations(_) => "it takes too many operations".to_owned(),
         E::ErrorTooManyVariables(_) => "it has too many variables".to_owned(),
         E::ErrorStackOverflow(_) => "its functions call each other too deeply".to_owned(),
-        E::ErrorDataTooLarge(kind, _) => format!("{} too large", lower(kind)),
+        E::ErrorDataTooLarge(kind, _) => match kind.as_str() {
+            "Length of string" => "a text grows too long".to_owned(),
+            "Size of array/BLOB" => "a list grows too large".to_owned(),
+            "Size of object map" => "a map grows too large".to_owned(),
+            kind => format!("{} is too large", lower(kind)),
+        },
         E::ErrorTerminated(..) => "it takes too long".to_owned(),
         E::ErrorRuntime(value, _) => runtime(value),
         E::ErrorDataRace(what, _) => {
