@@ -92,7 +92,10 @@ fn load(
     let ast = match evaluate(&engine, &written, &file, whole) {
         Ok(ast) => ast,
         Err(problem) => {
-            problems.push(problem);
+            let said = problems.iter().any(|said| said.place == problem.place);
+            if !said {
+                problems.push(problem);
+            }
             return Err(sorted(problems));
         }
     };

@@ -1,6 +1,6 @@
 //! What went wrong in a script, and where, said for the person who wrote it.
 
-use rhai::{Dynamic, EvalAltResult, Position};
+use rhai::{Dynamic, EvalAltResult, ParseErrorType, Position};
 
 /// Why a script did not end well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,9 @@ pub fn column(position: Position) -> Option<u32> {
 fn message(error: &EvalAltResult) -> String {
     use EvalAltResult as E;
     match error {
+        E::ErrorParsing(ParseErrorType::VariableUndefined(name), _) => {
+            format!("there is no variable `{name}`")
+        }
         E::ErrorParsing(kind, _) => lower(&kind.to_string()),
         E::ErrorVariableNotFound(name, _) => format!("there is no variable `{name}`"),
         E::ErrorPropertyNotFound(name, _) => format!("there is no field `{name}`"),
@@ -132,7 +135,23 @@ fn no_such_function(call: &str) -> String {
     if types.is_empty() {
         return format!("there is no function `{name}`");
     }
-    format!("there is no function `{name}` for `{types}`")
+    let types: Vec<&str> = types.split(", ").map(word).collect();
+    format!("there is no function `{name}` for {}", types.join(" and "))
+}
+
+/// A type of Rhai's for people.
+fn word(kind: &str) -> &str {
+    match kind {
+        "()" => "nothing",
+        "bool" => "true or false",
+        "i64" => "an integer",
+        "f64" | "decimal" => "a number",
+        "map" => "a map",
+        "array" => "a list",
+        "Fn" => "a closure",
+        kind if kind.contains("string") || kind.contains("String") || kind == "char" => "a text",
+        kind => kind.rsplit("::").next().unwrap_or(kind),
+    }
 }
 
 fn lower(text: &str) -> String {

@@ -1,5 +1,6 @@
 //! What a rule decides, and what it asks for.
 
+use ifso::model::parameter::Parameter;
 use ifso::model::rule::Verdict;
 use ifso::model::time::Time;
 use serde_json::json;
@@ -8,8 +9,11 @@ use super::Story;
 
 #[test]
 fn every_effect_is_returned_as_data() {
-    let mut story = Story::new().action("storage.grow", Vec::new()).trigger("storage.grown").rules(
-        r#"
+    let mut story = Story::new()
+        .action("storage.grow", vec![("pool".to_owned(), Parameter::default())])
+        .trigger("storage.grown")
+        .rules(
+            r#"
         rule("all", #{
             on: "t.x",
             then: |e, m| [
@@ -21,7 +25,7 @@ fn every_effect_is_returned_as_data() {
             ],
         });
         "#,
-    );
+        );
     let decisions = story.decide("t.x", json!({"pool": "p1"}));
     insta::assert_snapshot!(serde_json::to_string_pretty(&decisions).unwrap());
 }
