@@ -14,6 +14,7 @@ mod check;
 mod wanted;
 mod closure;
 mod snapshot;
+mod lend;
 pub mod read;
 pub mod rule;
 pub mod compile;

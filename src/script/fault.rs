@@ -87,7 +87,7 @@ fn message(error: &EvalAltResult) -> String {
             format!("expected `{wanted}`, found `{found}`")
         }
         E::ErrorNonPureMethodCallOnConstant(name, _) => {
-            format!("`{name}` would change the event, which cannot be changed")
+            format!("`{name}` may change what it is called on; call it on a copy, `let x = …`")
         }
         E::ErrorAssignmentToConstant(name, _) => {
             format!("`{name}` is constant and cannot be changed")
@@ -105,7 +105,10 @@ fn message(error: &EvalAltResult) -> String {
         E::ErrorRuntime(value, _) => runtime(value),
         E::ErrorDataRace(what, _) => {
             let name = what.split('\'').nth(1).unwrap_or("a function");
-            format!("`{name}` is given a variable that it changes at the same time")
+            format!(
+                "`{name}` is called on a variable that its closure uses too; copy what the closure \
+                 needs into a `let` of its own"
+            )
         }
         E::ErrorArrayBounds(0, index, _) => format!("there is no item {index} in an empty list"),
         E::ErrorArrayBounds(length, index, _) => {

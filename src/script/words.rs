@@ -1,5 +1,5 @@
 //! Words that Rhai keeps for itself (`until`, `default`, `match`, `with`, …) as names of fields and
-//! keys: what people's data is called is not ours to forbid. `e.default` and `#{ until: … }` work.
+//! keys: what people's data is called is not ours to forbid. `e.default`, `#{ until: … }` and `|_, m|` work.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -21,6 +21,8 @@ const CALLED: &[&str] = &[
     "type_of",
 ];
 
+/// After a token of this kind `_` is a parameter that nobody reads.
+const PARAMETER: u8 = 3;
 /// After a token of this kind only a name can follow.
 const NAME: u8 = 2;
 /// After a token of this kind a name or an expression can follow.
@@ -35,12 +37,14 @@ pub(super) fn free(engine: &mut Engine) {
     engine.on_parse_token(move |token: Token, _: Position, _: &TokenizeState| {
         let token = match before.load(Ordering::Relaxed) {
             NAME => name(token),
+            PARAMETER if token == Token::Underscore => Token::Identifier(Box::new("_".into())),
             EITHER if !begins_an_expression(&token) => name(token),
             _ => token,
         };
         let kind = match token {
             Token::MapStart | Token::Period | Token::Elvis => NAME,
             Token::Comma => EITHER,
+            Token::Pipe => PARAMETER,
             _ => OTHER,
         };
         before.store(kind, Ordering::Relaxed);

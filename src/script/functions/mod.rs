@@ -20,6 +20,7 @@ use rhai::{Dynamic, FuncRegistration, Module, Shared};
 pub mod text;
 pub mod time;
 pub mod list;
+pub mod range;
 pub mod json;
 pub mod hash;
 pub mod world;
@@ -39,6 +40,7 @@ static MODULES: LazyLock<Vec<Shared<Module>>> = LazyLock::new(|| {
         rhai::exported_module!(text::functions).into(),
         rhai::exported_module!(time::functions).into(),
         rhai::exported_module!(list::functions).into(),
+        rhai::exported_module!(range::functions).into(),
         rhai::exported_module!(json::functions).into(),
         rhai::exported_module!(hash::functions).into(),
         rhai::exported_module!(world::functions).into(),
