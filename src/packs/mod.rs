@@ -11,6 +11,8 @@ mod sensor;
 mod config;
 pub mod parameters;
 pub mod cast;
+mod literal;
+pub mod secrets;
 pub mod schema;
 mod disk;
 mod fields;
