@@ -4,6 +4,8 @@
 
 pub mod catalog;
 pub mod load;
+mod draft;
+mod compile;
 mod manifest;
 mod action;
 mod trigger;

@@ -47,7 +47,7 @@ impl fmt::Debug for Redactor {
 
 struct Forms {
     /// Every form of every secret, sorted.
-    forms: Vec<Form>,
+    all: Vec<Form>,
     matcher: AhoCorasick,
     /// Bytes of the longest form.
     longest: usize,
@@ -79,13 +79,13 @@ impl Redactor {
         let longest = forms.iter().map(|form| form.text.len()).max().unwrap_or(0);
         let matcher = AhoCorasick::new(forms.iter().map(|form| &form.text))
             .expect("the forms of the secrets of one execution are far below 2 GiB");
-        let forms = Arc::new(Forms { forms, matcher, longest });
+        let forms = Arc::new(Forms { all: forms, matcher, longest });
         Self { forms, held: String::new(), masked: 0, before: None }
     }
 
     /// The next piece of the stream, as it may be shown.
     pub fn push(&mut self, piece: &str) -> String {
-        if self.forms.forms.is_empty() {
+        if self.forms.all.is_empty() {
             return piece.to_owned();
         }
         self.held.push_str(piece);
@@ -154,9 +154,9 @@ impl Forms {
         let first = text.len().saturating_sub(self.longest);
         let open = |at: &usize| {
             let Some(end) = text.get(*at..) else { return false }; // Inside a character.
-            let from = self.forms.partition_point(|form| form.text.as_str() < end);
+            let from = self.all.partition_point(|form| form.text.as_str() < end);
             // All forms that begin with `end` follow each other from there.
-            self.forms[from..]
+            self.all[from..]
                 .iter()
                 .take_while(|form| form.text.starts_with(end))
                 .any(|form| form.text.len() > end.len() || form.word)
@@ -174,7 +174,7 @@ impl Forms {
             .matcher
             .find_overlapping_iter(text)
             .filter(|hit| {
-                !self.forms[hit.pattern().as_usize()].word || alone(text, hit.range(), before)
+                !self.all[hit.pattern().as_usize()].word || alone(text, hit.range(), before)
             })
             .map(|hit| hit.range())
             .collect();
