@@ -198,3 +198,28 @@ fn rules_that_did_not_change_are_not_compiled_again() {
         std::sync::Arc::as_ptr(second.rules.get(&reference("site.a")).unwrap()),
     ));
 }
+
+#[test]
+fn a_thousand_rules_and_actions_load_at_once() {
+    let home = Home::new();
+    for pack in 0..10 {
+        let pack = format!("p{pack}");
+        home.pack(&pack);
+        for file in 0..100 {
+            let action = ACTION.replace("name: restart", &format!("name: a{file}"));
+            home.write(&format!("packs/{pack}/actions/a{file}.yaml"), &action);
+            let then = format!("run(\"{pack}.a{file}\", #{{ service: e.name }})");
+            let text = rule(&format!("r{file}"), &then);
+            home.write(&format!("packs/{pack}/rules/r{file}.rhai"), &text);
+        }
+    }
+    let start = std::time::Instant::now();
+    let first = home.load();
+    let cold = start.elapsed();
+    assert_eq!((told(&first).len(), first.actions.len(), first.rules.len()), (0, 1000, 1000));
+    home.write("packs/p0/rules/r0.rhai", &rule("r0", "log(`x`)"));
+    let start = std::time::Instant::now();
+    let second = home.reload(&first);
+    println!("1,000 rules and 1,000 actions: {cold:?}; after one change: {:?}", start.elapsed());
+    assert_eq!(second.rules.len(), 1000);
+}
