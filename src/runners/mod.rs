@@ -4,6 +4,7 @@
 mod announce;
 mod noop;
 mod process;
+mod python;
 mod shell;
 pub mod supervisor;
 
@@ -60,6 +61,8 @@ pub struct Tools {
     pub grace: Duration,
     /// What every program finds in its environment: `PATH`, `HOME`, `LANG`, and nothing of ours.
     pub environment: BTreeMap<String, String>,
+    /// What installers find besides, which fetch what a pack requires: `PIP_*`, proxies.
+    pub installing: BTreeMap<String, String>,
 }
 
 impl Tools {
@@ -74,6 +77,7 @@ impl Tools {
             limits: supervisor::protocol::Limits::default(),
             grace: Duration::from_secs(10),
             environment: environment.into(),
+            installing: BTreeMap::new(),
         }
     }
 }
@@ -84,6 +88,7 @@ pub type Make = fn(&Tools) -> Arc<dyn Runner>;
 /// Every kind of runner, in the order of the manual.
 pub const KINDS: &[Make] = &[
     |tools| Arc::new(shell::Shell::new(tools)),
+    |tools| Arc::new(python::Python::new(tools)),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
 ];

@@ -2,5 +2,6 @@
 
 mod desk;
 mod ending;
+mod python;
 mod returning;
 mod shell;
