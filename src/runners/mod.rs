@@ -2,9 +2,12 @@
 //! handed opened values, and hand back what happened.
 
 mod announce;
+mod http;
+mod kafka;
 mod noop;
 mod process;
 mod python;
+mod rhai;
 mod shell;
 pub mod supervisor;
 
@@ -89,6 +92,9 @@ pub type Make = fn(&Tools) -> Arc<dyn Runner>;
 pub const KINDS: &[Make] = &[
     |tools| Arc::new(shell::Shell::new(tools)),
     |tools| Arc::new(python::Python::new(tools)),
+    |_| Arc::new(http::Http::new()),
+    |_| Arc::new(rhai::Rhai),
+    |_| Arc::new(kafka::Kafka::new()),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
 ];

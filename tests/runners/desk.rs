@@ -192,6 +192,11 @@ impl Attempt {
         self
     }
 
+    pub(crate) fn begin(mut self, begin: Begin) -> Self {
+        self.begin = begin;
+        self
+    }
+
     /// The same attempt, asked for again by a new engine.
     pub(crate) fn returned(mut self, desk: &Desk) -> Self {
         self.begin = Begin::Return;
