@@ -44,6 +44,13 @@ pub trait Runner: Send + Sync {
     /// StackStorm's two shell runners differ in theirs.
     fn parameters(&self, runner_type: &str) -> Parameters;
 
+    /// Whether an attempt goes on when the engine that began it is gone. The future of `run` may then
+    /// be dropped at any time; a later `run` with `Begin::Return` takes the attempt up again and
+    /// hands over its output from the beginning.
+    fn survives(&self) -> bool {
+        false
+    }
+
     /// Carries out one attempt, or re-attaches to it (`Job::begin`). Ends by itself at the job's
     /// timeout or soon after `stop`.
     async fn run(&self, job: Job, stop: CancellationToken) -> Outcome;
