@@ -13,7 +13,12 @@ mod at;
 mod alertmanager;
 mod alerts;
 mod cron;
+mod fetch;
+mod file;
 mod interval;
+mod poll;
+mod process;
+mod prometheus;
 mod proof;
 mod schedule;
 mod secret;
@@ -39,8 +44,17 @@ use crate::store::tables::DeadLetter;
 use crate::tasks::Tasks;
 
 /// Every kind of sensor, in the order the manual lists them.
-pub const KINDS: &[&dyn Kind] =
-    &[&cron::Cron, &interval::Interval, &at::At, &webhook::Webhook, &alertmanager::Alertmanager];
+pub const KINDS: &[&dyn Kind] = &[
+    &cron::Cron,
+    &interval::Interval,
+    &at::At,
+    &webhook::Webhook,
+    &alertmanager::Alertmanager,
+    &prometheus::Prometheus,
+    &poll::Poll,
+    &file::File,
+    &process::Process,
+];
 
 /// The kind of this name.
 #[must_use]
