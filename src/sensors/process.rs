@@ -90,20 +90,26 @@ impl Sensor for Program {
         let (mut child, stdout, stderr) = self.start()?;
         let group = Group::of(&child);
         context.health.running();
-        let work = async {
-            let (lines, ()) = tokio::join!(self.read(&context, stdout), self.log(stderr));
-            lines
-        };
-        let read = tokio::select! {
-            biased;
-            () = stop.cancelled() => {
-                group.end(&mut child).await;
-                return Ok(());
+        let mut lines = std::pin::pin!(self.read(&context, stdout));
+        let mut log = std::pin::pin!(self.log(stderr));
+        let mut silent = false;
+        let read = loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break Ok(()),
+                read = &mut lines => break read,
+                () = &mut log, if !silent => silent = true,
             }
-            read = work => read,
         };
-        // Its output is closed: it has ended, or it never speaks again.
+        // It is to end, its output is closed, or its events cannot be taken in.
         group.end(&mut child).await;
+        if !silent {
+            // Its last words; whatever else holds its stderr open is not waited for.
+            drop(tokio::time::timeout(GRACE, log).await);
+        }
+        if stop.is_cancelled() {
+            return Ok(());
+        }
         read?;
         let ended = child.wait().await.map_or_else(|error| error.to_string(), |s| s.to_string());
         Err(Error::Source { what: format!("`{}` ended: {ended}", self.settings.command[0]) })

@@ -138,7 +138,8 @@ impl Kind for File {
             return Err(vec![wrong(definition, "poll", "expected 1s or more")]);
         }
         let hidden = settings.glob.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
-        let root = definition.folder.join(&settings.path);
+        // Without `.` in the middle: notices name paths as they were asked for.
+        let root = definition.folder.join(&settings.path).components().collect();
         let folder = Folder { root, glob, recursive: settings.recursive, hidden };
         let stream = format!("file/{}/{}", definition.reference, folder.root.display()).into();
         Ok(Box::new(Watched { definition: Arc::clone(definition), settings, folder, stream }))
@@ -373,10 +374,11 @@ impl Watched {
 fn open(kind: EventKind) -> Option<Option<bool>> {
     match kind {
         // A new file is opened in the same moment; one that is linked or moved into place is not.
-        EventKind::Access(AccessKind::Open(_)) => Some(Some(true)),
+        EventKind::Access(AccessKind::Open(_)) | EventKind::Modify(ModifyKind::Data(_)) => {
+            Some(Some(true))
+        }
         EventKind::Access(AccessKind::Close(_)) => Some(Some(false)),
         EventKind::Access(_) => None,
-        EventKind::Modify(ModifyKind::Data(_)) => Some(Some(true)),
         _ => Some(None),
     }
 }

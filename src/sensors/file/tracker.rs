@@ -179,8 +179,8 @@ mod tests {
 
     const SETTLE: Duration = Duration::from_secs(1);
 
-    fn print(size: u64) -> Option<Print> {
-        Some(Print { size, modified: 1, touched: i64::try_from(size).unwrap(), inode: 1 })
+    fn print(size: u64) -> Print {
+        Print { size, modified: 1, touched: i64::try_from(size).unwrap(), inode: 1 }
     }
 
     fn told(tracker: &mut Tracker, now: i64) -> Vec<(Change, u64)> {
@@ -193,14 +193,14 @@ mod tests {
     fn a_growing_file_is_told_once_it_stands_still() {
         let (mut tracker, path) = (Tracker::default(), Path::new("/a"));
         for (now, size) in [(0, 1), (900, 2), (1800, 3)] {
-            tracker.observe(path, print(size), Time::from_millis(now));
+            tracker.observe(path, Some(print(size)), Time::from_millis(now));
             assert_eq!(told(&mut tracker, now), []);
         }
         assert_eq!(told(&mut tracker, 2799), []);
         assert_eq!(told(&mut tracker, 2800), [(Change::Created, 3)]);
-        tracker.observe(path, print(3), Time::from_millis(5000));
+        tracker.observe(path, Some(print(3)), Time::from_millis(5000));
         assert_eq!(told(&mut tracker, 9000), []);
-        tracker.observe(path, print(4), Time::from_millis(9000));
+        tracker.observe(path, Some(print(4)), Time::from_millis(9000));
         assert_eq!(told(&mut tracker, 10_000), [(Change::Changed, 4)]);
         tracker.observe(path, None, Time::from_millis(11_000));
         assert_eq!(told(&mut tracker, 11_000), [(Change::Removed, 4)]);
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn an_open_file_waits_for_its_writer() {
         let (mut tracker, path) = (Tracker::default(), Path::new("/a"));
-        tracker.observe(path, print(1), Time::from_millis(0));
+        tracker.observe(path, Some(print(1)), Time::from_millis(0));
         tracker.written(path, true);
         assert_eq!(told(&mut tracker, 59_000), []);
         tracker.written(path, false);
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_file_that_never_was_complete_is_never_told() {
         let (mut tracker, path) = (Tracker::default(), Path::new("/a"));
-        tracker.observe(path, print(1), Time::from_millis(0));
+        tracker.observe(path, Some(print(1)), Time::from_millis(0));
         tracker.observe(path, None, Time::from_millis(10));
         assert_eq!(told(&mut tracker, 9000), []);
     }
@@ -227,8 +227,8 @@ mod tests {
     #[test]
     fn what_waits_is_never_behind_what_is_settled() {
         let mut tracker = Tracker::default();
-        tracker.observe(Path::new("/slow"), print(5), Time::from_millis(900));
-        tracker.observe(Path::new("/quick"), print(9), Time::from_millis(0));
+        tracker.observe(Path::new("/slow"), Some(print(5)), Time::from_millis(900));
+        tracker.observe(Path::new("/quick"), Some(print(9)), Time::from_millis(0));
         let news = tracker.news(Time::from_millis(1000), SETTLE);
         assert_eq!(news.len(), 1);
         assert_eq!(tracker.settled(&news), Some(4));
