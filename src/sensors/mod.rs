@@ -7,6 +7,7 @@
 
 pub mod decode;
 pub mod hooks;
+pub mod kafka;
 pub mod supervisor;
 
 mod at;
@@ -45,6 +46,7 @@ use crate::tasks::Tasks;
 
 /// Every kind of sensor, in the order the manual lists them.
 pub const KINDS: &[&dyn Kind] = &[
+    &kafka::Kafka,
     &cron::Cron,
     &interval::Interval,
     &at::At,
