@@ -1,1 +1,16 @@
 //! The one test binary; its modules mirror `src`.
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "nobody imports a test binary")]
+
+mod world;
+
+mod demo;
+mod executions;
+mod flow;
+mod intake;
+mod oracle;
+mod packs;
+mod rules;
+mod runners;
+mod sensors;
+mod store;
+mod tidy;

@@ -13,9 +13,9 @@ use crate::api::filter::{self, Filter};
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
-use crate::api::stand_in::executions::Request;
 use crate::api::{RunnerType, runners, shape};
 use crate::auth::Right;
+use crate::executions::Request;
 use crate::model::cause::Cause;
 use crate::model::execution::Execution;
 use crate::model::id::ExecutionId;
@@ -248,25 +248,17 @@ async fn request(call: Call) -> Answer {
         Problem::bad("no_such_action", format!("{error}"))
             .help("`ifso action list` shows the actions there are")
     })?;
-    let parameters = draft.parameters.unwrap_or_default();
-    let key = call.header("idempotency-key").map(|key| format!("api/{user}/{key}"));
     let request = Request {
-        action: action.clone(),
-        parameters: parameters.clone(),
+        action,
+        parameters: draft.parameters.unwrap_or_default(),
         cause: Cause::User(user.clone()),
-        user,
         timeout: draft.timeout.map(Duration::from_secs),
         delay: draft.delay.map(Duration::from_millis),
         context: context(&call, draft.context)?,
-        once: key.clone(),
+        once: call.header("idempotency-key").map(|key| format!("api/{user}/{key}")),
+        user,
     };
     let execution = call.state.executions.request(request).await?;
-    let same = execution.action.reference == action && execution.given == parameters;
-    if key.is_some() && !same {
-        let message =
-            format!("this `Idempotency-Key` was used for another request, {}", execution.id);
-        return Err(Problem::conflict("key_reused", message).help("use a new key for every run"));
-    }
     Ok((StatusCode::CREATED, Json(row(&call, &execution))).into_response())
 }
 

@@ -3,6 +3,7 @@
 //! No I/O, no clock, no async: whatever stands here can be built in a test with a literal.
 
 pub mod time;
+pub mod span;
 pub mod id;
 pub mod reference;
 pub mod problem;

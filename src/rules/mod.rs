@@ -4,18 +4,38 @@
 //! `per` of every rule on the event's trigger; `decide` weighs the answers against memory and asks
 //! `then`. The order of events is the order of decisions.
 
+pub mod suggest;
+pub mod pattern;
+pub mod effects;
+pub mod declare;
+mod sites;
+mod library;
+mod closure;
+mod snapshot;
+pub mod read;
+pub mod rule;
+pub mod compile;
+pub mod set;
+pub mod evaluate;
+mod memory;
+pub mod decide;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::model::event::Event;
 use crate::model::parameter::Parameters;
-use crate::model::problem::Problem;
 use crate::model::reference::Reference;
-use crate::model::rule::{Decision, Memory};
+use crate::model::rule::Memory;
 use crate::model::time::Time;
+
+pub use crate::rules::compile::compile;
+pub use crate::rules::decide::decide;
+pub use crate::rules::evaluate::{Evaluation, evaluate};
+pub use crate::rules::rule::Rule;
+pub use crate::rules::set::Set;
 
 /// One rule file to compile.
 #[derive(Debug, Clone)]
@@ -51,75 +71,5 @@ pub struct Facts {
     pub keys: Arc<BTreeMap<String, Value>>,
 }
 
-/// One compiled rule.
-#[derive(Debug)]
-pub struct Rule {}
-
-/// All rules in force.
-#[derive(Debug, Default)]
-pub struct Set {}
-
-/// Compiles one file into its rules.
-///
-/// # Errors
-/// Every problem found, each with line and column; nothing of the file is used then. Warnings come
-/// back beside the rules.
-pub fn compile(
-    source: &Source,
-    library: &Library,
-    known: &Known,
-) -> Result<(Vec<Rule>, Vec<Problem>), Vec<Problem>> {
-    let _ = (source, library, known);
-    Err(Vec::new())
-}
-
-impl Set {
-    /// All of these, in the order of their priority.
-    #[must_use]
-    pub fn new(rules: Vec<Arc<Rule>>) -> Self {
-        let _ = rules;
-        Self {}
-    }
-}
-
-/// What the rules on one event's trigger said, before memory is asked.
-#[derive(Debug, Default)]
-pub struct Evaluation {}
-
-impl Evaluation {
-    /// The memories that `decide` will want: rule and key.
-    #[must_use]
-    pub fn wants(&self) -> Vec<(Reference, String)> {
-        Vec::new()
-    }
-
-    /// The rules that said no.
-    #[must_use]
-    pub fn refused(&self) -> Vec<Reference> {
-        Vec::new()
-    }
-}
-
 /// Memories by rule and key: what was fetched, and after `decide` what is to be written.
 pub type Memories = HashMap<(Reference, String), Memory>;
-
-/// Asks `when` and `per` of every enabled rule on the event's trigger.
-#[must_use]
-pub fn evaluate(set: &Set, event: &Event, facts: &Facts) -> Evaluation {
-    let _ = (set, event, facts);
-    Evaluation::default()
-}
-
-/// Weighs the answers against memory, asks `then`, and changes memory. One decision per rule that was
-/// evaluated, `NotMatched` left out.
-#[must_use]
-pub fn decide(
-    set: &Set,
-    event: &Event,
-    evaluation: Evaluation,
-    memories: &mut Memories,
-    facts: &Facts,
-) -> Vec<Decision> {
-    let _ = (set, event, evaluation, memories, facts);
-    Vec::new()
-}

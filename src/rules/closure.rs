@@ -1,0 +1,157 @@
+//! One closure of a rule: its body out of Rhai's tree, what it captured, and how it is asked.
+//!
+//! The body is walked where it stands, with its parameters as constants of a scope: no function call,
+//! no copy of the event, and no way to change it (`reference/spikes.md` 1.2, T5, T10).
+
+use rhai::{
+    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FnPtr,
+    GlobalRuntimeState, ImmutableString, Locked, Module, Position, Scope, Shared, Stmt, StmtBlock,
+};
+use std::collections::BTreeMap;
+
+/// What stands around a file's closures: the functions of the file, its imports and constants.
+pub(crate) struct Surroundings {
+    /// The file, as errors name it.
+    pub(crate) file: ImmutableString,
+    /// Its functions.
+    pub(crate) functions: Shared<Module>,
+    /// Its imports, in the order of the file.
+    pub(crate) imports: Vec<(ImmutableString, Shared<Module>)>,
+    /// Its constants, for `global::NAME` inside functions.
+    pub(crate) constants: Option<Constants>,
+}
+
+type RhaiResult = Result<Dynamic, Box<EvalAltResult>>;
+
+type Constants = Shared<Locked<BTreeMap<ImmutableString, Dynamic>>>;
+
+/// A closure, ready to be asked.
+pub(crate) struct Closure {
+    body: Expr,
+    /// Names of what was captured and of the parameters, in the order in which the body counts them.
+    names: Vec<ImmutableString>,
+    captured: Vec<Dynamic>,
+    /// Whether it hands the event to a closure inside, which might change it there.
+    lends: bool,
+}
+
+/// What a closure is asked about.
+pub(crate) struct Asked {
+    /// The event's data.
+    pub(crate) data: Dynamic,
+    /// `id trigger source subject time`.
+    pub(crate) envelope: Dynamic,
+    /// The world (`script::scope::World`).
+    pub(crate) tag: Dynamic,
+}
+
+impl Closure {
+    /// The closure behind a pointer of `ast`.
+    ///
+    /// # Errors
+    /// Says why it cannot be asked: it is not of this file, or takes too many parameters.
+    pub(crate) fn of(pointer: &FnPtr, ast: &AST) -> Result<Self, String> {
+        let name = pointer.fn_name();
+        // Not `clone_functions_only_filtered`: in 1.27.0 it keeps every function.
+        let mut only = ast.clone_functions_only();
+        only.retain_functions(|_, _, other, _| other == name);
+        let Some(function) = only.iter_fn_def().next() else {
+            return Err("it is a closure of another file; write one here that calls it".to_owned());
+        };
+        let captured = pointer.curry().to_vec();
+        let own = function.params.len().saturating_sub(captured.len());
+        if own > 2 {
+            return Err(format!(
+                "it has {own} parameters; a closure takes the event's data and, if it wants, the \
+                 envelope"
+            ));
+        }
+        let (statements, lends) = statements(&only);
+        let position = function.body.start_position();
+        let body = body(statements, position, function.body.end_position());
+        Ok(Self { body, names: function.params.to_vec(), captured, lends })
+    }
+
+    /// Where its body begins.
+    pub(crate) fn position(&self) -> Position {
+        self.body.start_position()
+    }
+
+    /// Asks it.
+    ///
+    /// # Errors
+    /// What Rhai says, a limit among it.
+    pub(crate) fn ask(
+        &self,
+        engine: &Engine,
+        caches: &mut Caches,
+        around: &Surroundings,
+        asked: &mut Asked,
+    ) -> RhaiResult {
+        let mut scope = Scope::new();
+        let at = self.captured.len();
+        // The event moves into the scope and out again: as a constant that is nobody's share it can
+        // neither be changed nor need it be copied.
+        let data = if self.lends { asked.data.clone() } else { std::mem::take(&mut asked.data) };
+        let values = self.captured.iter().cloned().chain([data, asked.envelope.clone()]);
+        for (name, value) in self.names.iter().zip(values) {
+            scope.push_constant_dynamic(name.as_str(), value);
+        }
+        let global = &mut around.global(engine, &asked.tag);
+        let answer = self.walk(&mut EvalContext::new(engine, global, caches, &mut scope, None));
+        scope.rewind(self.names.len());
+        if let Some(name) = self.names.get(at)
+            && !self.lends
+        {
+            scope.rewind(at + 1);
+            asked.data = scope.remove(name).unwrap_or_default();
+        }
+        answer
+    }
+
+    fn walk(&self, context: &mut EvalContext<'_, '_, '_, '_, '_, '_>) -> RhaiResult {
+        match context.eval_expression_tree(&Expression::from(&self.body)) {
+            Err(error) => match *error {
+                EvalAltResult::Return(value, _) => Ok(value),
+                error => Err(error.into()),
+            },
+            answer => answer,
+        }
+    }
+}
+
+impl Surroundings {
+    /// A fresh state for one evaluation: its counters begin at 0.
+    fn global(&self, engine: &Engine, tag: &Dynamic) -> GlobalRuntimeState {
+        let mut global = engine.new_global_runtime_state();
+        global.lib.push(Shared::clone(&self.functions));
+        global.source = Some(self.file.clone());
+        global.constants.clone_from(&self.constants);
+        global.tag = tag.clone();
+        for (name, module) in &self.imports {
+            global.push_import(name.clone(), Shared::clone(module));
+        }
+        global
+    }
+}
+
+fn statements(only: &AST) -> (Vec<Stmt>, bool) {
+    let mut statements = Vec::new();
+    let mut lends = false;
+    only.walk(&mut |path: &[ASTNode]| {
+        if let [ASTNode::Stmt(statement)] = path {
+            statements.push((*statement).clone());
+        }
+        lends |= matches!(path.last(), Some(ASTNode::Stmt(Stmt::Share(_))));
+        true
+    });
+    (statements, lends)
+}
+
+fn body(mut statements: Vec<Stmt>, start: Position, end: Position) -> Expr {
+    match statements.as_mut_slice() {
+        [Stmt::Expr(expression)] => std::mem::take(expression),
+        [Stmt::FnCall(call, position)] => Expr::FnCall(call.clone(), *position),
+        _ => Expr::Stmt(StmtBlock::new(statements, start, end).into()),
+    }
+}

@@ -1,0 +1,146 @@
+//! A file of rules becomes rules: compiled, looked through, evaluated once, each declaration read.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError};
+
+use aws_lc_rs::digest;
+use rhai::{AST, Engine, OptimizationLevel, Scope};
+
+use crate::model::problem::{Place, Problem};
+use crate::rules::declare::{self, Declared, Notebook};
+use crate::rules::library::Importer;
+use crate::rules::rule::Rule;
+use crate::rules::sites::Sites;
+use crate::rules::{Known, Library, Source, effects, read};
+use crate::script::fault::Fault;
+use crate::script::{self, limits};
+
+/// Bytes of a file of rules.
+pub const FILE_LIMIT: usize = 1024 * 1024;
+
+/// Rules written out in one file: Rhai's parser needs time quadratic in the closures of a file.
+pub const WRITTEN_LIMIT: usize = 200;
+
+/// Compiles one file into its rules.
+///
+/// # Errors
+/// Every problem found, each with line and column; nothing of the file is used then. Warnings come
+/// back beside the rules.
+pub fn compile(
+    source: &Source,
+    library: &Library,
+    known: &Known,
+) -> Result<(Vec<Rule>, Vec<Problem>), Vec<Problem>> {
+    let whole = Place::file(&source.file);
+    sized(source, &whole)?;
+    // Rhai 1.27 can be made to panic by a plain script (T8): that is a problem of the file.
+    let compiled =
+        on_a_tall_stack(|| catch_unwind(AssertUnwindSafe(|| load(source, library, known, &whole))));
+    compiled.unwrap_or_else(|_| {
+        let message = "Rhai itself gave up on this file";
+        let help = "look for an assignment to a constant or to a part of one, and use `let` there";
+        Err(vec![Problem::error("rhai_panic", whole, message).help(help)])
+    })
+}
+
+/// Runs `work` on a thread of its own, whose stack holds what a file may nest.
+fn on_a_tall_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("compile".to_owned())
+            .stack_size(limits::LOADING_STACK_BYTES)
+            .spawn_scoped(scope, work);
+        let joined = thread.map(std::thread::ScopedJoinHandle::join);
+        // No thread means no memory for one: the process could not go on either.
+        joined.expect("a thread to compile on").expect("the work catches its own panics")
+    })
+}
+
+fn sized(source: &Source, whole: &Place) -> Result<(), Vec<Problem>> {
+    if source.text.len() > FILE_LIMIT {
+        let message = format!("the file has {} bytes; {FILE_LIMIT} is the most", source.text.len());
+        return Err(vec![Problem::error("too_large", whole.clone(), message).help("split it")]);
+    }
+    let written = source.text.lines().filter(|line| line.trim_start().starts_with("rule(")).count();
+    if written > WRITTEN_LIMIT {
+        let message = format!("the file has {written} rules; {WRITTEN_LIMIT} is the most");
+        let help = "split it into several files of the same folder";
+        return Err(vec![Problem::error("too_many_rules", whole.clone(), message).help(help)]);
+    }
+    Ok(())
+}
+
+fn load(
+    source: &Source,
+    library: &Library,
+    known: &Known,
+    whole: &Place,
+) -> Result<(Vec<Rule>, Vec<Problem>), Vec<Problem>> {
+    let _ = known;
+    let file = source.file.display().to_string();
+    let (mut engine, deadline) = script::engine(&limits::LOADING);
+    engine.register_global_module(effects::module());
+    let importer = Importer::new(library);
+    let notebook = declare::teach(&mut engine, &file, &importer);
+    engine.set_module_resolver(importer.clone());
+    deadline.start();
+    let written = engine.compile(&source.text).map_err(|error| {
+        vec![problem("syntax", Fault::of(&Box::<rhai::EvalAltResult>::from(error), &file), whole)]
+    })?;
+    let sites = Sites::of(&written);
+    let ast = evaluate(&engine, &written, &file, whole)?;
+    let version = version(source, &importer);
+    let place = whole.clone();
+    let text = Arc::from(source.text.as_str());
+    let file =
+        read::File { pack: &source.pack, place, ast: &ast, sites: &sites, version, source: text };
+    let mut rules = Vec::new();
+    let mut problems = Vec::new();
+    for declared in take(&notebook) {
+        match read::rule(&file, declared) {
+            Ok(rule) => rules.push(rule),
+            Err(wrong) => problems.extend(wrong),
+        }
+    }
+    if problems.is_empty() { Ok((rules, Vec::new())) } else { Err(problems) }
+}
+
+/// Runs the top level of the file, which declares its rules.
+fn evaluate(
+    engine: &Engine,
+    written: &AST,
+    file: &str,
+    whole: &Place,
+) -> Result<AST, Vec<Problem>> {
+    let mut ast = engine.optimize_ast(&Scope::new(), written.clone(), OptimizationLevel::Simple);
+    ast.set_source(file);
+    let done = engine.run_ast(&ast);
+    done.map_err(|error| vec![problem("evaluation", Fault::of(&error, file), whole)])?;
+    Ok(ast)
+}
+
+fn take(notebook: &Notebook) -> Vec<Declared> {
+    std::mem::take(&mut *notebook.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn problem(code: &str, fault: Fault, whole: &Place) -> Problem {
+    let place = fault.file.map_or_else(|| whole.clone(), Place::file);
+    let place = match (fault.line, fault.column) {
+        (Some(line), Some(column)) => place.at(line, column),
+        _ => place,
+    };
+    Problem::error(code, place, fault.message)
+}
+
+/// The first 16 hexadecimal digits of SHA-256 over the file and its libraries, names and lengths
+/// included.
+fn version(source: &Source, importer: &Importer) -> Arc<str> {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for source in std::iter::once(source).chain(importer.used()) {
+        let head = format!("{} {}\n", source.file.display(), source.text.len());
+        hash.update(head.as_bytes());
+        hash.update(source.text.as_bytes());
+    }
+    let first = hash.finish().as_ref().first_chunk().copied().map_or(0, u64::from_be_bytes);
+    format!("{first:016x}").into()
+}

@@ -1,0 +1,158 @@
+//! What `then` may ask for. These functions do nothing: they return data, which the stage that asked
+//! carries out.
+
+use std::str::FromStr;
+
+use rhai::plugin::export_module;
+use rhai::{Array, Dynamic, EvalAltResult, Map, Module, Shared};
+use serde_json::{Map as Object, Value};
+
+use crate::model::reference::Reference;
+use crate::model::rule::Effect;
+use crate::model::span;
+use crate::script::convert::{kind, map_to_object, to_json};
+
+/// Effects that one rule may ask for on one event.
+pub const EFFECTS_LIMIT: usize = 100;
+
+/// What `run(action, parameters, options)` takes as options.
+pub const OPTIONS: &[&str] = &["timeout", "delay", "priority"];
+
+/// The functions, for an engine.
+pub(crate) fn module() -> Shared<Module> {
+    rhai::exported_module!(functions).into()
+}
+
+fn reference(text: &str) -> Result<Reference, Box<EvalAltResult>> {
+    Reference::from_str(text).map_err(|error| error.to_string().into())
+}
+
+fn object(what: &str, map: &Map) -> Result<Object<String, Value>, Box<EvalAltResult>> {
+    map_to_object(map).map_err(|error| format!("in {what}: {error}").into())
+}
+
+/// Checks one option of `run`; says what is wrong with it.
+pub(crate) fn check_option(name: &str, value: &Value) -> Result<(), String> {
+    match (name, value) {
+        ("timeout" | "delay", Value::String(text)) => {
+            span::parse(text).map(drop).map_err(|error| error.to_string())
+        }
+        ("timeout" | "delay", Value::Number(number)) if number.as_f64() >= Some(0.0) => Ok(()),
+        ("timeout" | "delay", _) => {
+            Err(format!("`{name}` is a span such as \"5m\", or a number of seconds"))
+        }
+        ("priority", Value::Number(number)) if number.is_i64() => Ok(()),
+        ("priority", _) => Err("`priority` is an integer".to_owned()),
+        (name, _) => Err(format!("`run` has no option `{name}`; it has {}", OPTIONS.join(", "))),
+    }
+}
+
+fn requested(action: &str, parameters: &Map, options: &Map) -> Result<Effect, Box<EvalAltResult>> {
+    let options = object("the options", options)?;
+    for (name, value) in &options {
+        check_option(name, value)?;
+    }
+    let parameters = object("the parameters", parameters)?;
+    Ok(Effect::Run { action: reference(action)?, parameters, options })
+}
+
+/// What `then` returned, as effects.
+///
+/// # Errors
+/// Says what it returned instead, or that these are too many.
+pub(crate) fn read(returned: &Dynamic) -> Result<Vec<Effect>, String> {
+    let mut effects = Vec::new();
+    gather(returned, &mut effects)?;
+    if effects.len() > EFFECTS_LIMIT {
+        return Err(format!(
+            "`then` asks for {} effects; {EFFECTS_LIMIT} is the most",
+            effects.len()
+        ));
+    }
+    Ok(effects)
+}
+
+fn gather(returned: &Dynamic, effects: &mut Vec<Effect>) -> Result<(), String> {
+    if returned.is_unit() {
+        return Ok(());
+    }
+    if let Some(effect) = returned.read_lock::<Effect>() {
+        effects.push(effect.clone());
+        return Ok(());
+    }
+    if let Some(items) = returned.read_lock::<Array>() {
+        return items.iter().try_for_each(|item| gather(item, effects));
+    }
+    Err(format!(
+        "`then` returned {}, not effects such as `run(…)` or a list of them",
+        kind(returned)
+    ))
+}
+
+#[export_module]
+#[expect(unreachable_pub, reason = "Rhai's macro wants public functions")]
+mod functions {
+    /// Requests an execution of an action.
+    ///
+    /// > run("core.noop") is an effect
+    #[rhai_fn(name = "run", return_raw)]
+    pub fn run_plain(action: &str) -> Result<Effect, Box<EvalAltResult>> {
+        requested(action, &Map::new(), &Map::new())
+    }
+
+    /// Requests an execution of an action with these parameters.
+    ///
+    /// > run("core.local", #{ cmd: "true" }) is an effect
+    #[rhai_fn(name = "run", return_raw)]
+    pub fn run_with(action: &str, parameters: Map) -> Result<Effect, Box<EvalAltResult>> {
+        requested(action, &parameters, &Map::new())
+    }
+
+    /// Requests an execution of an action with these parameters and options: `timeout` and `delay`
+    /// are spans such as `"5m"` or numbers of seconds, `priority` is an integer.
+    ///
+    /// > run("core.local", #{ cmd: "true" }, #{ timeout: "30s" }) is an effect
+    #[rhai_fn(name = "run", return_raw)]
+    pub fn run_so(
+        action: &str,
+        parameters: Map,
+        options: Map,
+    ) -> Result<Effect, Box<EvalAltResult>> {
+        requested(action, &parameters, &options)
+    }
+
+    /// Reports a new event on a trigger, with this payload.
+    ///
+    /// > emit("storage.pool_full", #{ pool: "p1" }) is an effect
+    #[rhai_fn(return_raw)]
+    pub fn emit(trigger: &str, data: Dynamic) -> Result<Effect, Box<EvalAltResult>> {
+        let data = to_json(&data).map_err(|error| format!("in the payload: {error}"))?;
+        Ok(Effect::Emit { trigger: reference(trigger)?, data })
+    }
+
+    /// Tells people, over a channel.
+    ///
+    /// > notify("ops", "pool p1 is full") is an effect
+    pub fn notify(channel: &str, text: &str) -> Effect {
+        Effect::Notify { channel: channel.to_owned(), text: text.to_owned() }
+    }
+
+    /// Writes a value to the key-value store; `()` removes the key.
+    ///
+    /// > set("maintenance", true) is an effect
+    #[rhai_fn(return_raw)]
+    pub fn set(key: &str, value: Dynamic) -> Result<Effect, Box<EvalAltResult>> {
+        if key.is_empty() {
+            return Err("`set` needs a key that is not empty".into());
+        }
+        let value = to_json(&value).map_err(|error| format!("in the value: {error}"))?;
+        Ok(Effect::Set { key: key.to_owned(), value })
+    }
+
+    /// Leaves a line in the decision and in the log.
+    ///
+    /// > log("seen") is an effect
+    pub fn log(text: &str) -> Effect {
+        Effect::Log { text: text.to_owned() }
+    }
+}

@@ -1,0 +1,104 @@
+//! One compiled rule.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::problem::Place;
+use crate::model::reference::Reference;
+use crate::rules::closure::{Closure, Surroundings};
+use crate::rules::pattern::Pattern;
+
+/// One compiled rule.
+pub struct Rule {
+    pub(crate) reference: Reference,
+    pub(crate) about: String,
+    pub(crate) on: Vec<Pattern>,
+    pub(crate) enabled: bool,
+    pub(crate) shadow: bool,
+    pub(crate) priority: i64,
+    pub(crate) cooldown: Option<Duration>,
+    pub(crate) place: Place,
+    pub(crate) version: Arc<str>,
+    pub(crate) source: Arc<str>,
+    pub(crate) closures: Closures,
+    pub(crate) around: Arc<Surroundings>,
+}
+
+/// What a rule asks its author's code.
+pub(crate) struct Closures {
+    /// Whether it matches; a rule without matches always.
+    pub(crate) when: Option<Closure>,
+    /// Under which key it remembers.
+    pub(crate) per: Option<Closure>,
+    /// What it wants done.
+    pub(crate) then: Closure,
+}
+
+impl Rule {
+    /// Its name.
+    #[must_use]
+    pub fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    /// One sentence for people.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// The triggers and globs that it listens to, in the order of the file.
+    #[must_use]
+    pub fn on(&self) -> &[Pattern] {
+        &self.on
+    }
+
+    /// Whether it is asked at all.
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Whether it decides and does nothing.
+    #[must_use]
+    pub fn shadow(&self) -> bool {
+        self.shadow
+    }
+
+    /// Rules of a higher priority decide first; 0 unless the file says otherwise.
+    #[must_use]
+    pub fn priority(&self) -> i64 {
+        self.priority
+    }
+
+    /// How long it keeps still after it fired, per key.
+    #[must_use]
+    pub fn cooldown(&self) -> Option<Duration> {
+        self.cooldown
+    }
+
+    /// Where `rule(` stands.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// A hash of its file and of the libraries that it imports.
+    #[must_use]
+    pub fn version(&self) -> &Arc<str> {
+        &self.version
+    }
+
+    /// The text of its file.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rule({} at {})", self.reference, self.place)
+    }
+}
