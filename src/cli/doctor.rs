@@ -21,7 +21,7 @@ pub(crate) struct Doctor {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("table", |row| text(row, "table")),
+    Column::new("table", |row| text(row, "name")),
     Column::new("records", |row| text(row, "records")).right(),
 ];
 
@@ -33,26 +33,23 @@ impl Doctor {
     ) -> Result<ExitCode, Failure> {
         let config = config(whereabouts)?;
         let found = app::doctor(&config)?;
-        let rows: Vec<Value> = found
-            .records
-            .iter()
-            .map(|(table, records)| json!({ "table": table, "records": records }))
-            .collect();
         if self.json {
-            output.json(&json!({
-                "records": rows, "damage": found.damage, "size_bytes": found.size_bytes,
-            }))?;
+            output.json(&json!(found))?;
         } else {
+            let rows: Vec<Value> = found.tables.iter().map(|table| json!(table)).collect();
             output.list(false, COLUMNS, &rows)?;
-            output.line(&format!("{} bytes", found.size_bytes))?;
-            for line in &found.damage {
+            output.line(&format!(
+                "{} bytes, format {}, commit {}",
+                found.file_bytes, found.format, found.revision
+            ))?;
+            for line in &found.damaged {
                 output.notice(line)?;
             }
         }
-        if found.damage.is_empty() {
+        if found.is_sound() {
             return Ok(ExitCode::SUCCESS);
         }
-        Err(Failure::new(format!("{} records are damaged", found.damage.len()))
+        Err(Failure::new(format!("`{}` is damaged", found.path))
             .help("restore a backup with `ifso restore FILE`")
             .code(failure::STORE))
     }

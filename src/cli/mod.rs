@@ -119,12 +119,6 @@ enum Verb {
     Completions(completions::Completions),
     /// Print the version.
     Version,
-    /// Hold running actions (Ifso starts this by itself).
-    #[command(hide = true)]
-    Supervise {
-        /// Where it meets the engine.
-        folder: PathBuf,
-    },
 }
 
 /// Does what the command line says.
@@ -137,9 +131,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() || printed.is_err() { 2 } else { 0 });
         }
     };
-    if let Verb::Supervise { folder } = &line.verb {
-        return crate::app::supervise(folder);
-    }
     let mut output = Output::standard();
     match verb(line, &mut output) {
         Ok(code) => code,
@@ -159,7 +150,6 @@ fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
             output.line(concat!("ifso ", env!("CARGO_PKG_VERSION")))?;
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Supervise { folder } => Ok(crate::app::supervise(&folder)),
         remote => {
             let client = Client::find(whereabouts)?;
             let work = ask(remote, &client, output);
