@@ -63,7 +63,7 @@ pub struct Whereabouts {
     /// The data folder [default: `data` in the home].
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// The address of a serving Ifso; the key for it comes from IFSO_KEY [default: as the home says].
+    /// The address of a serving Ifso; the key for it comes from `IFSO_KEY` [default: as the home says].
     #[arg(long, global = true, value_name = "URL", env = "IFSO_URL")]
     pub url: Option<String>,
     /// The API key [default: the data folder's `admin.key`].
