@@ -25,6 +25,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::parts::kafka::{Broker, Record, shared};
+use crate::sensors::client;
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -75,7 +76,7 @@ impl Engine {
             tasks: tasks.clone(),
             hooks: Hooks::new(),
             registry: registry.clone(),
-            client: reqwest::Client::builder().build().unwrap(),
+            client: client(),
         };
         let guard = runtime.enter();
         tasks.spawn(stage.run(tasks.stop().clone()));
