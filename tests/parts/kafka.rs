@@ -12,11 +12,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use tempfile::TempDir;
 
 /// How long a broker may take to start; the first time it is fetched as well.
@@ -36,7 +37,12 @@ pub fn shared() -> &'static Broker {
 pub struct Broker {
     port: u16,
     controller: u16,
+    /// A second listener, with TLS and passwords, where there is one.
+    secure: u16,
     folder: TempDir,
+    /// Where clients begin; itself, or all nodes of its cluster.
+    bootstrap: String,
+    replicas: i32,
     running: Mutex<Option<Process>>,
     /// A client that plays the broker.
     mock: Option<BaseProducer>,
@@ -59,16 +65,115 @@ impl Broker {
             return broker;
         }
         shout("Kafka cannot be started here: tests run on librdkafka's MOCK cluster");
+        Self::mock(1)
+    }
+
+    /// librdkafka's mock cluster, which can be told to fail.
+    pub fn mock(brokers: i32) -> Self {
         let mut host = ClientConfig::new();
-        host.set("test.mock.num.brokers", "1");
-        Self { mock: Some(host.create().unwrap()), ..broker }
+        host.set("test.mock.num.brokers", brokers.to_string());
+        let host: BaseProducer = host.create().unwrap();
+        let bootstrap = host.client().mock_cluster().unwrap().bootstrap_servers();
+        Self { mock: Some(host), bootstrap, ..Self::absent() }
+    }
+
+    /// What a mock cluster can be told.
+    pub fn mocking(&self) -> MockCluster<'_, DefaultProducerContext> {
+        self.mock.as_ref().unwrap().client().mock_cluster().unwrap()
+    }
+
+    /// Three brokers that keep every record three times. Not started yet.
+    pub fn trio() -> [Self; 3] {
+        let mut nodes = [Self::absent(), Self::absent(), Self::absent()];
+        let join = |text: &dyn Fn(usize, &Self) -> String| {
+            nodes
+                .iter()
+                .enumerate()
+                .map(|(at, one)| text(at + 1, one))
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let bootstrap = join(&|_, one| one.bootstrap.clone());
+        let voters = join(&|id, one| format!("{id}@127.0.0.1:{}", one.controller));
+        for (at, node) in nodes.iter_mut().enumerate() {
+            node.bootstrap.clone_from(&bootstrap);
+            node.replicas = 3;
+            node.extra(&format!(
+                "node.id={}\ncontroller.quorum.voters={voters}\nmin.insync.replicas=2\n\
+                 offsets.topic.replication.factor=3\n",
+                at + 1
+            ));
+        }
+        nodes
+    }
+
+    /// Which node of the cluster leads a partition, from 0.
+    pub fn leader(&self, topic: &str) -> usize {
+        let asker: BaseConsumer = self.config().create().unwrap();
+        let told = asker.fetch_metadata(Some(topic), ANSWER).unwrap();
+        usize::try_from(told.topics()[0].partitions()[0].leader() - 1).unwrap()
+    }
+
+    /// A broker with a second listener that wants TLS and the password of `ifso`. Not started yet.
+    pub fn guarded(password: &str) -> Self {
+        let broker = Self::absent();
+        let (port, controller, secure) = (broker.port, broker.controller, broker.secure);
+        let store = broker.folder.path().join("keys.p12");
+        let keytool = |arguments: &[&str]| {
+            let mut command = Command::new("keytool");
+            command.args(arguments).args(["-storepass", "changeit", "-alias", "broker"]);
+            let done = command.arg("-keystore").arg(&store).output();
+            done.is_ok_and(|done| done.status.success())
+        };
+        let name = ["-dname", "CN=127.0.0.1", "-ext", "SAN=IP:127.0.0.1", "-keyalg", "RSA"];
+        let made = keytool(&[&["-genkeypair", "-storetype", "PKCS12"], &name[..]].concat());
+        let file = broker.authority();
+        assert!(!made || keytool(&["-exportcert", "-rfc", "-file", file.to_str().unwrap()]));
+        broker.extra(&format!(
+            "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},\
+             SECURE://127.0.0.1:{secure}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port},SECURE://127.0.0.1:{secure}\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL\n\
+             listener.name.secure.sasl.enabled.mechanisms=PLAIN\n\
+             listener.name.secure.plain.sasl.jaas.config=\
+             org.apache.kafka.common.security.plain.PlainLoginModule required user_ifso=\"{password}\";\n\
+             ssl.keystore.type=PKCS12\nssl.keystore.location={}\n\
+             ssl.keystore.password=changeit\nssl.key.password=changeit\n",
+            store.display()
+        ));
+        broker
+    }
+
+    /// The address of the listener that wants TLS and a password.
+    pub fn secure_address(&self) -> String {
+        format!("127.0.0.1:{}", self.secure)
+    }
+
+    /// The certificate by which that listener is known.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("authority.pem")
+    }
+
+    fn extra(&self, properties: &str) {
+        std::fs::write(self.folder.path().join("extra"), properties).unwrap();
     }
 
     /// A broker of which only the address is known.
     pub fn absent() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (port, controller) = (free_port(), free_port());
-        Self { port, controller, folder, running: Mutex::new(None), mock: None }
+        let [port, controller, secure] = free_ports();
+        let broker = Self {
+            port,
+            controller,
+            secure,
+            folder,
+            bootstrap: format!("127.0.0.1:{port}"),
+            replicas: 1,
+            running: Mutex::new(None),
+            mock: None,
+        };
+        broker.extra("");
+        broker
     }
 
     /// Whether it is a real one. Where it is not, the test that asks is left out, loudly.
@@ -81,18 +186,19 @@ impl Broker {
 
     /// Where it listens.
     pub fn address(&self) -> String {
-        match &self.mock {
-            Some(mock) => mock.client().mock_cluster().unwrap().bootstrap_servers(),
-            None => format!("127.0.0.1:{}", self.port),
-        }
+        self.bootstrap.clone()
     }
 
     /// Starts it, on what it has kept. Says whether a real broker could be had.
     pub fn launch(&self) -> bool {
+        self.begin();
+        self.wait_ready()
+    }
+
+    /// Starts it without waiting for it.
+    pub fn begin(&self) {
         let process = Process::start(self.folder.path(), self.port, self.controller);
-        let ready = self.wait_ready(&process);
         *self.running.lock().unwrap() = Some(process);
-        ready
     }
 
     /// Ends it by SIGKILL.
@@ -100,7 +206,10 @@ impl Broker {
         drop(self.running.lock().unwrap().take());
     }
 
-    fn wait_ready(&self, process: &Process) -> bool {
+    /// Waits until it answers. Says whether a real broker could be had.
+    pub fn wait_ready(&self) -> bool {
+        let held = self.running.lock().unwrap();
+        let process = held.as_ref().unwrap();
         let deadline = Instant::now() + START;
         let asker: BaseConsumer = self.config().create().unwrap();
         while asker.fetch_metadata(None, Duration::from_millis(500)).is_err() {
@@ -127,15 +236,10 @@ impl Broker {
 
     /// Makes a topic.
     pub async fn create(&self, topic: &str, partitions: i32) {
-        if let Some(mock) = &self.mock {
-            return mock
-                .client()
-                .mock_cluster()
-                .unwrap()
-                .create_topic(topic, partitions, 1)
-                .unwrap();
+        if self.mock.is_some() {
+            return self.mocking().create_topic(topic, partitions, 1).unwrap();
         }
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(self.replicas));
         // A topic of that name may be on its way out.
         let deadline = Instant::now() + ANSWER;
         loop {
@@ -145,6 +249,13 @@ impl Broker {
                 Err(error) => assert!(Instant::now() < deadline, "{error:?}"),
             }
         }
+    }
+
+    /// Gives a topic more partitions.
+    pub async fn grow(&self, topic: &str, partitions: usize) {
+        let new = NewPartitions::new(topic, partitions);
+        let grown = self.admin().create_partitions(&[new], &options()).await.unwrap();
+        assert!(grown[0].is_ok(), "{grown:?}");
     }
 
     /// Deletes a topic.
@@ -214,8 +325,11 @@ fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(ANSWER))
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Ports that nobody listens on; all are held while they are chosen, so that they differ.
+fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let held: [TcpListener; COUNT] =
+        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
 }
 
 #[expect(clippy::print_stderr, reason = "whoever runs the tests has to know")]
@@ -247,6 +361,8 @@ impl Process {
                     .arg(script)
                     .arg(folder.join("kept"))
                     .args([port.to_string(), controller.to_string()])
+                    .env("IFSO_KAFKA_EXTRA", folder.join("extra"))
+                    .env("IFSO_KAFKA_CLUSTER", "IfsoTestsIfsoTestsIfsA")
                     .stdin(Stdio::null())
                     .stdout(log.try_clone().unwrap())
                     .stderr(log)

@@ -329,6 +329,138 @@ fn a_broker_that_is_absent_at_start_is_waited_for() {
 }
 
 #[test]
+fn a_cluster_that_loses_the_leader_of_a_partition_is_read_on() {
+    let nodes = Broker::trio();
+    nodes.iter().for_each(Broker::begin);
+    if !nodes.iter().all(Broker::wait_ready) {
+        return;
+    }
+    let engine = Engine::start(&store(), settings(&nodes[0], "trio"));
+    engine.runtime.block_on(nodes[0].create("trio", 3));
+    produce(&nodes[0], "trio", 3, 0..3000);
+    engine.until_events(500);
+    let leader = nodes[0].leader("trio");
+    nodes[leader].kill();
+    produce(&nodes[0], "trio", 3, 3000..6000);
+    let (lost, twice) = lost_and_twice(&engine.until_events(6000), 6000);
+    tell(&format!("T9 3 nodes, the leader killed, 6000 records: {lost} lost, {twice} twice"));
+    assert_eq!((lost, twice), (0, 0));
+    engine.until("running", |health| health.state == HealthState::Running);
+    engine.stop();
+}
+
+#[test]
+fn coordinators_that_move_and_requests_that_fail_lose_and_repeat_nothing() {
+    use rdkafka::mocking::MockCoordinator;
+    use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Code};
+    let broker = Broker::mock(3);
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(broker.create("moves", 4));
+    let engine = Engine::start(&store(), settings(&broker, "moves"));
+    let mut sent = 0;
+    for node in [1, 2, 3, 1, 2, 3] {
+        produce(&broker, "moves", 4, sent..sent + 500);
+        sent += 500;
+        let mock = broker.mocking();
+        let group = MockCoordinator::Group("ifso-site.estate".to_owned());
+        mock.coordinator(group, node).unwrap();
+        mock.partition_leader("moves", 0, Some(node)).unwrap();
+        mock.request_errors(
+            Api::Fetch,
+            &[
+                Code::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+                Code::RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,
+                Code::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+            ],
+        );
+        mock.request_errors(Api::Heartbeat, &[Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR]);
+        mock.broker_down(node).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        mock.broker_up(node).unwrap();
+    }
+    let (lost, twice) = lost_and_twice(&engine.until_events(3000), 3000);
+    tell(&format!(
+        "T9 mock cluster, 6 moves of coordinator and leader, 24 failed requests, 6 outages, 3000 \
+         records: {lost} lost, {twice} twice"
+    ));
+    assert_eq!((lost, twice), (0, 0));
+    engine.until("running", |health| health.state == HealthState::Running);
+    engine.stop();
+}
+
+#[test]
+fn tls_and_passwords_are_passed_through_and_a_wrong_one_is_named() {
+    let broker = Broker::guarded("open-sesame");
+    if !broker.launch() {
+        return;
+    }
+    let mut wanted = settings(&broker, "guarded");
+    wanted["brokers"] = json!([broker.secure_address()]);
+    for (key, value) in [
+        ("security.protocol", "sasl_ssl"),
+        ("ssl.ca.location", broker.authority().to_str().unwrap()),
+        ("sasl.mechanism", "PLAIN"),
+        ("sasl.username", "ifso"),
+        ("sasl.password", "wrong"),
+    ] {
+        wanted["settings"][key] = value.into();
+    }
+    let engine = Engine::start(&store(), wanted.clone());
+    let health = engine.until("waiting", |health| health.state == HealthState::Waiting);
+    let reason = health.reason.unwrap();
+    assert!(reason.contains("SASL authentication error"), "{reason}");
+    assert!(!reason.contains("wrong"), "the password: {reason}");
+    engine.stop();
+    wanted["settings"]["sasl.password"] = "open-sesame".into();
+    let engine = Engine::start(&store(), wanted);
+    engine.runtime.block_on(broker.create("guarded", 1));
+    produce(&broker, "guarded", 1, 0..10);
+    assert_eq!(lost_and_twice(&engine.until_events(10), 10), (0, 0));
+    engine.stop();
+}
+
+#[test]
+fn the_newer_group_protocol_works_as_well() {
+    let broker = shared();
+    let mut wanted = settings(broker, "newer");
+    wanted["settings"] = json!({ "group.protocol": "consumer" });
+    let engine_store = store();
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(broker.create("newer", 4));
+    let engine = Engine::start(&engine_store, wanted.clone());
+    produce(broker, "newer", 4, 0..1000);
+    engine.until_events(200);
+    let second = Engine::start(&engine_store, wanted);
+    produce(broker, "newer", 4, 1000..2000);
+    engine.stop();
+    produce(broker, "newer", 4, 2000..3000);
+    assert_eq!(lost_and_twice(&second.until_events(3000), 3000), (0, 0));
+    second.stop();
+}
+
+#[test]
+fn a_partition_that_is_added_later_is_read_from_its_beginning() {
+    let broker = shared();
+    if !broker.is_real("a partition that is added later") {
+        return;
+    }
+    let mut wanted = settings(broker, "grows");
+    wanted["start"] = "latest".into();
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(broker.create("grows", 1));
+    produce(broker, "grows", 1, 100..110);
+    let engine_store = store();
+    let engine = Engine::start(&engine_store, wanted.clone());
+    engine.until("running", |health| health.lag == Some(0));
+    engine.stop();
+    runtime.block_on(broker.grow("grows", 2));
+    produce(broker, "grows", 2, 0..10);
+    let engine = Engine::start(&engine_store, wanted);
+    assert_eq!(lost_and_twice(&engine.until_events(10), 10), (0, 0));
+    engine.stop();
+}
+
+#[test]
 fn a_topic_that_does_not_exist_yet_is_named_and_read_once_it_does() {
     let broker = shared();
     let engine = Engine::start(&store(), settings(broker, "not-yet"));
