@@ -70,7 +70,9 @@ impl CloudEvents {
                 return Err(Unreadable("it has both `data` and `data_base64`".to_owned()));
             }
             (Some(data), None) => shaped(data),
-            (None, Some(encoded)) => Value::Object(Map::from_iter([("data_base64".to_owned(), encoded)])),
+            (None, Some(encoded)) => {
+                Value::Object(Map::from_iter([("data_base64".to_owned(), encoded)]))
+            }
             (None, None) => Value::Object(Map::new()),
         };
         let attributes = object.into_iter().filter_map(|(name, value)| match value {
@@ -109,7 +111,8 @@ impl Decoder for CloudEvents {
         reports: &mut Vec<Report>,
     ) -> Result<(), Unreadable> {
         let declared = content_type(record).is_some_and(|kind| {
-            kind.get(..23).is_some_and(|start| start.eq_ignore_ascii_case("application/cloudevents"))
+            kind.get(..23)
+                .is_some_and(|start| start.eq_ignore_ascii_case("application/cloudevents"))
         });
         let binary = record.headers.iter().any(|(name, _)| name.starts_with("ce_"));
         let report = match record.payload {

@@ -80,8 +80,8 @@ impl Delfin {
                 .as_ref()
                 .and_then(metric::time)
                 .ok_or_else(|| {
-                    Unreadable(format!("`{at}` of `{name}` is no time; expected milliseconds"))
-                })?;
+                Unreadable(format!("`{at}` of `{name}` is no time; expected milliseconds"))
+            })?;
             let value = metric::number(&value).ok_or_else(|| {
                 Unreadable(format!("a value of `{name}` is {value}; expected a number"))
             })?;

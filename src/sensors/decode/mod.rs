@@ -176,7 +176,9 @@ impl Settings {
             return Err("`wrap` and `tombstones` go with `as: json` only".to_owned());
         }
         if self.name != Name::CloudEvents && !self.triggers.is_empty() {
-            return Err("`triggers` goes with `as: cloudevents` only; `trigger` names one".to_owned());
+            return Err(
+                "`triggers` goes with `as: cloudevents` only; `trigger` names one".to_owned()
+            );
         }
         let trigger = self.trigger.clone();
         Ok(match self.name {
