@@ -5,9 +5,12 @@ mod world;
 
 mod demo;
 mod executions;
+mod flow;
 mod intake;
 mod oracle;
 mod packs;
 mod rules;
+mod runners;
+mod sensors;
 mod store;
 mod tidy;

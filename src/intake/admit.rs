@@ -120,10 +120,15 @@ pub(crate) fn admit(
         events: Vec::new(),
         seen: Vec::new(),
     };
+    // One record may become several events: neighbours of one place are new together, or old.
+    let mut last: Option<(&Origin, bool)> = None;
     for report in reports {
-        let outcome = if let Some(origin) =
-            report.origin.as_ref().filter(|o| o.at <= past.at(&o.stream))
-        {
+        let is_new = |origin: &Origin| match last {
+            Some((before, is_new)) if before == origin => is_new,
+            _ => origin.at > past.at(&origin.stream),
+        };
+        last = report.origin.as_ref().map(|origin| (origin, is_new(origin)));
+        let outcome = if let Some((origin, false)) = last {
             tracing::debug!(stream = %origin.stream, at = origin.at, "already taken in");
             Outcome::Duplicate(None)
         } else if let Some(Some(event)) = report.once.as_ref().and_then(|once| past.seen.get(once))

@@ -4,9 +4,8 @@
 //! no copy of the event, and no way to change it (`reference/spikes.md` 1.2, T5, T10).
 
 use rhai::{
-    AST, ASTNode, Array, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression,
-    FnPtr, GlobalRuntimeState, ImmutableString, Locked, Map, Module, Position, Scope, Shared, Stmt,
-    StmtBlock,
+    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FnPtr,
+    GlobalRuntimeState, ImmutableString, Locked, Module, Position, Scope, Shared, Stmt, StmtBlock,
 };
 use std::collections::BTreeMap;
 
@@ -155,23 +154,4 @@ fn body(mut statements: Vec<Stmt>, start: Position, end: Position) -> Expr {
         [Stmt::FnCall(call, position)] => Expr::FnCall(call.clone(), *position),
         _ => Expr::Stmt(StmtBlock::new(statements, start, end).into()),
     }
-}
-
-/// A value as it is now, deeply: what was shared with the file's variables is a copy of its own.
-pub(crate) fn snapshot(value: Dynamic) -> Dynamic {
-    let value = value.flatten();
-    if value.is_array() {
-        return value.cast::<Array>().into_iter().map(snapshot).collect::<Array>().into();
-    }
-    if value.is_map() {
-        let entries = value.cast::<Map>().into_iter();
-        return entries.map(|(name, value)| (name, snapshot(value))).collect::<Map>().into();
-    }
-    if value.is_fnptr() {
-        let mut pointer = value.cast::<FnPtr>();
-        let captured: Vec<_> = pointer.iter_curry().cloned().map(snapshot).collect();
-        pointer.set_curry(captured);
-        return pointer.into();
-    }
-    value
 }

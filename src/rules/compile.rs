@@ -34,11 +34,25 @@ pub fn compile(
     let whole = Place::file(&source.file);
     sized(source, &whole)?;
     // Rhai 1.27 can be made to panic by a plain script (T8): that is a problem of the file.
-    let compiled = catch_unwind(AssertUnwindSafe(|| load(source, library, known, &whole)));
+    let compiled =
+        on_a_tall_stack(|| catch_unwind(AssertUnwindSafe(|| load(source, library, known, &whole))));
     compiled.unwrap_or_else(|_| {
         let message = "Rhai itself gave up on this file";
         let help = "look for an assignment to a constant or to a part of one, and use `let` there";
         Err(vec![Problem::error("rhai_panic", whole, message).help(help)])
+    })
+}
+
+/// Runs `work` on a thread of its own, whose stack holds what a file may nest.
+fn on_a_tall_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("compile".to_owned())
+            .stack_size(limits::LOADING_STACK_BYTES)
+            .spawn_scoped(scope, work);
+        let joined = thread.map(std::thread::ScopedJoinHandle::join);
+        // No thread means no memory for one: the process could not go on either.
+        joined.expect("a thread to compile on").expect("the work catches its own panics")
     })
 }
 

@@ -11,6 +11,7 @@ pub mod declare;
 mod sites;
 mod library;
 mod closure;
+mod snapshot;
 pub mod read;
 pub mod rule;
 pub mod compile;

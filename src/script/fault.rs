@@ -52,7 +52,9 @@ impl Fault {
         }
     }
 
-    fn or(self, position: Position) -> Self {
+    /// The same, at `position` where no place is known.
+    #[must_use]
+    pub fn or(self, position: Position) -> Self {
         if self.line.is_some() { self } else { Self::at(self.message, position) }
     }
 }
@@ -93,6 +95,10 @@ fn message(error: &EvalAltResult) -> String {
         E::ErrorDataTooLarge(kind, _) => format!("{} too large", lower(kind)),
         E::ErrorTerminated(..) => "it takes too long".to_owned(),
         E::ErrorRuntime(value, _) => runtime(value),
+        E::ErrorDataRace(what, _) => {
+            let name = what.split('\'').nth(1).unwrap_or("a function");
+            format!("`{name}` is given a variable that it changes at the same time")
+        }
         E::ErrorArrayBounds(0, index, _) => format!("there is no item {index} in an empty list"),
         E::ErrorArrayBounds(length, index, _) => {
             format!("there is no item {index} in a list of {length}")

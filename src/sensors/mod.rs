@@ -7,6 +7,7 @@
 
 pub mod decode;
 pub mod hooks;
+pub mod kafka;
 pub mod supervisor;
 
 mod at;
@@ -37,8 +38,14 @@ use crate::store::tables::DeadLetter;
 use crate::tasks::Tasks;
 
 /// Every kind of sensor, in the order the manual lists them.
-pub const KINDS: &[&dyn Kind] =
-    &[&cron::Cron, &interval::Interval, &at::At, &webhook::Webhook, &alertmanager::Alertmanager];
+pub const KINDS: &[&dyn Kind] = &[
+    &kafka::Kafka,
+    &cron::Cron,
+    &interval::Interval,
+    &at::At,
+    &webhook::Webhook,
+    &alertmanager::Alertmanager,
+];
 
 /// The kind of this name.
 #[must_use]

@@ -39,6 +39,14 @@ async fn what_stood_before_the_position_is_a_duplicate_after_a_restart_too() {
 }
 
 #[tokio::test]
+async fn events_of_one_record_are_taken_in_together_and_once() {
+    let world = World::new(Catalog::default());
+    let record = || vec![from("s", 5), from("s", 5), from("s", 6)];
+    assert_eq!(accepted(&world.report(record()).await), [true, true, true]);
+    assert_eq!(accepted(&world.report(record()).await), [false, false, false]);
+}
+
+#[tokio::test]
 async fn an_input_that_makes_no_event_moves_the_position_and_never_back() {
     let world = World::new(Catalog::default());
     for at in [7, 4] {

@@ -3,5 +3,6 @@
 mod story;
 mod traps;
 mod deciding;
+mod limits;
 
 pub(crate) use story::Story;

@@ -21,6 +21,9 @@ pub mod delfin;
 /// Events that one record may become at most: a small record cannot flood the engine.
 pub const EVENTS_LIMIT: usize = 10_000;
 
+/// A header: its name, and its value where it has one.
+pub type Header<'a> = (&'a str, Option<&'a [u8]>);
+
 /// One record as its source holds it; borrowed, so that decoding copies only what it keeps.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
@@ -35,7 +38,7 @@ pub struct Record<'a> {
     /// The content; none for a tombstone.
     pub payload: Option<&'a [u8]>,
     /// The headers in their order; empty unless the decoder `wants_headers`.
-    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+    pub headers: &'a [Header<'a>],
     /// When it was produced or appended.
     pub time: Option<Time>,
 }
