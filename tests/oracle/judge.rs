@@ -2,10 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::engine::Site;
+use super::ledger;
 use super::load::{ACCEPTED, REFUSED, UNKNOWN};
+
+/// How long what was accepted may take to be over.
+const QUIET: Duration = Duration::from_mins(1);
 
 /// What the program says of one execution.
 #[derive(Debug, Clone)]
@@ -48,6 +55,44 @@ pub(crate) struct Evidence {
     pub(crate) effects: BTreeMap<String, Vec<(String, String)>>,
     /// Claimed.
     pub(crate) claims: Vec<Claim>,
+}
+
+impl Evidence {
+    /// Waits until every execution is over, at most `QUIET`, and collects the ledgers; says how long
+    /// that took.
+    pub(crate) fn gather(site: &Site, sent: &Path) -> (Self, Duration) {
+        let (claims, waited) = settled(site);
+        let pair = |line: Vec<String>| (line[0].clone(), line[1].clone());
+        let sent = ledger::lines(sent).into_iter().map(pair).collect();
+        (Self { sent, effects: ledger::effects(&site.home.join("effects")), claims }, waited)
+    }
+}
+
+/// Waits until every execution is over, at most `QUIET`; gives them and the time that it took.
+fn settled(site: &Site) -> (Vec<Claim>, Duration) {
+    let begun = Instant::now();
+    loop {
+        let claims = claims(site);
+        if begun.elapsed() > QUIET || claims.iter().all(Claim::is_done) {
+            return (claims, begun.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// All executions, page by page.
+fn claims(site: &Site) -> Vec<Claim> {
+    const PAGE: usize = 100;
+    let mut claims = Vec::new();
+    for page in 0.. {
+        let found = site.get(&format!("/api/v1/executions?limit={PAGE}&offset={}", page * PAGE));
+        let found = found.as_array().expect("a list is an array");
+        claims.extend(found.iter().map(Claim::read));
+        if found.len() < PAGE {
+            break;
+        }
+    }
+    claims
 }
 
 /// The actions that may run again when nobody knows how an attempt ended; all others may not.
