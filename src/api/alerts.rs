@@ -2,7 +2,7 @@
 
 use crate::api::call::Call;
 use crate::api::route::{Access, Answer, Route, Shape};
-use crate::api::stand_in::hooks::AlertsVersion;
+use crate::sensors::hooks::AlertsVersion;
 use crate::api::webhooks::{delivery, sent};
 
 pub(crate) const ROUTES: &[Route] = &[

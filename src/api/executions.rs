@@ -13,7 +13,7 @@ use crate::api::filter::{self, Filter};
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
-use crate::api::stand_in::executions::Request;
+use crate::executions::Request;
 use crate::api::{RunnerType, runners, shape};
 use crate::auth::Right;
 use crate::model::cause::Cause;

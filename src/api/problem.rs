@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::api::stand_in::executions;
+use crate::executions;
 use crate::{auth, intake, store};
 
 /// An answer that is no success: `{"faultstring", "code", "help"}`.
@@ -201,7 +201,8 @@ impl From<executions::Error> for Problem {
             E::BadParameters { problems } => {
                 Self::bad("bad_parameters", message).details(json!({ "problems": problems }))
             }
-            E::NotFound => Self::new(StatusCode::NOT_FOUND, "not_found", message),
+            E::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", message),
+            E::OnceAgain { .. } => Self::conflict("key_used", message),
             E::Illegal(_) => Self::conflict("illegal_move", message),
         };
         match help {

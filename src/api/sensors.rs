@@ -9,7 +9,7 @@ use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::shape;
-use crate::api::stand_in::registry::Status;
+use crate::sensors::supervisor::Status;
 use crate::api::triggers::wanted;
 use crate::auth::Right;
 use crate::model::reference::Reference;

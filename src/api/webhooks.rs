@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::api::call::Call;
 use crate::api::paging::{self, Page};
 use crate::api::route::{Access, Answer, Route, Shape};
-use crate::api::stand_in::hooks;
+use crate::sensors::hooks;
 use crate::auth::Right;
 
 pub(crate) const ROUTES: &[Route] = &[

@@ -21,6 +21,8 @@ mod secret;
 mod span;
 mod webhook;
 
+pub use supervisor::{Registry, Status, Supervisor, check};
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;

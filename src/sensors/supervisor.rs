@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use rand::RngExt;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +46,7 @@ pub struct Status {
 struct Entry {
     definition: Arc<Definition>,
     reporter: Reporter,
+    again: Arc<Notify>,
 }
 
 /// How every sensor of the catalog does. Cheap to clone; clones see the same sensors.
@@ -75,10 +76,18 @@ impl Registry {
         entries.get(reference).map(Entry::status)
     }
 
-    fn put(&self, definition: &Arc<Definition>, reporter: &Reporter) {
-        let entry = Entry { definition: Arc::clone(definition), reporter: reporter.clone() };
+    /// Starts a sensor anew: at once where it waits or stopped. Says whether there is such a sensor.
+    #[must_use]
+    pub fn restart(&self, reference: &Reference) -> bool {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.get(reference).map(|entry| entry.again.notify_one()).is_some()
+    }
+
+    fn put(&self, definition: &Arc<Definition>, reporter: &Reporter, again: &Arc<Notify>) {
+        let (definition, reporter) = (Arc::clone(definition), reporter.clone());
+        let entry = Entry { definition, reporter, again: Arc::clone(again) };
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.insert(definition.reference.clone(), entry);
+        entries.insert(entry.definition.reference.clone(), entry);
     }
 
     fn remove(&self, reference: &Reference) {
@@ -208,7 +217,8 @@ impl Supervisor {
         old: Option<Running>,
     ) -> Running {
         let health = Reporter::new(Arc::clone(&self.clock));
-        self.registry.put(definition, &health);
+        let again = Arc::new(Notify::new());
+        self.registry.put(definition, &health, &again);
         let context = Context {
             door: self.door.clone(),
             clock: Arc::clone(&self.clock),
@@ -227,7 +237,7 @@ impl Supervisor {
                     old.stop.cancel();
                     finish(old).await;
                 }
-                watch_over(&definition, context, stop).await;
+                watch_over(&definition, &context, &stop, &again).await;
             }
         });
         Running { definition: Arc::clone(definition), config, stop, task }
@@ -243,8 +253,36 @@ async fn finish(mut old: Running) {
     }
 }
 
+/// One life after the other, until `stop`: the next begins when somebody asks for it.
+async fn watch_over(
+    definition: &Arc<Definition>,
+    context: &Context,
+    stop: &CancellationToken,
+    again: &Notify,
+) {
+    while !stop.is_cancelled() {
+        let end = stop.child_token();
+        let mut life = std::pin::pin!(live(definition, context.clone(), end.clone()));
+        tokio::select! {
+            biased;
+            () = again.notified() => {
+                end.cancel();
+                life.await;
+                continue;
+            }
+            () = &mut life => {}
+        }
+        // It ended by itself: it is switched off, done, or waits for a person.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = again.notified() => {}
+        }
+    }
+}
+
 /// One sensor's life: run, fail, pause, run again.
-async fn watch_over(definition: &Arc<Definition>, context: Context, stop: CancellationToken) {
+async fn live(definition: &Arc<Definition>, context: Context, stop: CancellationToken) {
     let sensor = &definition.reference;
     if !definition.enabled {
         set(&context.health, HealthState::Disabled, Some("switched off in its file".to_owned()));

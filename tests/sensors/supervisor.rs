@@ -55,3 +55,18 @@ async fn a_source_that_is_away_is_tried_again_after_a_pause() {
     assert_eq!(health.restarts, 1);
     assert_eq!(station.post("hook", &[("authorization", "Bearer t")], "{}").await.status, 202);
 }
+
+#[tokio::test]
+async fn a_person_can_start_a_sensor_anew() {
+    let file = "kind: webhook\nauth: bearer\nsecrets: [{ config: token }]";
+    let station = Station::new([definition("hook", file)]);
+    let health = station.until("hook", |health| health.state == HealthState::Stopped).await;
+    assert!(health.reason.unwrap().contains("no text under `token`"));
+    let reference = "site.hook".parse().unwrap();
+    assert!(station.registry.restart(&reference));
+    station.reload(catalog([definition("hook", file)], json!({ "token": "t" })));
+    station.running("hook").await;
+    assert!(station.registry.restart(&reference));
+    station.running("hook").await;
+    assert!(!station.registry.restart(&"site.other".parse().unwrap()));
+}
