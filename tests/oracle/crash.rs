@@ -44,6 +44,7 @@ fn kills_lose_nothing_and_repeat_nothing() {
     }
     let killing = begun.elapsed().as_secs();
 
+    site.end_schedule();
     let engine = site.start();
     engine.must_be_ready(START, &format!("seed {seed}, the last start"));
     load.stop();

@@ -41,6 +41,7 @@ fn a_failing_call_loses_nothing() {
         ended += u64::from(engine.has_ended());
         engine.end();
 
+        site.end_schedule();
         let engine = site.start();
         engine.must_be_ready(START, &story);
         let (evidence, _) = Evidence::gather(&site, &folder.path().join("sent"));
