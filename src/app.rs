@@ -42,8 +42,6 @@ const TOKEN_SLACK: Duration = Duration::from_secs(60);
 const CONCURRENCY: usize = 64;
 /// How long an attempt may take where nobody says so.
 const TIMEOUT: Duration = Duration::from_secs(300);
-/// The role of the token that an action gets.
-const ACTION_ROLE: &str = "admin";
 
 /// What is known once work is accepted.
 #[derive(Debug)]
@@ -290,7 +288,17 @@ impl House {
         };
         let keep = retention::Settings::default();
         Ok(Self {
-            tasks, clock, store, watch, intake, dispatcher, supervisor, state, url, first_key, keep,
+            tasks,
+            clock,
+            store,
+            watch,
+            intake,
+            dispatcher,
+            supervisor,
+            state,
+            url,
+            first_key,
+            keep,
         })
     }
 
@@ -427,7 +435,7 @@ async fn load(reload: &Reload) -> Current {
 fn tokens(keys: &auth::Keys) -> executions::Tokens {
     let keys = keys.clone();
     Arc::new(move |execution: &Execution, timeout: Duration| {
-        keys.issue(&execution.user, ACTION_ROLE, timeout + TOKEN_SLACK).reveal().to_owned()
+        keys.issue(&execution.user, auth::rights::ACTION, timeout + TOKEN_SLACK).reveal().to_owned()
     })
 }
 
@@ -457,7 +465,9 @@ async fn sweep(store: Handle, clock: Clock, keep: retention::Settings, stop: Can
     loop {
         match retention::sweep(&store, clock.now(), &keep).await {
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "old records were not forgotten; tried again later"),
+            Err(error) => {
+                tracing::warn!(%error, "old records were not forgotten; tried again later")
+            }
         }
         tokio::select! {
             biased;

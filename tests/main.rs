@@ -11,6 +11,7 @@ mod oracle;
 mod packs;
 mod rules;
 mod runners;
+mod script;
 mod sensors;
 mod store;
 mod tidy;
