@@ -120,6 +120,12 @@ impl Disk {
         self.0.lock().unwrap().calls
     }
 
+    /// Somebody takes the store away under our hands.
+    pub(crate) fn forget_the_store(&self) {
+        let mut inner = self.0.lock().unwrap();
+        (inner.named, inner.named_on_disk) = (None, None);
+    }
+
     /// The power goes now, if it is not gone, and comes back: of what was not synced, anything may be
     /// there.
     pub(crate) fn reboot(&self) {

@@ -103,3 +103,19 @@ fn every_call_to_the_disk_may_fail_once() {
         "T2/T7 all {calls} of {calls} calls x 2 faults x 2 lengths: {cases} cases, {failures} refusals, 0 lost 0 half"
     ));
 }
+
+#[tokio::test]
+async fn a_store_that_comes_back_without_what_it_acknowledged_ends_for_good() {
+    let disk = Disk::new(3);
+    let store = Redb::open_at(disk.clone(), settings()).unwrap();
+    let mut load = Load::new(StdRng::seed_from_u64(3));
+    load.round(&store).await.unwrap();
+    disk.forget_the_store();
+    disk.fail(Fault { from: disk.calls() + 1, count: 1, kind: Kind::Broken });
+    assert!(matches!(load.round(&store).await, Err(Error::Io { .. })));
+    let why = tokio::time::timeout(PATIENCE, store.fatal()).await.unwrap();
+    assert!(why.to_string().contains("and came back at 0"), "{why}");
+    assert!(!why.is_passing() && store.failing().is_some());
+    let refused = load.round(&store).await.unwrap_err();
+    assert_eq!(refused.to_string(), why.to_string());
+}
