@@ -24,6 +24,7 @@ impl std::fmt::Debug for Disk {
 }
 
 struct Inner {
+    seed: u64,
     random: StdRng,
     files: Vec<Content>,
     aside: Option<usize>,
@@ -81,6 +82,7 @@ enum Call {
 impl Disk {
     pub(crate) fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(Inner {
+            seed,
             random: StdRng::seed_from_u64(seed),
             files: Vec::new(),
             aside: None,
@@ -100,6 +102,10 @@ impl Disk {
         let disk = Self::new(seed);
         disk.0.lock().unwrap().lies = true;
         disk
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.0.lock().unwrap().seed
     }
 
     /// The power goes at the `changes`-th change from now.

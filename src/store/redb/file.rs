@@ -109,23 +109,30 @@ pub(super) fn set_revision(
     Ok(())
 }
 
-/// Says whether the file is known to be closed and sound. One that was closed is looked at without
-/// changing it: a newer format stays as it is, and damage in its structure is found before anything
-/// is built upon it. After an unclean stop redb walks all checksums by itself. A large file is opened
-/// at once; `ifso doctor` looks at it whole.
+/// Says whether the file was closed. It is looked at without changing it: a newer format stays as it
+/// is, and damage in the structure of a closed file is found before anything is built upon it. After
+/// an unclean stop redb walks all checksums by itself. Of a large file only the format is looked at;
+/// `ifso doctor` looks at it whole.
 fn look<B: StorageBackend>(name: &str, found: B, settings: &Settings) -> Result<bool, Error> {
     let len = found.len().map_err(|error| refused(name, error))?;
     if len == 0 {
         return Err(broken(name, "it is empty"));
     }
-    if len > settings.check_limit_bytes {
-        return Ok(false);
-    }
     let overlay = Overlay::over(found).map_err(|error| refused(name, error))?;
-    let (mut database, unclean) = start(name, overlay, settings)?;
+    let large = len > settings.check_limit_bytes;
+    let (mut database, unclean) = if large {
+        let mut builder = builder(settings);
+        builder.set_repair_callback(::redb::RepairSession::abort);
+        match builder.create_with_backend(overlay) {
+            Err(::redb::DatabaseError::RepairAborted) => return Ok(false),
+            opened => (opened.map_err(|error| unopened(name, error))?, false),
+        }
+    } else {
+        start(name, overlay, settings)?
+    };
     about(name, &view(name, &database)?)?;
-    if unclean {
-        return Ok(false);
+    if unclean || large {
+        return Ok(!unclean);
     }
     if !database.check_integrity().map_err(|error| refused(name, error))? {
         return Err(broken(name, "its pages are not what was written"));
