@@ -126,10 +126,21 @@ impl Disk {
         self.0.lock().unwrap().calls
     }
 
-    /// Somebody takes the store away under our hands.
-    pub(crate) fn forget_the_store(&self) {
+    /// The store as it is on the disk.
+    pub(crate) fn image(&self) -> Option<Vec<u8>> {
+        let inner = self.0.lock().unwrap();
+        inner.named_on_disk.map(|file| inner.files[file].disk.clone())
+    }
+
+    /// Somebody puts another image in the store's place, or none.
+    pub(crate) fn replace(&self, image: Option<Vec<u8>>) {
         let mut inner = self.0.lock().unwrap();
-        (inner.named, inner.named_on_disk) = (None, None);
+        let named = image.map(|disk| {
+            let (cache, dirty) = (disk.clone(), Vec::new());
+            inner.files.push(Content { disk, cache, dirty });
+            inner.files.len() - 1
+        });
+        (inner.named, inner.named_on_disk) = (named, named);
     }
 
     /// The power goes now, if it is not gone, and comes back: of what was not synced, anything may be

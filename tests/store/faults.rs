@@ -106,16 +106,22 @@ fn every_call_to_the_disk_may_fail_once() {
 
 #[tokio::test]
 async fn a_store_that_comes_back_without_what_it_acknowledged_ends_for_good() {
-    let disk = Disk::new(3);
-    let store = Redb::open_at(disk.clone(), settings()).unwrap();
-    let mut load = Load::new(StdRng::seed_from_u64(3));
-    load.round(&store).await.unwrap();
-    disk.forget_the_store();
-    disk.fail(Fault { from: disk.calls() + 1, count: 1, kind: Kind::Broken });
-    assert!(matches!(load.round(&store).await, Err(Error::Io { .. })));
-    let why = tokio::time::timeout(PATIENCE, store.fatal()).await.unwrap();
-    assert!(why.to_string().contains("and came back at 0"), "{why}");
-    assert!(!why.is_passing() && store.failing().is_some());
-    let refused = load.round(&store).await.unwrap_err();
-    assert_eq!(refused.to_string(), why.to_string());
+    for (gone, says) in [(true, "it is gone"), (false, "and came back at 0")] {
+        let disk = Disk::new(3);
+        drop(Redb::open_at(disk.clone(), settings()).unwrap());
+        let empty = disk.image();
+        let store = Redb::open_at(disk.clone(), settings()).unwrap();
+        let mut load = Load::new(StdRng::seed_from_u64(3));
+        load.round(&store).await.unwrap();
+        disk.replace(if gone { None } else { empty });
+        disk.fail(Fault { from: disk.calls() + 1, count: 1, kind: Kind::Broken });
+        assert!(matches!(load.round(&store).await, Err(Error::Io { .. })));
+        let why = tokio::time::timeout(PATIENCE, store.fatal()).await.unwrap();
+        assert!(why.to_string().contains(says), "{why}");
+        assert!(!why.is_passing() && store.failing().is_some());
+        let refused = load.round(&store).await.unwrap_err();
+        assert_eq!(refused.to_string(), why.to_string());
+        // Nothing was made in its place: the next start would take that for the store.
+        assert!(!gone || disk.image().is_none());
+    }
 }

@@ -43,19 +43,29 @@ pub(super) struct Opened {
 pub(super) fn open<P: Place>(place: &P, settings: &Settings) -> Result<Opened, Error> {
     let name = place.name();
     guarded(&name, || {
-        if let Some(found) = place.find().map_err(|error| refused(&name, error))? {
-            if !look(&name, found, settings)? {
-                // What an fsync failed to bring to the disk may still be in the system's cache and
-                // look sound; what is built on it would be lost with it (LWN, "PostgreSQL's
-                // fsync() surprise", 2018).
-                place.forget().map_err(|error| refused(&name, error))?;
-            }
-        } else {
+        if place.find().map_err(|error| refused(&name, error))?.is_none() {
             create(place, settings)?;
         }
+        Ok(())
+    })?;
+    reopen(place, settings)
+}
+
+/// Opens the store at `place`, which must be there.
+pub(super) fn reopen<P: Place>(place: &P, settings: &Settings) -> Result<Opened, Error> {
+    let name = place.name();
+    let find = || {
         let found = place.find().map_err(|error| refused(&name, error))?;
-        let found = found.ok_or_else(|| broken(&name, "it went away while it was opened"))?;
-        let (database, unclean) = start(&name, found, settings)?;
+        found.ok_or_else(|| broken(&name, "it is gone"))
+    };
+    guarded(&name, || {
+        if !look(&name, find()?, settings)? {
+            // What an fsync failed to bring to the disk may still be in the system's cache and
+            // look sound; what is built on it would be lost with it (LWN, "PostgreSQL's fsync()
+            // surprise", 2018).
+            place.forget().map_err(|error| refused(&name, error))?;
+        }
+        let (database, unclean) = start(&name, find()?, settings)?;
         let (_, revision) = about(&name, &view(&name, &database)?)?;
         complete(&name, &database)?;
         Ok(Opened { database, revision, unclean })

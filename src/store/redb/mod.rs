@@ -117,7 +117,7 @@ impl Redb {
             }),
             first_pause: settings.first_pause,
             open: Box::new(move || {
-                file::open(&*place.lock().unwrap_or_else(PoisonError::into_inner), &settings)
+                file::reopen(&*place.lock().unwrap_or_else(PoisonError::into_inner), &settings)
             }),
             waiting,
             state: state_in,
