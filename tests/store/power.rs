@@ -12,7 +12,7 @@ use super::disk::Disk;
 use super::figure;
 use super::load::Load;
 
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1500;
 const CUTS_PER_SEED: usize = 4;
 
 #[derive(Default)]
