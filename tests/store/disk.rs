@@ -33,6 +33,7 @@ struct Inner {
     named_on_disk: Option<usize>,
     calls: u64,
     changes: u64,
+    syncs: u64,
     /// The power goes at this change.
     cut: Option<u64>,
     off: bool,
@@ -90,6 +91,7 @@ impl Disk {
             named_on_disk: None,
             calls: 0,
             changes: 0,
+            syncs: 0,
             cut: None,
             off: false,
             fault: None,
@@ -106,6 +108,10 @@ impl Disk {
 
     pub(crate) fn seed(&self) -> u64 {
         self.0.lock().unwrap().seed
+    }
+
+    pub(crate) fn syncs(&self) -> u64 {
+        self.0.lock().unwrap().syncs
     }
 
     /// The power goes at the `changes`-th change from now.
@@ -192,6 +198,7 @@ impl Inner {
     }
 
     fn sync(&mut self, file: usize) -> io::Result<()> {
+        self.syncs += 1;
         let called = self.call(Call::Sync);
         let Inner { random, files, .. } = self;
         if called.is_err() && !self.off {

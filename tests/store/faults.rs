@@ -125,3 +125,20 @@ async fn a_store_that_comes_back_without_what_it_acknowledged_ends_for_good() {
         assert!(!gone || disk.image().is_none());
     }
 }
+
+#[tokio::test]
+async fn commits_that_wait_share_one_sync() {
+    let disk = Disk::new(4);
+    let store = Redb::open_at(disk.clone(), settings()).unwrap();
+    let before = disk.syncs();
+    let commits = (0..500u32).map(|number| {
+        let mut batch = Batch::new();
+        let bytes = number.to_be_bytes().to_vec();
+        batch.put(ifso::store::Key { table: "meta", bytes }, vec![1]);
+        store.commit(batch)
+    });
+    let answers = futures_util::future::join_all(commits).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let syncs = disk.syncs() - before;
+    assert!((1..=100).contains(&syncs), "{syncs} syncs for 500 commits");
+}
