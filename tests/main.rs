@@ -1,5 +1,17 @@
 //! The one test binary; its modules mirror `src`.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "nobody imports a test binary")]
 
-mod script;
+mod world;
+
+mod demo;
+mod executions;
+mod flow;
+mod intake;
+mod oracle;
+mod packs;
 mod rules;
+mod runners;
+mod script;
+mod sensors;
+mod store;
+mod tidy;

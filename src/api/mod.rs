@@ -1,1 +1,123 @@
-//! The HTTP face.
+//! The HTTP face: one table of routes (`routes`), from which the router, the check of rights and the
+//! OpenAPI page are made. Handlers stand with their routes, one file per noun.
+//!
+//! A call passes, in this order: size limit, key and right, body, handler. Nothing here decides what
+//! the product does; handlers ask rooms and give their answers a shape.
+
+pub mod problem;
+pub mod route;
+pub mod call;
+pub mod gate;
+pub mod paging;
+pub mod openapi;
+pub mod server;
+
+mod actions;
+mod alerts;
+mod apikeys;
+mod backups;
+mod deadletters;
+mod events;
+mod cloudevents;
+mod executions;
+mod filter;
+mod health;
+mod keys;
+mod packs;
+mod rules;
+mod runners;
+mod sensors;
+mod shape;
+mod stream;
+mod triggers;
+mod webhooks;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::auth;
+use crate::clock::{Clock, Ids};
+use crate::executions::Executions;
+use crate::intake::Door;
+use crate::model::parameter::Parameters;
+use crate::packs::catalog;
+use crate::sensors::hooks::Hooks;
+use crate::sensors::supervisor::Registry;
+use crate::store;
+use crate::tasks::Tasks;
+use crate::telemetry::metrics::Metrics;
+
+pub use server::serve;
+
+/// Everything that handlers ask.
+#[derive(Clone)]
+pub struct State {
+    /// The time.
+    pub clock: Clock,
+    /// Ids.
+    pub ids: Ids,
+    /// For connections.
+    pub tasks: Tasks,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What is remembered; read only, but for the key-value store.
+    pub store: store::Handle,
+    /// Who may call.
+    pub keys: auth::Keys,
+    /// What people wrote.
+    pub catalog: catalog::Current,
+    /// The way in for events.
+    pub door: Door,
+    /// The way in for requests to run.
+    pub executions: Executions,
+    /// Webhooks and Alertmanager's paths.
+    pub hooks: Hooks,
+    /// Sensors and how they do.
+    pub sensors: Registry,
+    /// The runners there are: `app` copies them from the room that has them.
+    pub runners: Arc<Vec<RunnerType>>,
+    /// Writes a backup to a file that does not exist yet.
+    pub backup: Backup,
+}
+
+/// A runner as clients see it.
+#[derive(Debug, Clone)]
+pub struct RunnerType {
+    /// The name that actions write (`local-shell-cmd`, `shell`).
+    pub name: String,
+    /// One sentence for people.
+    pub about: String,
+    /// Parameters that every action of it has.
+    pub parameters: Parameters,
+}
+
+/// Writes a backup of the whole store to a file; gives its size in bytes.
+pub type Backup =
+    Arc<dyn Fn(PathBuf) -> BoxFuture<'static, Result<u64, store::Error>> + Send + Sync>;
+
+/// The routes, noun by noun, in the order of the OpenAPI page.
+const NOUNS: &[&[route::Route]] = &[
+    events::ROUTES,
+    triggers::ROUTES,
+    sensors::ROUTES,
+    rules::ROUTES,
+    packs::ROUTES,
+    actions::ROUTES,
+    runners::ROUTES,
+    executions::ROUTES,
+    stream::ROUTES,
+    keys::ROUTES,
+    deadletters::ROUTES,
+    webhooks::ROUTES,
+    alerts::ROUTES,
+    apikeys::ROUTES,
+    backups::ROUTES,
+    health::ROUTES,
+];
+
+/// Every route there is.
+pub fn routes() -> impl Iterator<Item = &'static route::Route> {
+    NOUNS.iter().flat_map(|noun| noun.iter())
+}

@@ -1,1 +1,221 @@
-//! The life of an execution: request, dispatch, run, settle.
+//! The life of an execution: request, dispatch, run, settle. Each move is one commit, and whoever
+//! comes back after a crash finds in the store where to go on.
+
+mod attempt;
+mod control;
+mod dispatch;
+mod output;
+mod request;
+mod secrets;
+mod settle;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Ids};
+use crate::model::cause::Cause;
+use crate::model::execution::{Execution, Illegal};
+use crate::model::id::ExecutionId;
+use crate::model::reference::Reference;
+use crate::packs::catalog::Current;
+use crate::runners::Runner;
+use crate::store::{self, Handle, table};
+use crate::tasks::Tasks;
+
+pub use dispatch::Dispatcher;
+
+/// State changes that a slow watcher may be behind before it misses some.
+const WATCH_LIMIT: usize = 4096;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The action.
+    pub action: Reference,
+    /// Its parameters.
+    pub parameters: Map<String, Value>,
+    /// In whose name.
+    pub user: String,
+    /// What led to it.
+    pub cause: Cause,
+    /// How long one attempt may take, where the caller says so.
+    pub timeout: Option<Duration>,
+    /// How long to wait before the first attempt.
+    pub delay: Option<Duration>,
+    /// StackStorm's `context`.
+    pub context: Map<String, Value>,
+    /// The caller's own key: the same key is the same execution, for a day.
+    pub once: Option<String>,
+}
+
+/// Why an execution could not be requested or controlled.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No pack provides the action.
+    #[error("no pack provides action `{name}`")]
+    NoSuchAction {
+        /// The name that was asked for.
+        name: Reference,
+        /// The nearest name that exists.
+        nearest: Option<String>,
+    },
+    /// The action is disabled.
+    #[error("action `{0}` is disabled")]
+    Disabled(Reference),
+    /// The parameters do not fit.
+    #[error("{}", problems.join("; "))]
+    BadParameters {
+        /// One line per parameter.
+        problems: Vec<String>,
+    },
+    /// The caller's key was used for another request.
+    #[error("key `{once}` was used for another request, which became `{execution}`")]
+    OnceAgain {
+        /// The caller's key.
+        once: String,
+        /// What it became.
+        execution: ExecutionId,
+    },
+    /// There is no such execution.
+    #[error("there is no execution `{0}`")]
+    NotFound(ExecutionId),
+    /// It cannot make that move.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// The store did not take it.
+    #[error("the execution could not be stored")]
+    Store(#[from] store::Error),
+}
+
+impl Error {
+    /// The next step for whoever asked.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoSuchAction { nearest: Some(nearest), .. } => {
+                format!("did you mean `{nearest}`?")
+            }
+            Self::NoSuchAction { .. } => "`ifso action list` shows what can be run".to_owned(),
+            Self::Disabled(action) => format!("set `enabled: true` in the file of `{action}`"),
+            Self::BadParameters { .. } => "`ifso action show` lists the parameters".to_owned(),
+            Self::OnceAgain { .. } => "use a new key for a new request".to_owned(),
+            Self::NotFound(_) => "`ifso execution list` shows the ones that are kept".to_owned(),
+            Self::Illegal(_) => return None,
+            Self::Store(error) => error.help()?.to_owned(),
+        })
+    }
+}
+
+/// Settings of the room.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Attempts under way at once at most.
+    pub concurrency: usize,
+    /// How long an attempt may take where neither caller nor action nor runner say so.
+    pub timeout: Duration,
+    /// Where runners may leave files.
+    pub data: PathBuf,
+    /// What actions are told as the address of the API (`ST2_ACTION_API_URL`).
+    pub api_url: String,
+}
+
+/// Makes a short-lived token for an execution's own calls to the API.
+pub type Tokens = Arc<dyn Fn(&Execution, Duration) -> String + Send + Sync>;
+
+/// What the room is built from.
+pub struct Parts {
+    /// The store.
+    pub store: Handle,
+    /// The catalog.
+    pub catalog: Current,
+    /// The time.
+    pub clock: Clock,
+    /// Ids.
+    pub ids: Ids,
+    /// Where attempts run.
+    pub tasks: Tasks,
+    /// The runners, by short name.
+    pub runners: HashMap<&'static str, Arc<dyn Runner>>,
+    /// Tokens for actions.
+    pub tokens: Tokens,
+    /// Settings.
+    pub settings: Settings,
+}
+
+/// The way to executions for the API and other edges. Cheap to clone.
+#[derive(Clone)]
+pub struct Executions {
+    room: Arc<Room>,
+}
+
+/// What handle, dispatcher and attempts share.
+struct Room {
+    parts: Parts,
+    running: Mutex<HashMap<ExecutionId, CancellationToken>>,
+    changed: broadcast::Sender<Arc<Execution>>,
+    printed: broadcast::Sender<ExecutionId>,
+    /// Rings when an attempt's place is free again.
+    freed: tokio::sync::Notify,
+}
+
+impl Room {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, CancellationToken>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whoever watches. Nobody watching is fine.
+    fn tell(&self, execution: &Execution) {
+        if self.changed.receiver_count() > 0 {
+            drop(self.changed.send(Arc::new(execution.clone())));
+        }
+    }
+}
+
+/// Builds the handle and the loop behind it.
+#[must_use]
+pub fn open(parts: Parts) -> (Executions, Dispatcher) {
+    let room = Arc::new(Room {
+        parts,
+        running: Mutex::default(),
+        changed: broadcast::channel(WATCH_LIMIT).0,
+        printed: broadcast::channel(WATCH_LIMIT).0,
+        freed: tokio::sync::Notify::new(),
+    });
+    (Executions { room: Arc::clone(&room) }, Dispatcher::new(room))
+}
+
+impl Executions {
+    /// One execution.
+    ///
+    /// # Errors
+    /// As `Store::get`.
+    pub async fn get(&self, id: ExecutionId) -> Result<Option<Execution>, store::Error> {
+        let held = table::get(&self.room.parts.store, id.to_bytes().to_vec()).await?;
+        Ok(held.map(|held| held.row))
+    }
+
+    /// Every state change from now on; a watcher that is too slow is told how many it missed. A change
+    /// may be told after the one that followed it: the longer `log` is the newer state.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Arc<Execution>> {
+        self.room.changed.subscribe()
+    }
+
+    /// Which executions have new output, from now on.
+    #[must_use]
+    pub fn output_changes(&self) -> broadcast::Receiver<ExecutionId> {
+        self.room.printed.subscribe()
+    }
+
+    /// How many attempts are under way.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.room.running().len()
+    }
+}

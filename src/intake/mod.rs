@@ -1,10 +1,26 @@
 //! The door: takes in what sensors report, asks the rules, and writes everything that follows from a
 //! batch of events in one commit. Only then is the sensor answered.
 
+mod admit;
+mod effects;
+pub mod history;
+mod stage;
+mod tally;
+
+pub use effects::{NOTIFICATION, RULES_USER, SYSTEM_SCOPE};
+pub use stage::Stage;
+pub use tally::word;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::{Clock, Ids};
 
 use crate::model::event::{Origin, Report};
 use crate::model::id::EventId;
+use crate::packs::catalog::Current;
 use crate::store::tables::{DeadLetter, Position};
 use crate::store::{self, Handle, table};
 
@@ -47,6 +63,24 @@ pub enum Refusal {
     /// Ifso is stopping.
     #[error("Ifso is stopping")]
     Stopping,
+}
+
+/// Builds the door and the loop behind it.
+#[must_use]
+pub fn open(store: Handle, catalog: Current, clock: Clock, ids: Ids) -> (Door, Stage) {
+    let (sender, waiting) = mpsc::channel(WAITING_LIMIT);
+    let door = Door { waiting: sender, store: Arc::clone(&store) };
+    let stage = Stage {
+        store,
+        catalog,
+        clock,
+        ids,
+        waiting,
+        schemas: admit::Schemas::default(),
+        tally: tally::Tally::default(),
+        keys: (0, Arc::new(BTreeMap::new())),
+    };
+    (door, stage)
 }
 
 /// What stands in front of the loop.

@@ -47,3 +47,29 @@ pub struct Action {
     /// The file it was read from, as seen from the home.
     pub file: PathBuf,
 }
+
+impl Action {
+    /// Stands in for an action that no pack provides, so that the execution that asked for it can
+    /// say so.
+    #[must_use]
+    pub fn missing(reference: Reference) -> Self {
+        Self {
+            reference,
+            description: String::new(),
+            enabled: false,
+            runner: "noop".to_owned(),
+            runner_type: "noop".to_owned(),
+            entry_point: None,
+            folder: PathBuf::new(),
+            parameters: Vec::new(),
+            output_schema: Arc::new(Value::Null),
+            delivery: Delivery::AtMostOnce,
+            timeout: None,
+            retry: None,
+            tags: Vec::new(),
+            notify: Value::Null,
+            version: "".into(),
+            file: PathBuf::new(),
+        }
+    }
+}

@@ -71,6 +71,7 @@ pub struct Report {
 
 impl Report {
     /// A report of `data` on `trigger` by the sensor `sensor`.
+    #[must_use]
     pub fn new(trigger: Reference, sensor: &str, data: Value) -> Self {
         Self {
             trigger,

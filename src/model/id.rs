@@ -101,7 +101,10 @@ macro_rules! id {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 if deserializer.is_human_readable() {
-                    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                    match deserializer.deserialize_any(Either)? {
+                        Written::Text(text) => text.parse().map_err(de::Error::custom),
+                        Written::Bytes(bytes) => Ok(Self(u128::from_be_bytes(bytes))),
+                    }
                 } else {
                     let bytes = deserializer.deserialize_bytes(Bytes)?;
                     Ok(Self(u128::from_be_bytes(bytes)))
@@ -123,6 +126,31 @@ impl de::Visitor<'_> for Bytes {
 
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<[u8; 16], E> {
         bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
+    }
+}
+
+/// Text, or the bytes that the store keeps: inside an internally tagged enum serde forgets which of
+/// the two was written.
+struct Either;
+
+enum Written {
+    Text(String),
+    Bytes([u8; 16]),
+}
+
+impl de::Visitor<'_> for Either {
+    type Value = Written;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Written, E> {
+        Ok(Written::Text(text.to_owned()))
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Written, E> {
+        Bytes.visit_bytes(bytes).map(Written::Bytes)
     }
 }
 

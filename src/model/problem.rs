@@ -102,3 +102,16 @@ impl fmt::Display for Problem {
         Ok(())
     }
 }
+
+/// How similar two names must be for one to have been meant for the other.
+const SIMILAR: f64 = 0.8;
+
+/// The most similar of `names`, where one is similar enough to be what was meant.
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(wanted, name), name))
+        .filter(|(similar, _)| *similar > SIMILAR)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
+}

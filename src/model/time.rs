@@ -101,10 +101,34 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            deserializer.deserialize_any(Either)
         } else {
             i64::deserialize(deserializer).map(Self)
         }
+    }
+}
+
+/// Text, or the number that the store keeps: inside an internally tagged enum serde forgets which of
+/// the two was written.
+struct Either;
+
+impl de::Visitor<'_> for Either {
+    type Value = Time;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time such as `2026-11-20T10:00:00Z`")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Time, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, ms: i64) -> Result<Time, E> {
+        Ok(Time(ms))
+    }
+
+    fn visit_u64<E: de::Error>(self, ms: u64) -> Result<Time, E> {
+        i64::try_from(ms).map(Time).map_err(E::custom)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything that people wrote, as one immutable snapshot; a reload swaps the whole.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -15,7 +16,7 @@ use crate::model::trigger::Trigger;
 use crate::rules;
 
 /// One state of the home.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalog {
     /// Packs that loaded, by name; `site` is the home's own.
     pub packs: BTreeMap<String, Pack>,
@@ -33,6 +34,21 @@ pub struct Catalog {
     pub problems: Vec<Problem>,
     /// Counts the snapshots from 1; 0 is the empty one.
     pub generation: u64,
+    /// The rules again, by the file that they stand in, as seen from the home.
+    pub rule_files: BTreeMap<PathBuf, RuleFile>,
+    /// A hash of all that was read and all that was wrong with it: equal hashes, equal catalogs.
+    pub version: Arc<str>,
+}
+
+/// The rules of one file.
+#[derive(Debug, Clone)]
+pub struct RuleFile {
+    /// The pack that they belong to.
+    pub pack: String,
+    /// A hash of the file.
+    pub version: Arc<str>,
+    /// Its rules, in their order.
+    pub rules: Vec<Arc<rules::Rule>>,
 }
 
 /// One pack that loaded.
@@ -41,7 +57,7 @@ pub struct Pack {
     /// What `pack.yaml` says.
     pub manifest: Manifest,
     /// Its folder, absolute.
-    pub folder: std::path::PathBuf,
+    pub folder: PathBuf,
     /// JSON Schema of its configuration; null where it has none.
     pub config_schema: Value,
     /// A hash of its files.

@@ -1,3 +1,21 @@
 //! Packs on disk become a catalog: an immutable snapshot of everything that people wrote.
+//!
+//! `load` reads a home folder, each pack whole or not at all. It runs nothing of what it reads.
 
 pub mod catalog;
+pub mod load;
+mod manifest;
+mod action;
+mod trigger;
+mod sensor;
+mod config;
+pub mod parameters;
+pub mod cast;
+pub mod schema;
+mod disk;
+mod fields;
+pub mod yaml;
+pub mod check;
+pub mod watch;
+
+pub use load::{Kinds, RunnerType, Runners, load};

@@ -1,18 +1,59 @@
 //! Upstream of the door: sensors watch the world and report events. Each restarts on its own, with
 //! back-off, and none can hurt another.
+//!
+//! A kind reads its settings (`Kind::build`) and builds sensors that run until they are stopped or
+//! their source fails; `supervisor` starts, watches and restarts them. Sensors that are driven by HTTP
+//! open a hook; the API hands deliveries to `hooks`. A sensor never talks to rules or executions.
+
+pub mod decode;
+pub mod hooks;
+pub mod kafka;
+pub mod supervisor;
+
+mod at;
+mod alertmanager;
+mod alerts;
+mod cron;
+mod interval;
+mod proof;
+mod schedule;
+mod secret;
+mod span;
+mod webhook;
+
+pub use supervisor::{Registry, Status, Supervisor, check};
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
-use crate::intake::Door;
-use crate::model::problem::Problem;
+use crate::intake::{Door, Outcome, Submission};
+use crate::model::problem::{Problem, nearest};
 use crate::model::sensor::{Definition, Health, HealthState};
 use crate::model::time::Time;
+use crate::sensors::hooks::Hooks;
+use crate::store::tables::DeadLetter;
 use crate::tasks::Tasks;
+
+/// Every kind of sensor, in the order the manual lists them.
+pub const KINDS: &[&dyn Kind] = &[
+    &kafka::Kafka,
+    &cron::Cron,
+    &interval::Interval,
+    &at::At,
+    &webhook::Webhook,
+    &alertmanager::Alertmanager,
+];
+
+/// The kind of this name.
+#[must_use]
+pub fn kind(name: &str) -> Option<&'static dyn Kind> {
+    KINDS.iter().copied().find(|kind| kind.name() == name)
+}
 
 /// A kind of sensor: reads its settings and builds sensors of that kind.
 pub trait Kind: Send + Sync {
@@ -53,6 +94,80 @@ pub struct Context {
     pub health: Reporter,
     /// For background work of its own.
     pub tasks: Tasks,
+    /// Where it listens for HTTP.
+    pub hooks: Hooks,
+    /// The shared HTTP client: it has timeouts.
+    pub client: reqwest::Client,
+    /// The configuration of its pack.
+    pub config: Arc<Value>,
+}
+
+/// The largest piece of a bad input that is kept, in bytes.
+const DEAD_LETTER_LIMIT: usize = 64 * 1024;
+
+impl Context {
+    /// Hands over a submission, waits until it is on disk, and keeps the sensor's books: accepted
+    /// events are counted, and a report that does not fit its trigger becomes a dead letter.
+    ///
+    /// Cancel-safe: as `Door::submit`; only the books may miss what was taken in.
+    ///
+    /// # Errors
+    /// As `Door::submit`.
+    pub async fn report(&self, submission: Submission) -> Result<Vec<Outcome>, Error> {
+        let reports = submission.reports.clone();
+        let bad = submission.dead_letters.len();
+        let outcomes = self.door.submit(submission).await?;
+        self.count(&outcomes, bad);
+        let letters: Vec<_> = reports
+            .iter()
+            .zip(&outcomes)
+            .filter_map(|(report, outcome)| match outcome {
+                Outcome::Refused(reason) => Some(self.dead_letter(
+                    &report.source,
+                    &format!("event of `{}`", report.trigger),
+                    reason.clone(),
+                    report.data.to_string().as_bytes(),
+                )),
+                Outcome::Accepted(_) | Outcome::Duplicate(_) => None,
+            })
+            .collect();
+        if !letters.is_empty() {
+            self.count(&[], letters.len());
+            self.door.submit(Submission { dead_letters: letters, ..Submission::default() }).await?;
+        }
+        Ok(outcomes)
+    }
+
+    /// An input of `sensor` that could not become an event; `from` says where it stood.
+    #[must_use]
+    pub fn dead_letter(
+        &self,
+        sensor: &str,
+        from: &str,
+        reason: String,
+        content: &[u8],
+    ) -> DeadLetter {
+        let kept = &content[..content.len().min(DEAD_LETTER_LIMIT)];
+        DeadLetter {
+            id: self.ids.record(),
+            sensor: sensor.to_owned(),
+            from: from.to_owned(),
+            reason,
+            content: String::from_utf8_lossy(kept).into_owned(),
+            at: self.clock.now(),
+        }
+    }
+
+    fn count(&self, outcomes: &[Outcome], bad: usize) {
+        let accepted = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Accepted(_)));
+        let accepted = accepted.count();
+        if accepted > 0 {
+            self.health.accepted(accepted, self.clock.now());
+        }
+        if bad > 0 {
+            self.health.update(|health| health.bad_inputs += bad as u64);
+        }
+    }
 }
 
 /// Why a sensor stopped.
@@ -144,18 +259,43 @@ impl Reporter {
     }
 }
 
+/// Keys of a sensor file that belong to every kind and are read elsewhere.
+const COMMON: [&str; 3] = ["kind", "enabled", "description"];
+
 /// Reads a sensor's settings into its kind's own struct; unknown keys are errors with a suggestion.
 ///
 /// # Errors
 /// One problem that names the key.
 pub fn settings<S: DeserializeOwned>(definition: &Definition) -> Result<S, Vec<Problem>> {
-    serde_path_to_error::deserialize(definition.settings.clone()).map_err(|error| {
+    let mut settings = definition.settings.clone();
+    if let Value::Object(map) = &mut settings {
+        map.retain(|key, _| !COMMON.contains(&key.as_str()));
+    }
+    serde_path_to_error::deserialize(settings).map_err(|error| {
         let path = error.path().to_string();
-        let message = if path == "." {
-            error.inner().to_string()
-        } else {
-            format!("`{path}`: {}", error.inner())
-        };
-        vec![Problem::error("sensor_settings", definition.place.clone(), message)]
+        let inner = error.inner().to_string();
+        let message = if path == "." { inner.clone() } else { format!("`{path}`: {inner}") };
+        let problem = Problem::error("sensor_settings", definition.place.clone(), message);
+        vec![match suggestion(&inner) {
+            Some(help) => problem.help(help),
+            None => problem
+                .help(format!("`ifso sensor kinds` shows every key of `{}`", definition.kind)),
+        }]
     })
+}
+
+/// A wrong setting that only its kind can see, with the key it stands under.
+#[must_use]
+pub fn wrong(definition: &Definition, key: &str, message: impl std::fmt::Display) -> Problem {
+    let message = format!("`{key}`: {message}");
+    Problem::error("sensor_settings", definition.place.clone(), message)
+}
+
+/// serde says "unknown field `topcs`, expected one of `a`, `b`": which one was meant?
+fn suggestion(message: &str) -> Option<String> {
+    let (head, tail) = message.split_once(", expected ")?;
+    let wrong =
+        head.strip_prefix("unknown field ").or_else(|| head.strip_prefix("unknown variant "))?;
+    let known = tail.split('`').skip(1).step_by(2);
+    nearest(wrong.trim_matches('`'), known).map(|meant| format!("did you mean `{meant}`?"))
 }

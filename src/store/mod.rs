@@ -79,17 +79,21 @@ pub trait Store: Send + Sync {
     /// As `get`.
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error>;
 
-    /// Records of one table, in order.
+    /// Records of one table, in order. One that is damaged is left out and reported (in the log and in
+    /// the backend's health): it blocks itself, not the table.
     ///
     /// # Errors
-    /// As `get`.
+    /// `Io` where the store cannot be read.
     async fn scan(&self, range: &Range) -> Result<Vec<(Vec<u8>, Record)>, Error>;
 
     /// Writes a batch whole or not at all, and returns after it is on disk. Gives the new revision.
     ///
+    /// Not cancel-safe: a batch whose caller is gone may be written all the same.
+    ///
     /// # Errors
-    /// `Conflict` where an expectation does not hold; `Full` where there is no space; `Io` else.
-    /// After `Io` the batch may be there or not, never half.
+    /// `Conflict` where an expectation does not hold; `Damaged` where the record that one is about is
+    /// damaged; `Full` where there is no space; `Io` else. After `Full` and `Io` the batch may be there
+    /// or not, never half.
     async fn commit(&self, batch: Batch) -> Result<u64, Error>;
 
     /// The newest revision; changes wake sleeping stages.
@@ -130,6 +134,12 @@ pub enum Error {
         path: String,
         /// ` (pid 123)` where known.
         owner: String,
+    },
+    /// What is to be written would overwrite something.
+    #[error("`{path}` exists already")]
+    Exists {
+        /// The file.
+        path: String,
     },
     /// It was written by a newer Ifso.
     #[error("`{path}` has format {found}; this Ifso reads up to format {known}")]
@@ -173,6 +183,7 @@ impl Error {
             }
             Self::Full { .. } => "free some space; Ifso accepts work again by itself",
             Self::InUse { .. } => "stop the other Ifso, or give this one another `--data` folder",
+            Self::Exists { .. } => "name another file, or move this one away first",
             Self::TooNew { .. } => "run the newer Ifso, or restore a backup made by this one",
             Self::Broken { .. } => "run `ifso doctor`, then `ifso restore` from a backup",
             Self::Io { .. } => "look at the disk and at the system's log",

@@ -1,13 +1,14 @@
 //! Typed tables and their indexes over bytes, written once for all backends.
 //!
 //! A row names its table, its key and its index entries; `put`, `replace` and `remove` keep the index
-//! in step. An index entry is a record without content whose key is `<field>\0<value>\0<row key>`.
+//! in step. An index entry is a record without content whose key is
+//! `<field>\0<length of value><value><row key>`.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::store::batch::{Batch, Expectation};
-use crate::store::{Error, Handle, Key, Order, Range};
+use crate::store::{Error, Handle, Key, Order, Range, Record};
 
 /// A kind of record.
 pub trait Row: Serialize + DeserializeOwned + Send + Sync {
@@ -58,10 +59,7 @@ pub fn put<R: Row>(batch: &mut Batch, row: &R) {
 
 /// Replaces a row that was read; the batch fails where somebody wrote it meanwhile.
 pub fn replace<R: Row>(batch: &mut Batch, held: &Held<R>, row: &R) {
-    batch.expect(key::<R>(held.row.key()), Expectation::At(held.revision));
-    for entry in entries(&held.row) {
-        batch.remove(entry);
-    }
+    remove(batch, held);
     put(batch, row);
 }
 
@@ -82,6 +80,32 @@ pub async fn get<R: Row>(store: &Handle, bytes: Vec<u8>) -> Result<Option<Held<R
     let key = key::<R>(bytes);
     let Some(record) = store.get(&key).await? else { return Ok(None) };
     decode(&key.bytes, &record.bytes).map(|row| Some(Held { row, revision: record.revision }))
+}
+
+/// Several rows in one look, in the order of the keys.
+///
+/// # Errors
+/// As `get`.
+pub async fn get_many<R: Row>(
+    store: &Handle,
+    keys: impl IntoIterator<Item = Vec<u8>>,
+) -> Result<Vec<Option<Held<R>>>, Error> {
+    let keys: Vec<Key> = keys.into_iter().map(key::<R>).collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let records = store.get_many(&keys).await?;
+    keys.iter()
+        .zip(records)
+        .map(|(key, record)| {
+            record
+                .map(|record| {
+                    let row = decode(&key.bytes, &record.bytes)?;
+                    Ok(Held { row, revision: record.revision })
+                })
+                .transpose()
+        })
+        .collect()
 }
 
 /// Rows in the order of their keys.
@@ -105,7 +129,8 @@ pub async fn scan<R: Row>(store: &Handle, rows: Rows) -> Result<Vec<Held<R>>, Er
         .collect()
 }
 
-/// Rows whose index entry for `field` is `value`, in the order of their keys.
+/// Rows whose index entry for `field` is `value`, in the order of their keys. A row that is damaged is
+/// left out, like in a scan.
 ///
 /// # Errors
 /// As `get`.
@@ -116,25 +141,59 @@ pub async fn find<R: Row>(
     rows: Rows,
 ) -> Result<Vec<Held<R>>, Error> {
     let lead = entry_lead(field, value);
-    let with_lead = |bytes: Vec<u8>| [lead.as_slice(), &bytes].concat();
-    let range = Range {
+    let with_lead = |bytes: &[u8]| [lead.as_slice(), bytes].concat();
+    let mut range = Range {
         table: R::INDEX,
-        prefix: with_lead(rows.prefix),
-        after: rows.after.map(with_lead),
+        prefix: with_lead(&rows.prefix),
+        after: rows.after.as_deref().map(with_lead),
         order: rows.order,
         limit: rows.limit,
     };
-    let entries = store.scan(&range).await?;
-    let keys: Vec<Key> =
-        entries.into_iter().map(|(bytes, _)| key::<R>(bytes[lead.len()..].to_vec())).collect();
-    let records = store.get_many(&keys).await?;
-    keys.iter()
-        .zip(records)
-        .filter_map(|(key, record)| record.map(|record| (key, record)))
-        .map(|(key, record)| {
-            Ok(Held { row: decode(&key.bytes, &record.bytes)?, revision: record.revision })
-        })
-        .collect()
+    let mut held = Vec::new();
+    // Between the look at the index and the look at the rows somebody may write: what does not fit any
+    // more is left out, and the next entries take its place.
+    while held.len() < rows.limit {
+        range.limit = rows.limit - held.len();
+        let found = store.scan(&range).await?;
+        let Some((last, _)) = found.last() else { break };
+        range.after = Some(last.clone());
+        let whole = found.len() < range.limit;
+        for (key, record) in pointed::<R>(store, found, lead.len()).await? {
+            let row: R = decode(&key.bytes, &record.bytes)?;
+            if row.entries().iter().any(|(own, is)| *own == field && is == value) {
+                held.push(Held { row, revision: record.revision });
+            }
+        }
+        if whole {
+            break;
+        }
+    }
+    Ok(held)
+}
+
+/// The records to which index entries point.
+async fn pointed<R: Row>(
+    store: &Handle,
+    entries: Vec<(Vec<u8>, Record)>,
+    lead_bytes: usize,
+) -> Result<Vec<(Key, Record)>, Error> {
+    let rows = entries.into_iter().map(|(mut entry, _)| entry.split_off(lead_bytes));
+    let keys: Vec<Key> = rows.map(key::<R>).collect();
+    let records = match store.get_many(&keys).await {
+        // One of them blocks itself alone: the others are fetched one by one.
+        Err(Error::Damaged { .. }) => {
+            let mut records = Vec::new();
+            for key in &keys {
+                records.push(match store.get(key).await {
+                    Err(Error::Damaged { .. }) => None,
+                    other => other?,
+                });
+            }
+            records
+        }
+        other => other?,
+    };
+    Ok(keys.into_iter().zip(records).filter_map(|(key, record)| Some((key, record?))).collect())
 }
 
 /// Which rows a scan wants.
@@ -178,7 +237,8 @@ impl Rows {
     }
 }
 
-fn entries<R: Row>(row: &R) -> impl Iterator<Item = Key> {
+/// The keys of a row's index entries.
+pub(crate) fn entries<R: Row>(row: &R) -> impl Iterator<Item = Key> + use<R> {
     let key = row.key();
     row.entries().into_iter().map(move |(field, value)| Key {
         table: R::INDEX,
@@ -188,14 +248,14 @@ fn entries<R: Row>(row: &R) -> impl Iterator<Item = Key> {
 
 /// `<field>\0<length of value><value>`: the length keeps values apart that begin alike.
 fn entry_lead(field: &str, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let length = (value.len() as u64).to_be_bytes();
     [field.as_bytes(), &[0], &length, value].concat()
 }
 
-/// The row's form: a version byte, then MessagePack with field names, so that fields may come and go.
+/// The row's form: a version byte, then `MessagePack` with field names, so that fields may come and go.
 ///
 /// # Panics
-/// Where the row cannot be written as MessagePack at all: a bug in the row's type.
+/// Where the row cannot be written as `MessagePack` at all: a bug in the row's type.
 #[must_use]
 pub fn encode<R: Row>(row: &R) -> Vec<u8> {
     let mut bytes = vec![R::VERSION];
@@ -221,5 +281,10 @@ pub fn decode<R: Row>(key: &[u8], bytes: &[u8]) -> Result<R, Error> {
 /// A key for people.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('?'));
+        }
+        text
+    })
 }

@@ -15,7 +15,9 @@ use crate::model::key::KeyValue;
 use crate::model::reference::Reference;
 use crate::model::rule::{Decision, Memory};
 use crate::model::time::Time;
-use crate::store::table::Row;
+use crate::store::queue::Ticket;
+use crate::store::table::{self, Row, decode};
+use crate::store::{Error, Key};
 
 /// Every table, and how long its records are kept unless the configuration says otherwise; nothing:
 /// until somebody removes them. A backend makes them all when it makes its file.
@@ -23,20 +25,45 @@ pub const TABLES: &[(&str, Option<Duration>)] = &[
     ("meta", None),
     ("positions", None),
     ("seen", Some(DAY)),
-    ("blocks", Some(Duration::from_secs(7 * 86_400))),
+    ("requests", Some(DAY)),
+    ("blocks", Some(Duration::from_hours(7 * 24))),
     ("memories", None),
     ("counts", None),
-    ("executions", Some(Duration::from_secs(30 * 86_400))),
+    ("executions", Some(Duration::from_hours(30 * 24))),
     ("executions_index", None),
-    ("outputs", Some(Duration::from_secs(30 * 86_400))),
+    ("outputs", Some(Duration::from_hours(30 * 24))),
     ("tickets", None),
     ("tickets_index", None),
-    ("dead_letters", Some(Duration::from_secs(30 * 86_400))),
+    ("dead_letters", Some(Duration::from_hours(30 * 24))),
     ("keys", None),
     ("api_keys", None),
 ];
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
+
+/// The index entries of the row that stands under `key`; nothing for tables whose rows other rooms
+/// read.
+///
+/// # Errors
+/// `Damaged` where it is no row of its table.
+pub fn entries(table: &str, key: &[u8], content: &[u8]) -> Result<Vec<Key>, Error> {
+    fn of<R: Row>(key: &[u8], content: &[u8]) -> Result<Vec<Key>, Error> {
+        decode::<R>(key, content).map(|row| table::entries(&row).collect())
+    }
+    match table {
+        "positions" => of::<Position>(key, content),
+        "seen" => of::<Seen>(key, content),
+        "memories" => of::<Remembered>(key, content),
+        "counts" => of::<Count>(key, content),
+        "executions" => of::<Execution>(key, content),
+        "outputs" => of::<Output>(key, content),
+        "tickets" => of::<Ticket>(key, content),
+        "dead_letters" => of::<DeadLetter>(key, content),
+        "keys" => of::<KeyValue>(key, content),
+        "api_keys" => of::<ApiKey>(key, content),
+        _ => Ok(Vec::new()),
+    }
+}
 
 /// How far a stream has been taken in: the exactly-once of every ordered source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +115,29 @@ pub struct Block {
     pub refused: Vec<Vec<u32>>,
     /// The rules' names.
     pub rules: Vec<Reference>,
+    /// Which set of rules was asked: the catalog's generation in this process.
+    pub version: Arc<str>,
+}
+
+/// A request that was made once, under a key of the caller's (`Idempotency-Key`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requested {
+    /// The caller's key.
+    pub once: String,
+    /// A hash of what was asked: the same key with another request is a mistake.
+    pub digest: String,
+    /// The execution that it became.
+    pub execution: ExecutionId,
+    /// When; it is forgotten a day later.
+    pub at: Time,
+}
+
+impl Row for Requested {
+    const TABLE: &'static str = "requests";
+
+    fn key(&self) -> Vec<u8> {
+        self.once.as_bytes().to_vec()
+    }
 }
 
 /// What a rule remembers under one key.

@@ -1,1 +1,3 @@
 //! Secrets: struck out of whatever leaves the house. (Sealing at rest comes with its own issue.)
+
+pub mod redact;

@@ -1,0 +1,141 @@
+//! API keys: made, listed, switched off and removed by administrators. The secret is shown once.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::call::Call;
+use crate::api::paging::{self, Page};
+use crate::api::problem::Problem;
+use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::shape::MASK;
+use crate::auth::{Draft, Right, rights};
+use crate::model::id::KeyId;
+use crate::store::tables::ApiKey;
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::get(
+        "/api/v1/apikeys",
+        Access::Needs(Right::Administer),
+        |call| Box::pin(list(call)),
+        "Lists the API keys, without their secrets.",
+    )
+    .shared(&[paging::QUERY])
+    .gives(200, Shape::Many("ApiKey")),
+    Route::get(
+        "/api/v1/apikeys/{id}",
+        Access::Needs(Right::Administer),
+        |call| Box::pin(get(call)),
+        "Shows one API key, without its secret.",
+    )
+    .gives(200, Shape::One("ApiKey")),
+    Route::post(
+        "/api/v1/apikeys",
+        Access::Needs(Right::Administer),
+        |call| Box::pin(create(call)),
+        "Makes an API key; `key` is in this answer and never again.",
+    )
+    .takes(Shape::One("ApiKeyDraft"))
+    .gives(201, Shape::One("ApiKey")),
+    Route::put(
+        "/api/v1/apikeys/{id}",
+        Access::Needs(Right::Administer),
+        |call| Box::pin(enable(call)),
+        "Switches an API key on or off.",
+    )
+    .takes(Shape::One("ApiKeyChange"))
+    .gives(200, Shape::One("ApiKey")),
+    Route::delete(
+        "/api/v1/apikeys/{id}",
+        Access::Needs(Right::Administer),
+        |call| Box::pin(delete(call)),
+        "Removes an API key; it ends at once.",
+    )
+    .gives(204, Shape::Nothing),
+];
+
+const KNOWN: &[&str] =
+    &["id", "uid", "user", "role", "key_hash", "metadata", "created_at", "expires_at", "enabled"];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApiKeyDraft {
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    role: Option<String>,
+    #[serde(default)]
+    ttl_seconds: Option<u64>,
+    #[serde(default)]
+    metadata: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ApiKeyChange {
+    enabled: bool,
+}
+
+async fn list(call: Call) -> Answer {
+    let page = Page::of(&call)?;
+    let all = call.state.keys.list().await?;
+    page.cut(all).map(|key| row(&key)).answer(&call, KNOWN)
+}
+
+async fn get(call: Call) -> Answer {
+    let id: KeyId = call.named("id", "API key")?;
+    let found = call.state.keys.get(id).await?;
+    let key = found.ok_or_else(|| Problem::unknown("API key", &id.to_string()))?;
+    paging::one(&call, row(&key), KNOWN)
+}
+
+async fn create(call: Call) -> Answer {
+    let draft: ApiKeyDraft = call.json_or_empty()?;
+    let now = call.state.clock.now();
+    let draft = Draft {
+        user: draft.user.unwrap_or_else(|| call.user().to_owned()),
+        role: draft.role.unwrap_or_else(|| rights::ADMIN.to_owned()),
+        expires: draft.ttl_seconds.map(|seconds| now.plus(Duration::from_secs(seconds))),
+        metadata: draft.metadata.unwrap_or_else(|| json!({})),
+    };
+    let (key, secret) = call.state.keys.create(draft).await?;
+    tracing::info!(key = %key.id, user = key.user, role = key.role, by = call.user(), "an API key was made");
+    let mut row = row(&key);
+    row["key"] = json!(secret.reveal());
+    Ok((StatusCode::CREATED, Json(row)).into_response())
+}
+
+async fn enable(call: Call) -> Answer {
+    let id: KeyId = call.named("id", "API key")?;
+    let change: ApiKeyChange = call.json()?;
+    let changed = call.state.keys.enable(id, change.enabled).await?;
+    let key = changed.ok_or_else(|| Problem::unknown("API key", &id.to_string()))?;
+    tracing::info!(key = %id, enabled = key.enabled, by = call.user(), "an API key was changed");
+    Ok(Json(row(&key)).into_response())
+}
+
+async fn delete(call: Call) -> Answer {
+    let id: KeyId = call.named("id", "API key")?;
+    if !call.state.keys.remove(id).await? {
+        return Err(Problem::unknown("API key", &id.to_string()));
+    }
+    tracing::info!(key = %id, by = call.user(), "an API key was removed");
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn row(key: &ApiKey) -> Value {
+    json!({
+        "id": key.id,
+        "uid": format!("api_key:{}", key.id),
+        "user": key.user,
+        "role": key.role,
+        "key_hash": MASK,
+        "metadata": key.metadata,
+        "created_at": key.created,
+        "expires_at": key.expires,
+        "enabled": key.enabled,
+    })
+}

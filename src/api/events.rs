@@ -1,0 +1,300 @@
+//! Events: reported here, and looked up with what became of them.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::call::{Call, read_json};
+use crate::api::cloudevents;
+use crate::api::paging::{self, Listing, Page};
+use crate::api::problem::Problem;
+use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::shape;
+use crate::auth::Right;
+use crate::intake::history::{self, Kept};
+use crate::intake::{Outcome, Submission};
+use crate::model::cause::Cause;
+use crate::model::event::Report;
+use crate::model::id::EventId;
+use crate::model::reference::Reference;
+use crate::model::rule::Verdict;
+use crate::model::time::Time;
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::post(
+        "/api/v1/events",
+        Access::Needs(Right::Report),
+        |call| Box::pin(report(call)),
+        "Reports events, as CloudEvents 1.0 (structured, batch, binary) or plain; answers once they \
+         are on disk.",
+    )
+    .takes(Shape::One("Report"))
+    .gives(202, Shape::One("Accepted")),
+    Route::get(
+        "/api/v1/events",
+        Access::Needs(Right::View),
+        |call| Box::pin(list(call)),
+        "Lists kept events, newest first.",
+    )
+    .query(FILTERS)
+    .shared(&[paging::QUERY])
+    .gives(200, Shape::Many("Event")),
+    Route::get(
+        "/api/v1/events/{id}",
+        Access::Needs(Right::View),
+        |call| Box::pin(get(call)),
+        "Shows one event with what every rule decided and what was run.",
+    )
+    .gives(200, Shape::One("Event")),
+    Route::get(
+        "/api/v1/triggerinstances",
+        Access::Needs(Right::View),
+        |call| Box::pin(instances(call)),
+        "Lists kept events in StackStorm's shape, newest first.",
+    )
+    .query(FILTERS)
+    .shared(&[paging::QUERY])
+    .gives(200, Shape::Many("TriggerInstance")),
+    Route::get(
+        "/api/v1/triggerinstances/{id}",
+        Access::Needs(Right::View),
+        |call| Box::pin(instance(call)),
+        "Shows one event in StackStorm's shape.",
+    )
+    .gives(200, Shape::One("TriggerInstance")),
+];
+
+const FILTERS: &[(&str, &str)] = &[
+    ("trigger", "Only events of this trigger."),
+    ("trigger_type", "The same; StackStorm's clients say it so."),
+    ("source", "Only events from this source."),
+    ("timestamp_gt", "Only events accepted after this time (RFC 3339)."),
+    ("timestamp_lt", "Only events accepted before this time (RFC 3339)."),
+];
+
+/// Events in one call at most: they become durable in one commit.
+const BATCH_LIMIT: usize = 1000;
+
+/// An event as a person writes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plain {
+    trigger: Reference,
+    #[serde(default, alias = "payload")]
+    data: Value,
+    #[serde(default)]
+    source: Option<String>,
+    #[serde(default)]
+    subject: Option<String>,
+    #[serde(default)]
+    time: Option<Time>,
+}
+
+async fn report(call: Call) -> Answer {
+    let (reports, batch) = read(&call)?;
+    let key = call.header("idempotency-key").map(str::to_owned);
+    let reports: Vec<Report> = reports
+        .into_iter()
+        .enumerate()
+        .map(|(number, report)| own(&call, key.as_deref(), number, report))
+        .collect();
+    let submission = Submission { reports: reports.clone(), ..Submission::default() };
+    let outcomes = call.state.door.offer(submission).await?;
+    for (report, outcome) in reports.iter().zip(&outcomes) {
+        same(&call, key.as_deref(), report, outcome).await?;
+    }
+    answer(&outcomes, batch)
+}
+
+/// The events in a body, and whether they came as a batch.
+fn read(call: &Call) -> Result<(Vec<Report>, bool), Problem> {
+    let kind = call.content_type();
+    let reports = match kind.as_str() {
+        "application/cloudevents+json" => vec![cloudevents::structured(&call.body)?],
+        "application/cloudevents-batch+json" => {
+            let reports = cloudevents::batch(&call.body)?;
+            if reports.len() > BATCH_LIMIT {
+                let message = format!("{} events are more than {BATCH_LIMIT}", reports.len());
+                return Err(Problem::bad("too_many", message).help("send them in several calls"));
+            }
+            return Ok((reports, true));
+        }
+        _ if call.headers.contains_key("ce-specversion") => {
+            vec![cloudevents::binary(&call.headers, &kind, &call.body)?]
+        }
+        "application/json" | "" => vec![plain(call)?],
+        _ => {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unknown_form",
+                format!("events do not come as `{kind}`"),
+            )
+            .help(
+                "send `application/cloudevents+json`, `application/cloudevents-batch+json`, \
+                 `ce-*` headers, or `application/json` with `trigger` and `data`",
+            ));
+        }
+    };
+    Ok((reports, false))
+}
+
+fn plain(call: &Call) -> Result<Report, Problem> {
+    let plain: Plain = read_json(&call.body).map_err(|problem| {
+        problem.help("a plain event is `{\"trigger\": \"pack.name\", \"data\": {…}}`")
+    })?;
+    let mut report = Report::new(plain.trigger, "api", plain.data);
+    if let Some(source) = plain.source {
+        report.source = source.into();
+    }
+    report.subject = plain.subject.map(Into::into);
+    report.time = plain.time;
+    Ok(report)
+}
+
+/// Adds what the call knows: who, the trace, and the key under which it counts once.
+fn own(call: &Call, key: Option<&str>, number: usize, mut report: Report) -> Report {
+    report.cause = Cause::User(call.user().to_owned());
+    report.trace =
+        call.header("st2-trace-tag").or_else(|| call.header("traceparent")).map(Into::into);
+    if let Some(key) = key {
+        report.once = Some(format!("api/{}/{key}/{number}", call.user()));
+    }
+    report
+}
+
+/// A key that was used for something else is a mistake that must not pass for success.
+async fn same(
+    call: &Call,
+    key: Option<&str>,
+    report: &Report,
+    outcome: &Outcome,
+) -> Result<(), Problem> {
+    let (Some(key), Outcome::Duplicate(Some(id))) = (key, outcome) else { return Ok(()) };
+    let Some(kept) = history::find(&call.state.store, *id).await? else { return Ok(()) };
+    if kept.event.trigger == report.trigger && kept.event.data == report.data {
+        return Ok(());
+    }
+    let message = format!("`Idempotency-Key: {key}` was used for another event, {id}");
+    Err(Problem::conflict("key_reused", message).help("use a new key for every event"))
+}
+
+fn answer(outcomes: &[Outcome], batch: bool) -> Answer {
+    let rows: Vec<Value> = outcomes.iter().map(outcome_row).collect();
+    let refused: Vec<&str> = outcomes
+        .iter()
+        .filter_map(|outcome| match outcome {
+            Outcome::Refused(reason) => Some(reason.as_str()),
+            _ => None,
+        })
+        .collect();
+    if let Some(first) = refused.first() {
+        let message = if batch {
+            format!("{} of {} events were refused; the first: {first}", refused.len(), rows.len())
+        } else {
+            format!("the event was refused: {first}")
+        };
+        return Err(Problem::bad("refused", message)
+            .help("make the payload fit the trigger's schema (`ifso trigger show`)")
+            .details(json!({ "events": rows })));
+    }
+    let body = match rows.as_slice() {
+        [one] if !batch => one.clone(),
+        _ => Value::Array(rows),
+    };
+    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+fn outcome_row(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Accepted(id) => json!({ "id": id, "outcome": "accepted" }),
+        Outcome::Duplicate(id) => json!({ "id": id, "outcome": "duplicate" }),
+        Outcome::Refused(reason) => json!({ "id": null, "outcome": "refused", "reason": reason }),
+    }
+}
+
+const KNOWN: &[&str] = &[
+    "id",
+    "trigger",
+    "source",
+    "subject",
+    "time",
+    "accepted",
+    "data",
+    "cause",
+    "hops",
+    "trace",
+    "decisions",
+    "refused",
+    "executions",
+];
+const INSTANCE: &[&str] = &["id", "trigger", "occurrence_time", "payload", "status"];
+
+async fn list(call: Call) -> Answer {
+    page(&call).await?.map(|kept| row(&kept)).answer(&call, KNOWN)
+}
+
+async fn instances(call: Call) -> Answer {
+    page(&call).await?.map(|kept| instance_row(&kept)).answer(&call, INSTANCE)
+}
+
+/// Events that are looked at for one page at most.
+const LOOK_LIMIT: usize = 5000;
+
+async fn page(call: &Call) -> Result<Listing<Kept>, Problem> {
+    let page = Page::of(call)?;
+    let trigger = call.query("trigger").or_else(|| call.query("trigger_type"));
+    let want = (page.offset + page.limit + 1).min(LOOK_LIMIT);
+    let filter = history::Filter {
+        trigger: trigger.map(str::to_owned),
+        since: call.time("timestamp_gt")?,
+        until: call.time("timestamp_lt")?,
+        before: None,
+        limit: if call.query("source").is_some() { LOOK_LIMIT } else { want },
+    };
+    let mut all = history::list(&call.state.store, &filter).await?;
+    if let Some(source) = call.query("source") {
+        all.retain(|kept| &*kept.event.source == source);
+    }
+    let more = all.len() >= want;
+    Ok(Listing { more, ..page.cut(all) })
+}
+
+async fn find(call: &Call) -> Result<Kept, Problem> {
+    let id: EventId = call.named("id", "event")?;
+    let found = history::find(&call.state.store, id).await?;
+    found.ok_or_else(|| Problem::unknown("event", &id.to_string()))
+}
+
+async fn get(call: Call) -> Answer {
+    let kept = find(&call).await?;
+    paging::one(&call, row(&kept), KNOWN)
+}
+
+async fn instance(call: Call) -> Answer {
+    let kept = find(&call).await?;
+    paging::one(&call, instance_row(&kept), INSTANCE)
+}
+
+fn row(kept: &Kept) -> Value {
+    let mut row = json!(kept.event);
+    let executions: Vec<_> = kept.decisions.iter().flat_map(|d| &d.executions).collect();
+    row["executions"] = json!(executions);
+    row["decisions"] = json!(kept.decisions);
+    row
+}
+
+fn instance_row(kept: &Kept) -> Value {
+    let fired = kept.decisions.iter().any(|decision| decision.verdict == Verdict::Fired);
+    let failed = |verdict: &Verdict| matches!(verdict, Verdict::Error { .. });
+    let wrong = kept.decisions.iter().any(|decision| failed(&decision.verdict));
+    let status = if wrong && !fired { "processing_failed" } else { "processed" };
+    json!({
+        "id": kept.event.id,
+        "trigger": kept.event.trigger,
+        "occurrence_time": kept.event.time,
+        "payload": shape::or_object(&kept.event.data),
+        "status": status,
+    })
+}

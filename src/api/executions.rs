@@ -1,0 +1,464 @@
+//! Executions: asked for, listed, shown, cancelled and run again, in StackStorm's shapes.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::api::call::Call;
+use crate::api::filter::{self, Filter};
+use crate::api::paging::{self, Page};
+use crate::api::problem::Problem;
+use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::{RunnerType, runners, shape};
+use crate::auth::Right;
+use crate::executions::Request;
+use crate::model::cause::Cause;
+use crate::model::execution::Execution;
+use crate::model::id::ExecutionId;
+use crate::model::reference::Reference;
+use crate::model::time::Time;
+use crate::store::table::{self, Rows};
+use crate::store::tables::Output;
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::get(
+        "/api/v1/executions",
+        Access::Needs(Right::View),
+        |call| Box::pin(list(call)),
+        "Lists executions, newest first.",
+    )
+    .query(filter::QUERY)
+    .shared(&[paging::QUERY])
+    .gives(200, Shape::Many("Execution")),
+    Route::post(
+        "/api/v1/executions",
+        Access::Needs(Right::Run),
+        |call| Box::pin(request(call)),
+        "Asks for a run of an action; answers once that is on disk.",
+    )
+    .takes(Shape::One("ExecutionDraft"))
+    .gives(201, Shape::One("Execution")),
+    Route::get(
+        "/api/v1/executions/{id}",
+        Access::Needs(Right::View),
+        |call| Box::pin(get(call)),
+        "Shows one execution; `last` is the newest.",
+    )
+    .query(&[("wait", "Wait so many seconds, 60 at most, for it to end.")])
+    .gives(200, Shape::One("Execution")),
+    Route::delete(
+        "/api/v1/executions/{id}",
+        Access::Needs(Right::Run),
+        |call| Box::pin(cancel(call)),
+        "Cancels an execution.",
+    )
+    .gives(200, Shape::One("Execution")),
+    Route::post(
+        "/api/v1/executions/{id}/re_run",
+        Access::Needs(Right::Run),
+        |call| Box::pin(again(call)),
+        "Runs the same action again, with the same parameters but those that are given anew.",
+    )
+    .takes(Shape::One("RerunDraft"))
+    .gives(201, Shape::One("Execution")),
+    Route::get(
+        "/api/v1/executions/{id}/output",
+        Access::Needs(Right::View),
+        |call| Box::pin(output(call)),
+        "Shows what an execution has written so far, as text.",
+    )
+    .query(&[
+        ("output_type", "`stdout`, `stderr`, `all`; several parted by commas."),
+        ("output_format", "`raw` (unless given) or `json`: one object per piece."),
+    ])
+    .gives(200, Shape::Text),
+    Route::get(
+        "/api/v1/executions/{id}/result",
+        Access::Needs(Right::View),
+        |call| Box::pin(result(call)),
+        "Shows an execution's result.",
+    )
+    .gives(200, Shape::Any),
+    Route::get(
+        "/api/v1/executions/{id}/attribute/{name}",
+        Access::Needs(Right::View),
+        |call| Box::pin(attribute(call)),
+        "Shows one attribute of an execution: `status`, `result`, `trigger_instance`.",
+    )
+    .gives(200, Shape::Any),
+    Route::get(
+        "/api/v1/executions/{id}/children",
+        Access::Needs(Right::View),
+        |call| Box::pin(children(call)),
+        "Lists the executions that are part of this one.",
+    )
+    .shared(&[paging::QUERY])
+    .gives(200, Shape::Many("Execution")),
+];
+
+/// The attributes of an execution's row.
+pub(crate) const KNOWN: &[&str] = &[
+    "id",
+    "action",
+    "runner",
+    "liveaction",
+    "status",
+    "start_timestamp",
+    "end_timestamp",
+    "elapsed_seconds",
+    "parameters",
+    "result",
+    "result_size",
+    "context",
+    "parent",
+    "children",
+    "log",
+    "web_url",
+    "rule",
+    "trigger",
+    "trigger_type",
+    "trigger_instance",
+    "delay",
+    "cause",
+    "user",
+    "attempt",
+    "reason",
+    "hops",
+    "started",
+    "workflow_execution",
+    "task_execution",
+];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExecutionDraft {
+    action: String,
+    #[serde(default)]
+    parameters: Option<Map<String, Value>>,
+    #[serde(default)]
+    timeout: Option<u64>,
+    #[serde(default)]
+    delay: Option<u64>,
+    #[serde(default)]
+    context: Option<Map<String, Value>>,
+    #[serde(default)]
+    user: Option<String>,
+    #[expect(dead_code, reason = "StackStorm's clients send it; notifications come later")]
+    #[serde(default)]
+    notify: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RerunDraft {
+    #[serde(default)]
+    parameters: Option<Map<String, Value>>,
+    #[serde(default)]
+    delay: Option<u64>,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    tasks: Vec<String>,
+    #[serde(default)]
+    reset: Vec<String>,
+}
+
+async fn list(call: Call) -> Answer {
+    let page = Page::of(&call)?;
+    let filter = Filter::of(&call)?;
+    let listing = filter.page(&call.state.store, page).await?;
+    listing.map(|execution| row(&call, &execution)).answer(&call, KNOWN)
+}
+
+async fn children(call: Call) -> Answer {
+    let page = Page::of(&call)?;
+    let parent = find(&call).await?;
+    let filter = Filter::under(parent.id);
+    let listing = filter.page(&call.state.store, page).await?;
+    listing.map(|execution| row(&call, &execution)).answer(&call, KNOWN)
+}
+
+/// The execution that the path names; `last` is the newest.
+pub(crate) async fn find(call: &Call) -> Result<Execution, Problem> {
+    if call.path("id") == "last" {
+        let mut found = table::scan::<Execution>(&call.state.store, Rows::last(1)).await?;
+        return found.pop().map(|held| held.row).ok_or_else(|| {
+            Problem::bad("no_executions", "there is no execution yet")
+                .help("`ifso run core.noop` makes one")
+        });
+    }
+    let id: ExecutionId = call.named("id", "execution")?;
+    let found = call.state.executions.get(id).await?;
+    found.ok_or_else(|| Problem::unknown("execution", &id.to_string()))
+}
+
+/// The longest wait of one call.
+const WAIT_MOST: Duration = Duration::from_secs(60);
+
+async fn get(call: Call) -> Answer {
+    // Listens before it looks: an end in between is not missed.
+    let mut changes = call.state.executions.watch();
+    let mut execution = find(&call).await?;
+    if let Some(text) = call.query("wait") {
+        let seconds: u64 = text
+            .parse()
+            .map_err(|_| Problem::bad("bad_query", format!("`wait`: `{text}` is not a count")))?;
+        let deadline = call.state.clock.now().plus(Duration::from_secs(seconds).min(WAIT_MOST));
+        while !execution.status.is_done() {
+            tokio::select! {
+                biased;
+                () = call.stop.cancelled() => break,
+                () = call.state.clock.sleep_until(deadline) => break,
+                changed = changes.recv() => match changed {
+                    Ok(changed) if changed.id == execution.id => execution = (*changed).clone(),
+                    Ok(_) => {}
+                    // Too slow to hear everything, or nobody speaks any more: the store knows.
+                    Err(_) => {
+                        changes = call.state.executions.watch();
+                        execution = find(&call).await?;
+                        if call.state.tasks.stop().is_cancelled() {
+                            break;
+                        }
+                    }
+                },
+            }
+        }
+    }
+    paging::one(&call, row(&call, &execution), KNOWN)
+}
+
+fn whoever(call: &Call, user: Option<&str>) -> Result<String, Problem> {
+    match user {
+        Some(user) if user != call.user() => {
+            Err(Problem::forbidden(format!("this key may not run as user `{user}`"))
+                .help("an execution runs as the user of its API key"))
+        }
+        _ => Ok(call.user().to_owned()),
+    }
+}
+
+async fn request(call: Call) -> Answer {
+    let draft: ExecutionDraft = call.json()?;
+    let user = whoever(&call, draft.user.as_deref())?;
+    let action: Reference = draft.action.parse().map_err(|error| {
+        Problem::bad("no_such_action", format!("{error}"))
+            .help("`ifso action list` shows the actions there are")
+    })?;
+    let parameters = draft.parameters.unwrap_or_default();
+    let key = call.header("idempotency-key").map(|key| format!("api/{user}/{key}"));
+    let request = Request {
+        action: action.clone(),
+        parameters: parameters.clone(),
+        cause: Cause::User(user.clone()),
+        user,
+        timeout: draft.timeout.map(Duration::from_secs),
+        delay: draft.delay.map(Duration::from_millis),
+        context: context(&call, draft.context)?,
+        once: key.clone(),
+    };
+    let execution = call.state.executions.request(request).await?;
+    let same = execution.action.reference == action && execution.given == parameters;
+    if key.is_some() && !same {
+        let message =
+            format!("this `Idempotency-Key` was used for another request, {}", execution.id);
+        return Err(Problem::conflict("key_reused", message).help("use a new key for every run"));
+    }
+    Ok((StatusCode::CREATED, Json(row(&call, &execution))).into_response())
+}
+
+/// StackStorm's `St2-Context` header and the body's `context` are one thing.
+fn context(call: &Call, body: Option<Map<String, Value>>) -> Result<Map<String, Value>, Problem> {
+    let mut context = match call.header("st2-context").filter(|text| !text.is_empty()) {
+        None => Map::new(),
+        Some(text) => match serde_json::from_str(text) {
+            Ok(Value::Object(context)) => context,
+            _ => {
+                return Err(Problem::bad(
+                    "bad_header",
+                    "Unable to convert st2-context from the headers into JSON",
+                ));
+            }
+        },
+    };
+    context.extend(body.unwrap_or_default());
+    if let Some(tag) = call.header("st2-trace-tag") {
+        context.insert("trace_context".to_owned(), json!({ "trace_tag": tag }));
+    }
+    Ok(context)
+}
+
+async fn cancel(call: Call) -> Answer {
+    let id = find(&call).await?.id;
+    let execution = call.state.executions.cancel(id, call.user()).await?;
+    tracing::info!(execution = %id, user = call.user(), "an execution was cancelled by hand");
+    Ok(Json(row(&call, &execution)).into_response())
+}
+
+async fn again(call: Call) -> Answer {
+    let draft: RerunDraft = call.json_or_empty()?;
+    if !draft.tasks.is_empty() || !draft.reset.is_empty() {
+        return Err(Problem::bad(
+            "no_tasks",
+            "Task option is only supported for Orquesta workflows.",
+        ));
+    }
+    let user = whoever(&call, draft.user.as_deref())?;
+    let old = find(&call).await?;
+    let mut parameters = old.given.clone();
+    parameters.extend(draft.parameters.unwrap_or_default());
+    let mut context = context(&call, None)?;
+    context.insert("re-run".to_owned(), json!({ "ref": old.id }));
+    let request = Request {
+        action: old.action.reference.clone(),
+        parameters,
+        cause: Cause::User(user.clone()),
+        user,
+        timeout: old.timeout_ms.map(Duration::from_millis),
+        delay: draft.delay.map(Duration::from_millis),
+        context,
+        once: None,
+    };
+    let execution = call.state.executions.request(request).await?;
+    Ok((StatusCode::CREATED, Json(row(&call, &execution))).into_response())
+}
+
+/// Pieces of output that one call reads at most; each is cut at some KiB, and executions are capped.
+const PIECE_LIMIT: usize = 100_000;
+
+async fn output(call: Call) -> Answer {
+    let id = find(&call).await?.id;
+    let rows = Rows::first(PIECE_LIMIT).under(id.to_bytes());
+    let mut pieces = table::scan::<Output>(&call.state.store, rows).await?;
+    if let Some(kinds) = call.query("output_type").filter(|kinds| *kinds != "all") {
+        pieces.retain(|held| kinds.split(',').any(|kind| kind.trim() == held.row.stream));
+    }
+    if call.query("output_format") == Some("json") {
+        let rows: Vec<Value> = pieces.iter().map(|held| piece(&held.row)).collect();
+        return Ok(Json(rows).into_response());
+    }
+    let text: String = pieces.into_iter().map(|held| held.row.text).collect();
+    Ok(([("content-type", "text/plain; charset=utf-8")], text).into_response())
+}
+
+/// A piece of output.
+pub(crate) fn piece(output: &Output) -> Value {
+    json!({
+        "id": format!("{}/{}", output.execution, output.number),
+        "execution_id": output.execution,
+        "number": output.number,
+        "attempt": output.attempt,
+        "output_type": output.stream,
+        "timestamp": output.at,
+        "data": output.text,
+    })
+}
+
+async fn result(call: Call) -> Answer {
+    let execution = find(&call).await?;
+    if execution.result.is_null() {
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "no_result",
+            format!("execution `{}` has no result yet; it is {}", execution.id, execution.status),
+        ));
+    }
+    Ok(Json(execution.result).into_response())
+}
+
+async fn attribute(call: Call) -> Answer {
+    const VALID: &[&str] = &["result", "trigger_instance", "status"];
+    let name = call.path("name");
+    if !VALID.contains(&name) {
+        return Err(Problem::bad(
+            "bad_attribute",
+            format!(
+                "Invalid attribute \"{name}\" specified. Valid attributes are: {}",
+                VALID.join(", ")
+            ),
+        ));
+    }
+    let mut row = row(&call, &find(&call).await?);
+    Ok(Json(row.get_mut(name).map_or_else(|| json!({}), Value::take)).into_response())
+}
+
+/// An execution as the caller may see it.
+pub(crate) fn row(call: &Call, execution: &Execution) -> Value {
+    shown(&call.state.runners, execution)
+}
+
+/// An execution as clients see it: secret parameters struck out.
+pub(crate) fn shown(known: &[RunnerType], execution: &Execution) -> Value {
+    let action = &execution.action;
+    let runner = known.iter().find(|runner| runner.name == action.runner_type);
+    let described = action.parameters.iter().chain(runner.iter().flat_map(|r| &r.parameters));
+    let parameters = shape::masked(&execution.given, described);
+    let mut context = execution.context.clone();
+    context.insert("user".to_owned(), json!(execution.user));
+    context.insert("pack".to_owned(), json!(action.reference.pack()));
+    let result = shape::or_object(&execution.result);
+    let mut row = json!({
+        "id": execution.id,
+        "action": shape::action(action),
+        "runner": runner.map_or_else(|| json!({ "name": action.runner_type }), runners::row),
+        "liveaction": {
+            "id": execution.id,
+            "action": action.reference,
+            "action_is_workflow": false,
+            "parameters": parameters,
+            "callback": {},
+            "runner_info": {},
+        },
+        "status": execution.status,
+        "start_timestamp": execution.created,
+        "parameters": parameters,
+        "context": context,
+        "log": execution.log.iter().map(|(at, status)| {
+            json!({ "timestamp": at, "status": status })
+        }).collect::<Vec<_>>(),
+        "web_url": format!("/executions/{}", execution.id),
+        "cause": execution.cause,
+        "user": execution.user,
+        "attempt": execution.attempt,
+        "hops": execution.hops,
+        "result_size": result.to_string().len(),
+        "result": result,
+    });
+    moments(execution, &mut row);
+    causes(execution, &mut row);
+    row
+}
+
+/// What only some executions have: when they started and ended, and why they stand where they stand.
+fn moments(execution: &Execution, row: &mut Value) {
+    if let Some(started) = execution.started {
+        row["started"] = json!(started);
+    }
+    if let Some(ended) = execution.ended {
+        row["end_timestamp"] = json!(ended);
+        row["elapsed_seconds"] = json!(seconds(execution.created, ended));
+    }
+    if let Some(reason) = &execution.reason {
+        row["reason"] = json!(reason);
+    }
+    if let Some(parent) = execution.parent {
+        row["parent"] = json!(parent);
+    }
+}
+
+fn seconds(from: Time, to: Time) -> f64 {
+    to.since(from).as_secs_f64()
+}
+
+/// The rule and the event behind an execution.
+fn causes(execution: &Execution, row: &mut Value) {
+    if let Cause::Rule { rule, event, .. } = &execution.cause {
+        row["rule"] = json!({
+            "id": rule, "ref": rule, "pack": rule.pack(), "name": rule.name(), "enabled": true,
+        });
+        row["trigger_instance"] = json!({ "id": event });
+    }
+}

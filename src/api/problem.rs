@@ -1,0 +1,213 @@
+//! What a caller is told when something does not work: always the same three fields.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::executions;
+use crate::{auth, intake, store};
+
+/// An answer that is no success: `{"faultstring", "code", "help"}`.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    help: Option<String>,
+    details: Option<serde_json::Value>,
+    retry_after_seconds: Option<u64>,
+}
+
+impl Problem {
+    /// A problem of `status` with a stable `code`.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { status, code, message, help: None, details: None, retry_after_seconds: None }
+    }
+
+    /// 400: the call itself is wrong.
+    pub fn bad(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 404, for `what` (`rule`) called `name`.
+    #[must_use]
+    pub fn unknown(what: &str, name: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("no {what} is called `{name}`"))
+    }
+
+    /// 403: the key is good, but not for this.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// 409: it does not fit what is there.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
+
+    /// The same with the next step beside it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same with facts beside it.
+    #[must_use]
+    pub fn details(mut self, details: serde_json::Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    /// The same with the seconds after which to come again.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// The status it answers with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "faultstring": self.message,
+            "code": self.code,
+            "help": self.help,
+        });
+        if let Some(details) = self.details {
+            body["details"] = details;
+        }
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// The whole chain of an error, once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+/// Seconds after which a full queue is likely to have room.
+const BUSY_SECONDS: u64 = 1;
+/// Seconds after which a full disk or a failed one is worth another try.
+const STORE_SECONDS: u64 = 10;
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        use StatusCode as S;
+        let (status, code) = match &error {
+            store::Error::Conflict { .. } => (S::CONFLICT, "conflict"),
+            store::Error::Full { .. } => (S::INSUFFICIENT_STORAGE, "disk_full"),
+            store::Error::Damaged { .. } => (S::INTERNAL_SERVER_ERROR, "record_damaged"),
+            _ => (S::SERVICE_UNAVAILABLE, "store_unavailable"),
+        };
+        // Paths are for the log, not for callers.
+        let message = match &error {
+            store::Error::Full { .. } => "the disk is full".to_owned(),
+            store::Error::Io { .. } | store::Error::Broken { .. } => {
+                "the store cannot be read or written".to_owned()
+            }
+            other => other.to_string(),
+        };
+        if status.is_server_error() {
+            tracing::error!(error = %error, "the store did not do as a call asked");
+        }
+        let problem = Self::new(status, code, message);
+        let problem = if error.is_passing() { problem.retry_after(STORE_SECONDS) } else { problem };
+        match error.help() {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    }
+}
+
+impl From<intake::Refusal> for Problem {
+    fn from(refusal: intake::Refusal) -> Self {
+        match refusal {
+            intake::Refusal::Store(error) => error.into(),
+            intake::Refusal::Busy => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", refusal.to_string())
+                    .help("send it again after the seconds in `Retry-After`")
+                    .retry_after(BUSY_SECONDS)
+            }
+            intake::Refusal::Stopping => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", refusal.to_string())
+                    .help("send it again; nothing of it was taken in")
+                    .retry_after(BUSY_SECONDS)
+            }
+        }
+    }
+}
+
+impl From<auth::Error> for Problem {
+    fn from(error: auth::Error) -> Self {
+        let help = error.help();
+        let problem = match error {
+            auth::Error::Store(error) => return error.into(),
+            auth::Error::NoSuchRole { .. } => Self::bad("no_such_role", error.to_string()),
+            auth::Error::File { .. } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "key_file", error.to_string())
+            }
+            _ => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                format!("Unauthorized - {error}."),
+            ),
+        };
+        match help {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    }
+}
+
+impl From<executions::Error> for Problem {
+    fn from(error: executions::Error) -> Self {
+        use executions::Error as E;
+        let help = error.help();
+        let message = chain(&error);
+        let problem = match error {
+            E::Store(error) => return error.into(),
+            E::NoSuchAction { nearest, .. } => {
+                let problem = Self::bad("no_such_action", message);
+                let near = nearest.map(|near| format!("did you mean `{near}`?"));
+                return problem.help(near.or(help).unwrap_or_else(|| {
+                    "`ifso action list` shows the actions there are".to_owned()
+                }));
+            }
+            E::Disabled { .. } => Self::bad("action_disabled", message),
+            E::BadParameters { problems } => {
+                Self::bad("bad_parameters", message).details(json!({ "problems": problems }))
+            }
+            E::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", message),
+            E::OnceAgain { .. } => Self::conflict("key_used", message),
+            E::Illegal(_) => Self::conflict("illegal_move", message),
+        };
+        match help {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    }
+}

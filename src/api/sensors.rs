@@ -1,0 +1,141 @@
+//! Sensors and how they do, under their own name and as StackStorm's `sensortypes`.
+
+use axum::Json;
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+
+use crate::api::call::Call;
+use crate::api::paging::{self, Page};
+use crate::api::problem::Problem;
+use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::shape;
+use crate::api::triggers::wanted;
+use crate::auth::Right;
+use crate::model::reference::Reference;
+use crate::sensors::supervisor::Status;
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::get(
+        "/api/v1/sensors",
+        Access::Needs(Right::View),
+        |call| Box::pin(async move { list(&call, row, KNOWN) }),
+        "Lists the sensors and how they do.",
+    )
+    .query(FILTERS)
+    .shared(&[paging::QUERY])
+    .gives(200, Shape::Many("Sensor")),
+    Route::get(
+        "/api/v1/sensors/{ref}",
+        Access::Needs(Right::View),
+        |call| Box::pin(async move { get(&call, row, KNOWN) }),
+        "Shows one sensor and how it does.",
+    )
+    .gives(200, Shape::One("Sensor")),
+    Route::post(
+        "/api/v1/sensors/{ref}/restart",
+        Access::Needs(Right::Run),
+        |call| Box::pin(async move { restart(&call) }),
+        "Stops a sensor and starts it again.",
+    )
+    .gives(202, Shape::One("Sensor")),
+    Route::get(
+        "/api/v1/sensortypes",
+        Access::Needs(Right::View),
+        |call| Box::pin(async move { list(&call, type_row, TYPE) }),
+        "Lists the sensors in StackStorm's shape.",
+    )
+    .query(FILTERS)
+    .shared(&[paging::QUERY])
+    .gives(200, Shape::Many("SensorType")),
+    Route::get(
+        "/api/v1/sensortypes/{ref}",
+        Access::Needs(Right::View),
+        |call| Box::pin(async move { get(&call, type_row, TYPE) }),
+        "Shows one sensor in StackStorm's shape.",
+    )
+    .gives(200, Shape::One("SensorType")),
+];
+
+const FILTERS: &[(&str, &str)] = &[
+    ("pack", "Only those of this pack."),
+    ("name", "Only those of this name."),
+    ("state", "Only those in this state."),
+];
+
+const KNOWN: &[&str] =
+    &["id", "ref", "uid", "pack", "name", "kind", "description", "enabled", "place", "health"];
+const TYPE: &[&str] = &[
+    "id",
+    "ref",
+    "uid",
+    "pack",
+    "name",
+    "description",
+    "enabled",
+    "metadata_file",
+    "artifact_uri",
+    "entry_point",
+    "trigger_types",
+];
+
+fn list(call: &Call, shape: fn(&Status) -> Value, known: &[&str]) -> Answer {
+    let page = Page::of(call)?;
+    let mut all = call.state.sensors.list();
+    all.retain(|status| {
+        wanted(call, &status.definition.reference)
+            && call.query("state").is_none_or(|state| json!(status.health.state) == json!(state))
+    });
+    page.cut(all).map(|status| shape(&status)).answer(call, known)
+}
+
+fn find(call: &Call) -> Result<Status, Problem> {
+    let reference: Reference = call.named("ref", "sensor")?;
+    let found = call.state.sensors.list().into_iter();
+    let mut found = found.filter(|status| status.definition.reference == reference);
+    found.next().ok_or_else(|| Problem::unknown("sensor", reference.as_str()))
+}
+
+fn get(call: &Call, shape: fn(&Status) -> Value, known: &[&str]) -> Answer {
+    paging::one(call, shape(&find(call)?), known)
+}
+
+fn restart(call: &Call) -> Answer {
+    let status = find(call)?;
+    let reference = &status.definition.reference;
+    if !call.state.sensors.restart(reference) {
+        return Err(Problem::conflict("disabled", format!("sensor `{reference}` is disabled"))
+            .help("remove `enabled: false` from its file"));
+    }
+    tracing::info!(sensor = %reference, user = call.user(), "a sensor was restarted by hand");
+    Ok((axum::http::StatusCode::ACCEPTED, Json(row(&status))).into_response())
+}
+
+fn row(status: &Status) -> Value {
+    let definition = &status.definition;
+    shape::with(
+        shape::named("sensor", &definition.reference),
+        json!({
+            "kind": definition.kind,
+            "description": definition.description,
+            "enabled": definition.enabled,
+            "place": definition.place.to_string(),
+            "health": status.health,
+        }),
+    )
+}
+
+fn type_row(status: &Status) -> Value {
+    let definition = &status.definition;
+    let trigger = definition.settings.get("trigger").and_then(Value::as_str);
+    shape::with(
+        shape::named("sensor_type", &definition.reference),
+        json!({
+            "description": definition.description,
+            "enabled": definition.enabled,
+            "metadata_file": definition.place.file.as_path(),
+            "artifact_uri": format!("file://{}", definition.place.file.display()),
+            "entry_point": definition.kind,
+            "trigger_types": Vec::from_iter(trigger),
+        }),
+    )
+}

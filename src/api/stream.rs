@@ -1,0 +1,192 @@
+//! Live events (server-sent events): executions as they move, and output as it is written.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::Stream;
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::api::State;
+use crate::api::call::Call;
+use crate::api::executions::{find, piece, shown};
+use crate::api::problem::Problem;
+use crate::api::route::{Access, Answer, Route, Shape};
+use crate::auth::Right;
+use crate::model::execution::Execution;
+use crate::model::id::ExecutionId;
+use crate::store::table::{self, Row, Rows};
+use crate::store::tables::Output;
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::get(
+        "/stream/v1/stream",
+        Access::Needs(Right::View),
+        |call| Box::pin(async move { all(call) }),
+        "Streams every execution that moves: `execution.create`, `execution.update`.",
+    )
+    .query(&[
+        ("action_refs", "Only executions of these actions, parted by commas."),
+        ("execution_ids", "Only these, parted by commas."),
+    ])
+    .gives(200, Shape::Events),
+    Route::get(
+        "/stream/v1/executions/{id}/output",
+        Access::Needs(Right::View),
+        |call| Box::pin(output(call)),
+        "Streams what an execution has written and writes, until it ends: `execution.output`, then \
+         one `execution.end`.",
+    )
+    .gives(200, Shape::Events),
+];
+
+/// How often a silent stream says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(25);
+/// Events that wait for a slow reader; then it misses some executions, never output.
+const WAITING_LIMIT: usize = 256;
+
+type Sender = mpsc::Sender<Result<Event, Infallible>>;
+
+fn answer(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Answer {
+    let alive = KeepAlive::new().interval(HEARTBEAT);
+    Ok(Sse::new(events).keep_alive(alive).into_response())
+}
+
+fn event(name: &str, data: &serde_json::Value) -> Event {
+    Event::default().event(name).data(data.to_string())
+}
+
+fn words(call: &Call, name: &str) -> Vec<String> {
+    call.query(name)
+        .map(|text| text.split(',').map(|w| w.trim().to_owned()).collect())
+        .unwrap_or_default()
+}
+
+fn all(call: Call) -> Answer {
+    let (actions, ids) = (words(&call, "action_refs"), words(&call, "execution_ids"));
+    let (sender, receiver) = mpsc::channel(WAITING_LIMIT);
+    let mut changes = call.state.executions.watch();
+    let tasks = call.state.tasks.clone();
+    let wanted = move |execution: &Execution| {
+        (actions.is_empty() || actions.iter().any(|a| a == execution.action.reference.as_str()))
+            && (ids.is_empty() || ids.contains(&execution.id.to_string()))
+    };
+    tasks.spawn(async move {
+        loop {
+            let execution = tokio::select! {
+                biased;
+                () = call.stop.cancelled() => return,
+                () = sender.closed() => return,
+                changed = changes.recv() => match changed {
+                    Ok(execution) => execution,
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return,
+                },
+            };
+            if !wanted(&execution) {
+                continue;
+            }
+            let name =
+                if execution.log.len() <= 1 { "execution.create" } else { "execution.update" };
+            let sent =
+                event(name, &shown(&call.state.runners, &execution)).id(execution.id.to_string());
+            if sender.send(Ok(sent)).await.is_err() {
+                return;
+            }
+        }
+    });
+    answer(ReceiverStream::new(receiver))
+}
+
+async fn output(call: Call) -> Answer {
+    let written = call.state.executions.output_changes();
+    let moved = call.state.executions.watch();
+    let execution = find(&call).await?;
+    let (sender, receiver) = mpsc::channel(WAITING_LIMIT);
+    let follow = Follow { state: Arc::clone(&call.state), id: execution.id, after: None, sender };
+    let stop = call.stop.clone();
+    call.state.tasks.spawn(async move {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            ended = follow.run(written, moved) => {
+                if let Err(problem) = ended {
+                    tracing::warn!(?problem, "a stream of output ended early");
+                }
+            }
+        }
+    });
+    answer(ReceiverStream::new(receiver))
+}
+
+/// A reader of one execution's output.
+struct Follow {
+    state: Arc<State>,
+    id: ExecutionId,
+    after: Option<Vec<u8>>,
+    sender: Sender,
+}
+
+/// How long to wait at most before looking again, heard or not.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+impl Follow {
+    async fn run(
+        mut self,
+        mut written: tokio::sync::broadcast::Receiver<ExecutionId>,
+        mut moved: tokio::sync::broadcast::Receiver<Arc<Execution>>,
+    ) -> Result<(), Problem> {
+        loop {
+            // Looks at the end first, then reads: what was written before the end is not missed.
+            let execution = self.state.executions.get(self.id).await?;
+            let done = execution.as_ref().is_none_or(|execution| execution.status.is_done());
+            if !self.read().await? {
+                return Ok(());
+            }
+            if done {
+                let status = execution.map(|execution| execution.status);
+                let end = event("execution.end", &json!({ "id": self.id, "status": status }));
+                drop(self.sender.send(Ok(end)).await);
+                return Ok(());
+            }
+            let again = self.state.clock.now().plus(LOOK_AGAIN);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = self.sender.closed() => return Ok(()),
+                    heard = written.recv() => if !matches!(heard, Ok(id) if id != self.id) { break },
+                    heard = moved.recv() => {
+                        if !matches!(&heard, Ok(execution) if execution.id != self.id) { break }
+                    }
+                    () = self.state.clock.sleep_until(again) => break,
+                }
+            }
+        }
+    }
+
+    /// Sends what is new; false where nobody listens any more.
+    async fn read(&mut self) -> Result<bool, Problem> {
+        loop {
+            let rows =
+                Rows::first(WAITING_LIMIT).under(self.id.to_bytes()).after(self.after.clone());
+            let pieces = table::scan::<Output>(&self.state.store, rows).await?;
+            let whole = pieces.len() == WAITING_LIMIT;
+            for held in pieces {
+                self.after = Some(held.row.key());
+                let sent =
+                    event("execution.output", &piece(&held.row)).id(held.row.number.to_string());
+                if self.sender.send(Ok(sent)).await.is_err() {
+                    return Ok(false);
+                }
+            }
+            if !whole {
+                return Ok(true);
+            }
+        }
+    }
+}

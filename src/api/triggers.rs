@@ -1,0 +1,82 @@
+//! Kinds of events: triggers under their own name and as StackStorm's `triggertypes`.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::api::call::Call;
+use crate::api::paging::{self, Page};
+use crate::api::problem::Problem;
+use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::shape;
+use crate::auth::Right;
+use crate::model::reference::Reference;
+use crate::model::trigger::Trigger;
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::get(
+        "/api/v1/triggertypes",
+        Access::Needs(Right::View),
+        |call| Box::pin(async move { list(&call) }),
+        "Lists the described kinds of events.",
+    )
+    .query(FILTERS)
+    .shared(&[paging::QUERY])
+    .gives(200, Shape::Many("Trigger")),
+    Route::get(
+        "/api/v1/triggertypes/{ref}",
+        Access::Needs(Right::View),
+        |call| Box::pin(async move { get(&call) }),
+        "Shows one kind of event.",
+    )
+    .gives(200, Shape::One("Trigger")),
+];
+
+const FILTERS: &[(&str, &str)] =
+    &[("pack", "Only those of this pack."), ("name", "Only those of this name.")];
+
+const KNOWN: &[&str] = &[
+    "id",
+    "ref",
+    "uid",
+    "pack",
+    "name",
+    "description",
+    "payload_schema",
+    "parameters_schema",
+    "tags",
+];
+
+fn list(call: &Call) -> Answer {
+    let page = Page::of(call)?;
+    let catalog = call.state.catalog.load_full();
+    let all: Vec<&Arc<Trigger>> =
+        catalog.triggers.values().filter(|t| wanted(call, &t.reference)).collect();
+    page.cut(all).map(|trigger| row(trigger)).answer(call, KNOWN)
+}
+
+/// Whether `?pack=` and `?name=` let a reference through.
+pub(crate) fn wanted(call: &Call, reference: &Reference) -> bool {
+    call.query("pack").is_none_or(|pack| pack == reference.pack())
+        && call.query("name").is_none_or(|name| name == reference.name())
+}
+
+fn get(call: &Call) -> Answer {
+    let reference: Reference = call.named("ref", "trigger")?;
+    let catalog = call.state.catalog.load_full();
+    let found = catalog.triggers.get(&reference);
+    let trigger = found.ok_or_else(|| Problem::unknown("trigger", reference.as_str()))?;
+    paging::one(call, row(trigger), KNOWN)
+}
+
+fn row(trigger: &Trigger) -> Value {
+    shape::with(
+        shape::named("trigger_type", &trigger.reference),
+        json!({
+            "description": trigger.description,
+            "payload_schema": shape::or_object(&trigger.payload_schema),
+            "parameters_schema": shape::or_object(&trigger.parameters_schema),
+            "tags": trigger.tags,
+        }),
+    )
+}

@@ -1,0 +1,253 @@
+//! API keys in the store, and short-lived ones in memory.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::auth::{Caller, Error, Secret, rights};
+use crate::clock::{Clock, Ids};
+use crate::model::id::KeyId;
+use crate::model::time::Time;
+use crate::store::batch::Batch;
+use crate::store::table::{self, Rows};
+use crate::store::tables::ApiKey;
+use crate::store::{self, Handle};
+
+/// The file of the first key, in the data folder.
+pub const ADMIN_FILE: &str = "admin.key";
+
+/// API keys that a list shows at most.
+pub const LIST_LIMIT: usize = 1000;
+
+/// A key to be made.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// In whose name it calls.
+    pub user: String,
+    /// What it may do: a name of `rights::ROLES`.
+    pub role: String,
+    /// When it ends.
+    pub expires: Option<Time>,
+    /// Free words.
+    pub metadata: Value,
+}
+
+/// Every key there is. Cheap to clone.
+#[derive(Clone)]
+pub struct Keys {
+    store: Handle,
+    clock: Clock,
+    ids: Ids,
+    issued: Arc<Mutex<HashMap<KeyId, Issued>>>,
+}
+
+/// A short-lived key: it dies with the process.
+struct Issued {
+    hash: Vec<u8>,
+    caller: Caller,
+    until: Time,
+}
+
+impl Keys {
+    /// The keys of `store`.
+    #[must_use]
+    pub fn new(store: Handle, clock: Clock, ids: Ids) -> Self {
+        Self { store, clock, ids, issued: Arc::default() }
+    }
+
+    /// Makes the first admin key where the store has no key at all: the file first, then the record, so
+    /// that a crash between the two leaves a file whose key the next start takes on. Gives the key when
+    /// it was made now, to be shown once.
+    ///
+    /// # Errors
+    /// `File` and `Store`.
+    pub async fn first(&self, data: &Path) -> Result<Option<Secret>, Error> {
+        let path = data.join(ADMIN_FILE);
+        if !self.list().await?.is_empty() {
+            return Ok(None);
+        }
+        let left = read(&path)?.and_then(|text| Secret::read(text.trim()));
+        let secret = match left {
+            Some(secret) => secret,
+            None => {
+                let secret = Secret::fresh(self.ids.key());
+                write(&path, &secret)?;
+                secret
+            }
+        };
+        let draft = Draft {
+            user: rights::ADMIN.to_owned(),
+            role: rights::ADMIN.to_owned(),
+            expires: None,
+            metadata: Value::Object(Map::new()),
+        };
+        self.keep(&secret, draft).await?;
+        Ok(Some(secret))
+    }
+
+    /// Who calls with `text`.
+    ///
+    /// # Errors
+    /// `Wrong`, `Disabled`, `Expired`, `Store`.
+    pub async fn check(&self, text: &str) -> Result<Caller, Error> {
+        let secret = Secret::read(text).ok_or(Error::Wrong)?;
+        if let Some(known) = self.check_issued(&secret) {
+            return known;
+        }
+        let held = table::get::<ApiKey>(&self.store, secret.id.to_bytes().to_vec()).await?;
+        let key = held.ok_or(Error::Wrong)?.row;
+        if !secret.fits(&key.hash) {
+            return Err(Error::Wrong);
+        }
+        if !key.enabled {
+            return Err(Error::Disabled);
+        }
+        if key.expires.is_some_and(|end| end <= self.clock.now()) {
+            return Err(Error::Expired);
+        }
+        Ok(Caller { user: key.user, role: key.role })
+    }
+
+    fn check_issued(&self, secret: &Secret) -> Option<Result<Caller, Error>> {
+        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = issued.get(&secret.id)?;
+        Some(if !secret.fits(&known.hash) {
+            Err(Error::Wrong)
+        } else if known.until <= self.clock.now() {
+            Err(Error::Expired)
+        } else {
+            Ok(known.caller.clone())
+        })
+    }
+
+    /// A key that lives `ttl` and at most as long as the process: what a running action calls back with.
+    #[must_use]
+    pub fn issue(&self, user: &str, role: &str, ttl: Duration) -> Secret {
+        let now = self.clock.now();
+        let secret = Secret::fresh(self.ids.key());
+        let caller = Caller { user: user.to_owned(), role: role.to_owned() };
+        let issued = Issued { hash: secret.hash(), caller, until: now.plus(ttl) };
+        let mut all = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, old| old.until > now);
+        all.insert(secret.id, issued);
+        secret
+    }
+
+    /// Ends a key that `issue` made.
+    pub fn withdraw(&self, id: KeyId) {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Makes a key; the secret is given here and never again.
+    ///
+    /// # Errors
+    /// `NoSuchRole` and `Store`.
+    pub async fn create(&self, draft: Draft) -> Result<(ApiKey, Secret), Error> {
+        if rights::of(&draft.role).is_empty() {
+            return Err(Error::NoSuchRole { role: draft.role });
+        }
+        let secret = Secret::fresh(self.ids.key());
+        let key = self.keep(&secret, draft).await?;
+        Ok((key, secret))
+    }
+
+    async fn keep(&self, secret: &Secret, draft: Draft) -> Result<ApiKey, Error> {
+        let key = ApiKey {
+            id: secret.id,
+            hash: secret.hash(),
+            user: draft.user,
+            role: draft.role,
+            enabled: true,
+            created: self.clock.now(),
+            expires: draft.expires,
+            metadata: draft.metadata,
+        };
+        let mut batch = Batch::new();
+        table::create(&mut batch, &key);
+        self.store.commit(batch).await?;
+        Ok(key)
+    }
+
+    /// Every stored key, oldest first; `LIST_LIMIT` at most.
+    ///
+    /// # Errors
+    /// As `Store::scan`.
+    pub async fn list(&self) -> Result<Vec<ApiKey>, store::Error> {
+        let found = table::scan::<ApiKey>(&self.store, Rows::first(LIST_LIMIT)).await?;
+        Ok(found.into_iter().map(|held| held.row).collect())
+    }
+
+    /// One stored key.
+    ///
+    /// # Errors
+    /// As `Store::get`.
+    pub async fn get(&self, id: KeyId) -> Result<Option<ApiKey>, store::Error> {
+        let held = table::get::<ApiKey>(&self.store, id.to_bytes().to_vec()).await?;
+        Ok(held.map(|held| held.row))
+    }
+
+    /// Switches a key on or off. Says nothing where there is none.
+    ///
+    /// # Errors
+    /// As `Store::commit`.
+    pub async fn enable(&self, id: KeyId, enabled: bool) -> Result<Option<ApiKey>, store::Error> {
+        let Some(held) = table::get::<ApiKey>(&self.store, id.to_bytes().to_vec()).await? else {
+            return Ok(None);
+        };
+        let key = ApiKey { enabled, ..held.row.clone() };
+        let mut batch = Batch::new();
+        table::replace(&mut batch, &held, &key);
+        self.store.commit(batch).await?;
+        Ok(Some(key))
+    }
+
+    /// Removes a key; it ends at once. Says whether there was one.
+    ///
+    /// # Errors
+    /// As `Store::commit`.
+    pub async fn remove(&self, id: KeyId) -> Result<bool, store::Error> {
+        let Some(held) = table::get::<ApiKey>(&self.store, id.to_bytes().to_vec()).await? else {
+            return Ok(false);
+        };
+        let mut batch = Batch::new();
+        table::remove(&mut batch, &held);
+        self.store.commit(batch).await?;
+        Ok(true)
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> Error {
+    Error::File { path: path.display().to_string(), what: error.to_string() }
+}
+
+fn read(path: &Path) -> Result<Option<String>, Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(path, &error)),
+    }
+}
+
+/// Made aside, synced, renamed: the file is whole or absent, whenever the power goes.
+fn write(path: &Path, secret: &Secret) -> Result<(), Error> {
+    let aside = path.with_extension("key.new");
+    let attempt = || -> io::Result<()> {
+        if let Err(error) = fs::remove_file(&aside)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+        writeln!(file, "{}", secret.reveal())?;
+        file.sync_all()?;
+        fs::rename(&aside, path)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    attempt().map_err(|error| failed(path, &error))
+}

@@ -1,0 +1,176 @@
+//! One attempt: hand the runner what it needs, print what it prints, settle what came of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::executions::output::{PIECES_LIMIT, Printer};
+use crate::executions::{Room, secrets, settle};
+use crate::model::execution::{End, Execution};
+use crate::packs::parameters;
+use crate::runners::{Begin, Ended, Job, Outcome, Runner};
+use crate::store;
+use crate::store::queue::Ticket;
+use crate::store::table::Held;
+use crate::vault::redact::Redactor;
+
+/// After the store failed, how long until the outcome is offered again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long one attempt may take: as the caller says, else the action, else its `timeout` parameter
+/// (StackStorm's way), else the setting.
+pub(super) fn limit(room: &Room, execution: &Execution) -> Duration {
+    let parameter = || {
+        let given = execution.given.get("timeout").cloned();
+        let default = || {
+            let known = execution.action.parameters.iter().find(|(name, _)| name == "timeout")?;
+            known.1.default.clone()
+        };
+        let seconds = given.or_else(default)?.as_f64().filter(|seconds| *seconds > 0.0)?;
+        Duration::try_from_secs_f64(seconds).ok()
+    };
+    let caller = execution.timeout_ms.map(Duration::from_millis);
+    caller.or(execution.action.timeout).or_else(parameter).unwrap_or(room.parts.settings.timeout)
+}
+
+/// Carries out one attempt and settles it. Ends when the outcome is on disk; or, for runners whose
+/// attempts survive the engine, when the process stops: then the next start takes them up again.
+pub(super) async fn carry_out(
+    room: &Room,
+    execution: Execution,
+    ticket: Held<Ticket>,
+    begin: Begin,
+    stop: CancellationToken,
+) {
+    let runner = room.parts.runners.get(execution.action.runner.as_str());
+    let survives = runner.is_some_and(|runner| runner.survives());
+    tokio::select! {
+        biased;
+        () = to_the_end(room, execution, ticket, begin, stop) => {}
+        () = room.parts.tasks.stop().cancelled(), if survives => {}
+    }
+}
+
+async fn to_the_end(
+    room: &Room,
+    execution: Execution,
+    mut ticket: Held<Ticket>,
+    mut begin: Begin,
+    stop: CancellationToken,
+) {
+    loop {
+        let done = once(room, &execution, &mut ticket, begin, &stop).await;
+        match done {
+            // Surely never begun: what comes now is its first start, under the same number.
+            Ok(Ended::NeverBegan) if begin == Begin::Return && !stop.is_cancelled() => {
+                begin = Begin::Fresh;
+            }
+            Ok(_) => return,
+            Err(error) => {
+                tracing::error!(execution = %execution.id, %error, "an outcome cannot be stored");
+                let clock = &room.parts.clock;
+                tokio::select! {
+                    () = room.parts.tasks.stop().cancelled() => return,
+                    () = clock.sleep_until(clock.now().plus(PAUSE)) => {}
+                }
+                begin = Begin::Return;
+            }
+        }
+    }
+}
+
+async fn once(
+    room: &Room,
+    execution: &Execution,
+    ticket: &mut Held<Ticket>,
+    begin: Begin,
+    stop: &CancellationToken,
+) -> Result<Ended, store::Error> {
+    let catalog = room.parts.catalog.load_full();
+    let config = catalog.configs.get(execution.action.reference.pack()).cloned();
+    let config = config.unwrap_or_else(|| Arc::new(Value::Object(Map::new())));
+    let secrets = secrets::values(&execution.action.parameters, &execution.given);
+    let printer = Printer::open(room, (execution.id, execution.attempt), &secrets).await?;
+    let (pieces, arriving) = mpsc::channel(PIECES_LIMIT);
+    let ran = async {
+        match job(room, execution, config, begin, pieces) {
+            Ok((runner, job)) => runner.run(job, stop.clone()).await,
+            Err(outcome) => outcome,
+        }
+    };
+    let (mut outcome, output) = tokio::join!(ran, printer.print(arriving));
+    if outcome.ended == Ended::NeverBegan && begin == Begin::Return && !stop.is_cancelled() {
+        return Ok(Ended::NeverBegan);
+    }
+    strike(&mut outcome, &secrets);
+    settle::settle(room, execution, ticket, &outcome, output).await?;
+    Ok(outcome.ended)
+}
+
+/// Puts together what the runner needs. Fails where the action's definition no longer fits.
+fn job(
+    room: &Room,
+    execution: &Execution,
+    config: Arc<Value>,
+    begin: Begin,
+    output: mpsc::Sender<crate::runners::Piece>,
+) -> Result<(Arc<dyn Runner>, Job), Outcome> {
+    let action = &execution.action;
+    let failed = |reason: String| Outcome {
+        ended: Ended::So(End::Failed),
+        result: serde_json::json!({ "error": reason }),
+        reason: Some(reason),
+    };
+    let runner = room
+        .parts
+        .runners
+        .get(action.runner.as_str())
+        .ok_or_else(|| failed(format!("this Ifso has no runner `{}`", action.runner)))?;
+    let parameters =
+        parameters::check(&action.parameters, &execution.given).map_err(|problems| {
+            failed(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })?;
+    let timeout = limit(room, execution);
+    let job = Job {
+        execution: execution.id,
+        attempt: execution.attempt,
+        action: Arc::clone(action),
+        parameters,
+        config,
+        environment: environment(room, execution, timeout),
+        data: room.parts.settings.data.clone(),
+        timeout,
+        begin,
+        output,
+    };
+    Ok((Arc::clone(runner), job))
+}
+
+fn environment(room: &Room, execution: &Execution, timeout: Duration) -> BTreeMap<String, String> {
+    let token = (room.parts.tokens)(execution, timeout);
+    let id = execution.id.to_string();
+    [
+        ("IFSO_EXECUTION_ID", id.clone()),
+        ("IFSO_ATTEMPT", execution.attempt.to_string()),
+        ("ST2_ACTION_EXECUTION_ID", id),
+        ("ST2_ACTION_PACK_NAME", execution.action.reference.pack().to_owned()),
+        ("ST2_ACTION_API_URL", room.parts.settings.api_url.clone()),
+        ("ST2_ACTION_AUTH_TOKEN", token),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// Strikes secrets out of everything that an outcome says.
+fn strike(outcome: &mut Outcome, secrets: &[String]) {
+    if secrets.is_empty() {
+        return;
+    }
+    let redactor = Redactor::new(secrets);
+    outcome.result = redactor.value(&outcome.result);
+    outcome.reason = outcome.reason.as_deref().map(|reason| redactor.text(reason));
+}

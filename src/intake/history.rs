@@ -1,0 +1,203 @@
+//! Kept events, in blocks: a batch of events and their decisions is one compressed record, so history
+//! costs little and is read fast. A block's key is the id of its first event.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::event::Event;
+use crate::model::id::EventId;
+use crate::model::reference::Reference;
+use crate::model::rule::{Decision, Verdict};
+use crate::model::time::Time;
+use crate::store::table::{self, Row, Rows};
+use crate::store::tables::Block;
+use crate::store::{self, Handle};
+
+/// zstd's fastest level: the events of one batch resemble each other.
+const LEVEL: i32 = 1;
+/// Blocks read in one go.
+const PAGE: usize = 32;
+
+/// A block as the store keeps it.
+#[derive(Serialize, Deserialize)]
+struct Packed {
+    first: EventId,
+    last: EventId,
+    triggers: Vec<Reference>,
+    #[serde(with = "bytes")]
+    content: Vec<u8>,
+}
+
+/// MessagePack's own form for bytes; serde's default writes a list of numbers.
+mod bytes {
+    use serde::{Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        from.deserialize_bytes(Visitor)
+    }
+}
+
+impl Row for Packed {
+    const TABLE: &'static str = "blocks";
+
+    fn key(&self) -> Vec<u8> {
+        self.first.to_bytes().to_vec()
+    }
+}
+
+/// One kept event with what the rules made of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kept {
+    /// The event.
+    pub event: Event,
+    /// What each rule that was asked decided, in their order.
+    pub decisions: Vec<Decision>,
+}
+
+/// Which kept events are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only these triggers: names or globs' plain prefix ending in `*`; empty: all.
+    pub trigger: Option<String>,
+    /// Only events accepted at or after this.
+    pub since: Option<Time>,
+    /// Only events accepted before this.
+    pub until: Option<Time>,
+    /// Only events older than this one (a page's last).
+    pub before: Option<EventId>,
+    /// At most so many, newest first.
+    pub limit: usize,
+}
+
+impl Filter {
+    fn wants_trigger(&self, trigger: &Reference) -> bool {
+        self.trigger.as_deref().is_none_or(|wanted| match wanted.strip_suffix('*') {
+            Some(lead) => trigger.as_str().starts_with(lead),
+            None => trigger.as_str() == wanted,
+        })
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        self.wants_trigger(&event.trigger)
+            && self.since.is_none_or(|since| event.accepted >= since)
+            && self.until.is_none_or(|until| event.accepted < until)
+            && self.before.is_none_or(|before| event.id < before)
+    }
+}
+
+/// Adds a block to a batch.
+///
+/// # Panics
+/// Where zstd cannot compress to memory, which it always can.
+pub(crate) fn keep(batch: &mut store::batch::Batch, block: &Block) {
+    let (Some(first), Some(last)) = (block.events.first(), block.events.last()) else { return };
+    let mut triggers: Vec<Reference> = block.events.iter().map(|e| e.trigger.clone()).collect();
+    triggers.sort();
+    triggers.dedup();
+    let plain = rmp_serde::to_vec_named(block).expect("blocks are plain data");
+    let content = zstd::bulk::compress(&plain, LEVEL).expect("compressing to memory does not fail");
+    table::put(batch, &Packed { first: first.id, last: last.id, triggers, content });
+}
+
+fn unpack(packed: &Packed) -> Result<Block, store::Error> {
+    let damaged = |what: String| store::Error::Damaged {
+        table: Packed::TABLE,
+        key: table::hex(&packed.key()),
+        what,
+    };
+    let plain = zstd::stream::decode_all(packed.content.as_slice())
+        .map_err(|error| damaged(error.to_string()))?;
+    rmp_serde::from_slice(&plain).map_err(|error| damaged(error.to_string()))
+}
+
+/// One event by its id, with its decisions; nothing where it is not kept any more, or never was.
+///
+/// # Errors
+/// As `Store::scan`.
+pub async fn find(store: &Handle, id: EventId) -> Result<Option<Kept>, store::Error> {
+    // The block that holds it begins at or before it. Several nodes write blocks that overlap in
+    // time, so the few blocks before are looked at as well.
+    let mut after = id.to_bytes().to_vec();
+    after.push(0);
+    let rows = Rows::last(PAGE).after(Some(after));
+    for held in table::scan::<Packed>(store, rows).await? {
+        if held.row.first <= id && id <= held.row.last {
+            let found = split(unpack(&held.row)?).into_iter().find(|kept| kept.event.id == id);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Kept events, newest first.
+///
+/// # Errors
+/// As `Store::scan`.
+pub async fn list(store: &Handle, filter: &Filter) -> Result<Vec<Kept>, store::Error> {
+    let mut found = Vec::new();
+    let mut after = filter.before.map(|id| id.to_bytes().to_vec());
+    loop {
+        let page = table::scan::<Packed>(store, Rows::last(PAGE).after(after.clone())).await?;
+        let Some(end) = page.last() else { return Ok(found) };
+        after = Some(end.row.key());
+        for held in &page {
+            if filter.since.is_some_and(|since| held.row.last.minted_millis() < since.millis()) {
+                return Ok(found);
+            }
+            if !held.row.triggers.iter().any(|trigger| filter.wants_trigger(trigger)) {
+                continue;
+            }
+            let kept = split(unpack(&held.row)?);
+            found.extend(kept.into_iter().rev().filter(|kept| filter.wants(&kept.event)));
+            if found.len() >= filter.limit {
+                found.truncate(filter.limit);
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// A block's events, each with its own decisions; the rules that said no come last.
+fn split(block: Block) -> Vec<Kept> {
+    let Block { events, decisions, refused, rules, version } = block;
+    let mut decisions = decisions.into_iter().peekable();
+    let mut refused = refused.into_iter();
+    let mut kept = Vec::with_capacity(events.len());
+    for event in events {
+        let mut own = Vec::new();
+        while let Some(decision) = decisions.next_if(|decision| decision.event == event.id) {
+            own.push(decision);
+        }
+        let said_no = refused.next().unwrap_or_default();
+        own.extend(said_no.iter().filter_map(|rule| rules.get(*rule as usize)).map(|rule| {
+            Decision {
+                rule: rule.clone(),
+                event: event.id,
+                version: Arc::clone(&version),
+                verdict: Verdict::NotMatched,
+                key: None,
+                effects: Vec::new(),
+                executions: Vec::new(),
+            }
+        }));
+        kept.push(Kept { event, decisions: own });
+    }
+    kept
+}

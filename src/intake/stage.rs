@@ -1,0 +1,392 @@
+//! The loop behind the door: take all that waits, ask the rules, commit once, answer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Ids};
+use crate::intake::admit::{self, Past, Schemas};
+use crate::intake::effects::{Effects, SYSTEM_SCOPE};
+use crate::intake::history;
+use crate::intake::tally::Tally;
+use crate::intake::{Outcome, Refusal, Submission, Waiting};
+use crate::model::cause::Cause;
+use crate::model::event::{Event, Report};
+use crate::model::key::KeyValue;
+use crate::model::reference::Reference;
+use crate::model::rule::Decision;
+use crate::model::time::Time;
+use crate::packs::catalog::{Catalog, Current};
+use crate::rules::{self, Evaluation, Facts, Memories};
+use crate::store::batch::Batch;
+use crate::store::queue::{self, Ticket};
+use crate::store::table::{self, Held, Rows};
+use crate::store::tables::{Block, DeadLetter, Remembered, Work};
+use crate::store::{self, Handle};
+
+/// Submissions that share one commit at most: one event pays one fsync, and all that wait share it.
+const BATCH_LIMIT: usize = 256;
+/// Events made inside that share one commit at most.
+const INSIDE_LIMIT: usize = 1024;
+/// Events that one blocking thread evaluates before a second one is worth its start.
+const EVENTS_PER_THREAD: usize = 64;
+/// Threads that evaluate at most; two cores have other work as well.
+const THREADS: usize = 2;
+/// Keys that rules can read; beyond it the first ones in the order of names are seen.
+const KEYS_LIMIT: usize = 10_000;
+/// How often a batch is decided anew when somebody else wrote first.
+const TRIES: usize = 8;
+/// Bytes of a refused report that are kept.
+const CONTENT_LIMIT: usize = 64 * 1024;
+/// After the store failed, how long until events made inside are tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What the loop works with.
+pub struct Stage {
+    pub(crate) store: Handle,
+    pub(crate) catalog: Current,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) waiting: mpsc::Receiver<Waiting>,
+    pub(crate) schemas: Schemas,
+    pub(crate) tally: Tally,
+    pub(crate) keys: (u64, Arc<BTreeMap<String, Value>>),
+}
+
+/// One batch on its way to the commit.
+#[derive(Default)]
+struct Draft {
+    batch: Batch,
+    outcomes: Vec<Vec<Outcome>>,
+    events: Vec<Event>,
+    decisions: Vec<Decision>,
+}
+
+impl Stage {
+    /// Takes in what comes, until `stop`; what waits then is refused with `Stopping`.
+    ///
+    /// Not cancel-safe: a batch that was begun would be answered by nobody. Stop it by `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut changes = self.store.changes();
+        let mut pause = None;
+        loop {
+            let mut taken = Vec::new();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.leave().await,
+                count = self.waiting.recv_many(&mut taken, BATCH_LIMIT) => if count == 0 { return self.leave().await },
+                woken = changes.changed(), if pause.is_none() => if woken.is_err() { return },
+                () = wait(&self.clock, pause), if pause.is_some() => pause = None,
+            }
+            changes.mark_unchanged();
+            let inside = match self.inside().await {
+                Ok(inside) => inside,
+                Err(error) => {
+                    tracing::error!(%error, "events made inside cannot be read");
+                    Vec::new()
+                }
+            };
+            if taken.is_empty() && inside.is_empty() {
+                continue;
+            }
+            if !self.take_in(taken, inside).await {
+                pause = Some(self.clock.now().plus(PAUSE));
+            }
+        }
+    }
+
+    /// Writes the counts that were still gathering.
+    async fn leave(self) {
+        if self.tally.is_empty() {
+            return;
+        }
+        let mut batch = Batch::new();
+        let written = match self.tally.write(&self.store, &mut batch).await {
+            Ok(()) => self.store.commit(batch).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, "the last second's counts of refusals are lost");
+        }
+    }
+
+    /// Events that were made inside and are due.
+    async fn inside(&self) -> Result<Vec<Held<Ticket>>, store::Error> {
+        queue::due(&self.store, queue::INTAKE, self.clock.now(), INSIDE_LIMIT).await
+    }
+
+    /// Takes one batch in and answers it. Says whether it is on disk.
+    async fn take_in(&mut self, taken: Vec<Waiting>, inside: Vec<Held<Ticket>>) -> bool {
+        let (mut submissions, answers): (Vec<Submission>, Vec<oneshot::Sender<_>>) =
+            taken.into_iter().map(|waiting| (waiting.submission, waiting.answer)).unzip();
+        submissions.push(Submission {
+            reports: inside.iter().filter_map(|ticket| report(&ticket.row)).collect(),
+            ..Submission::default()
+        });
+        let mut result = Err(store::Error::Closed);
+        for _ in 0..TRIES {
+            result = self.commit(&submissions, &inside).await;
+            if !matches!(result, Err(store::Error::Conflict { .. })) {
+                break;
+            }
+        }
+        if let Err(error) = &result {
+            tracing::warn!(%error, events = submissions.len(), "events were not taken in");
+        }
+        let stored = result.is_ok();
+        let mut outcomes = result.map(Vec::into_iter);
+        for answer in answers {
+            let reply = match &mut outcomes {
+                Ok(outcomes) => Ok(outcomes.next().unwrap_or_default()),
+                Err(error) => Err(Refusal::Store(error.clone())),
+            };
+            // A caller that went away has lost interest, not its events.
+            drop(answer.send(reply));
+        }
+        stored
+    }
+
+    /// Decides a batch and writes everything that follows, whole.
+    async fn commit(
+        &mut self,
+        submissions: &[Submission],
+        inside: &[Held<Ticket>],
+    ) -> Result<Vec<Vec<Outcome>>, store::Error> {
+        let catalog = self.catalog.load_full();
+        let now = self.clock.now();
+        let mut work = self.admit(submissions, &catalog, now).await?;
+        for ticket in inside {
+            queue::done(&mut work.batch, ticket);
+        }
+        let refused = self.decide(&mut work, &catalog, now).await?;
+        let tally = self.tally.with(&work.decisions, &refused, now);
+        let count = tally.is_due(now);
+        if count {
+            tally.write(&self.store, &mut work.batch).await?;
+        }
+        let block = block(&mut work, &refused, catalog.generation);
+        history::keep(&mut work.batch, &block);
+        if !work.batch.is_empty() {
+            self.store.commit(work.batch).await?;
+        }
+        self.tally = if count { Tally::default() } else { tally };
+        Ok(work.outcomes)
+    }
+
+    async fn admit(
+        &mut self,
+        submissions: &[Submission],
+        catalog: &Catalog,
+        now: Time,
+    ) -> Result<Draft, store::Error> {
+        let mut past = Past::read(&self.store, submissions).await?;
+        let mut work = Draft::default();
+        for submission in submissions {
+            let admitted = admit::admit(
+                &submission.reports,
+                &mut past,
+                &mut self.schemas,
+                catalog,
+                (&self.ids, now),
+            );
+            for (report, outcome) in submission.reports.iter().zip(&admitted.outcomes) {
+                if let Outcome::Refused(reason) = outcome {
+                    self.bury(&mut work.batch, report, reason, now);
+                }
+            }
+            work.outcomes.push(admitted.outcomes);
+            work.events.extend(admitted.events);
+            for seen in &admitted.seen {
+                table::create(&mut work.batch, seen);
+            }
+            for origin in &submission.advance {
+                past.advance(origin);
+            }
+            for letter in &submission.dead_letters {
+                table::put(&mut work.batch, letter);
+            }
+        }
+        for (held, position) in past.moves(now) {
+            match held {
+                Some(held) => table::replace(&mut work.batch, held, &position),
+                None => table::create(&mut work.batch, &position),
+            }
+        }
+        Ok(work)
+    }
+
+    /// Keeps a refused report where people find it, unless a person reported it and is told.
+    fn bury(&self, batch: &mut Batch, report: &Report, reason: &str, now: Time) {
+        if matches!(report.cause, Cause::User(_)) {
+            return;
+        }
+        let place =
+            report.origin.as_ref().map(|origin| format!("{} at {}", origin.stream, origin.at));
+        let letter = DeadLetter {
+            id: self.ids.record(),
+            sensor: report.source.to_string(),
+            from: place.unwrap_or_else(|| report.trigger.to_string()),
+            reason: reason.to_owned(),
+            content: cut(report.data.to_string()),
+            at: now,
+        };
+        table::put(batch, &letter);
+    }
+
+    /// Asks the rules and writes memories and effects. Gives the rules that said no, by event.
+    async fn decide(
+        &mut self,
+        work: &mut Draft,
+        catalog: &Arc<Catalog>,
+        now: Time,
+    ) -> Result<Vec<Vec<Reference>>, store::Error> {
+        if work.events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let facts = Arc::new(Facts {
+            now,
+            configs: Arc::clone(&catalog.configs),
+            keys: self.keys().await?,
+        });
+        let (events, evaluations) =
+            evaluate(std::mem::take(&mut work.events), catalog, &facts).await;
+        let refused = evaluations.iter().map(Evaluation::refused).collect();
+        let held = self.recall(&evaluations).await?;
+        let mut memories: Memories =
+            held.iter().map(|(key, held)| (key.clone(), held.row.memory.clone())).collect();
+        let before = memories.clone();
+        let set = Arc::clone(&catalog.rules);
+        let decided = tokio::task::spawn_blocking(move || {
+            let decisions: Vec<Vec<Decision>> = events
+                .iter()
+                .zip(evaluations)
+                .map(|(event, said)| rules::decide(&set, event, said, &mut memories, &facts))
+                .collect();
+            (events, decisions, memories)
+        });
+        let (events, decisions, memories) = decided.await.expect("rules do not panic");
+        for ((rule, key), memory) in memories {
+            let known = (rule, key);
+            if before.get(&known) == Some(&memory) {
+                continue;
+            }
+            let row = Remembered { rule: known.0.clone(), key: known.1.clone(), memory };
+            match held.get(&known) {
+                Some(held) => table::replace(&mut work.batch, held, &row),
+                None => table::create(&mut work.batch, &row),
+            }
+        }
+        let mut effects = Effects { catalog, ids: &self.ids, now, batch: &mut work.batch };
+        for (event, decisions) in events.iter().zip(decisions) {
+            for mut decision in decisions {
+                effects.add(event, &mut decision);
+                work.decisions.push(decision);
+            }
+        }
+        work.events = events;
+        Ok(refused)
+    }
+
+    /// What the rules that may fire remember.
+    async fn recall(
+        &self,
+        evaluations: &[Evaluation],
+    ) -> Result<HashMap<(Reference, String), Held<Remembered>>, store::Error> {
+        let mut wanted: Vec<_> = evaluations.iter().flat_map(Evaluation::wants).collect();
+        wanted.sort();
+        wanted.dedup();
+        let keys = wanted.iter().map(|(rule, key)| Remembered::store_key(rule, key));
+        let found = table::get_many::<Remembered>(&self.store, keys).await?;
+        Ok(wanted.into_iter().zip(found).filter_map(|(key, held)| Some((key, held?))).collect())
+    }
+
+    /// The keys that rules may read, read again only after something was written.
+    async fn keys(&mut self) -> Result<Arc<BTreeMap<String, Value>>, store::Error> {
+        let revision = *self.store.changes().borrow();
+        if self.keys.0 != revision || revision == 0 {
+            let lead = [SYSTEM_SCOPE.as_bytes(), &[0]].concat();
+            let rows = Rows::first(KEYS_LIMIT).under(lead);
+            let found = table::scan::<KeyValue>(&self.store, rows).await?;
+            let now = self.clock.now();
+            let live =
+                found.into_iter().filter(|held| held.row.expires.is_none_or(|end| end > now));
+            let keys = live.map(|held| (held.row.name, held.row.value)).collect();
+            self.keys = (revision, Arc::new(keys));
+        }
+        Ok(Arc::clone(&self.keys.1))
+    }
+}
+
+/// A dead letter's content, at its limit.
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(CONTENT_LIMIT));
+    text
+}
+
+async fn wait(clock: &Clock, until: Option<Time>) {
+    if let Some(until) = until {
+        clock.sleep_until(until).await;
+    }
+}
+
+fn report(ticket: &Ticket) -> Option<Report> {
+    match &ticket.work {
+        Work::Report(report) => Some((**report).clone()),
+        Work::Dispatch(_) => None,
+    }
+}
+
+/// Asks the rules about every event, on as many threads as there are events for.
+async fn evaluate(
+    events: Vec<Event>,
+    catalog: &Arc<Catalog>,
+    facts: &Arc<Facts>,
+) -> (Vec<Event>, Vec<Evaluation>) {
+    let threads = events.len().div_ceil(EVENTS_PER_THREAD).clamp(1, THREADS);
+    let events = Arc::new(events);
+    let share = events.len().div_ceil(threads);
+    let asked: Vec<_> = (0..threads)
+        .map(|thread| {
+            let (events, facts) = (Arc::clone(&events), Arc::clone(facts));
+            let set = Arc::clone(&catalog.rules);
+            tokio::task::spawn_blocking(move || {
+                let own = events.iter().skip(thread * share).take(share);
+                own.map(|event| rules::evaluate(&set, event, &facts)).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let mut evaluations = Vec::with_capacity(events.len());
+    for thread in asked {
+        evaluations.extend(thread.await.expect("rules do not panic"));
+    }
+    (Arc::try_unwrap(events).unwrap_or_else(|shared| (*shared).clone()), evaluations)
+}
+
+/// The history of a batch: events, decisions, and who said no.
+fn block(work: &mut Draft, refused: &[Vec<Reference>], generation: u64) -> Block {
+    let mut rules: Vec<Reference> = Vec::new();
+    let mut numbers: HashMap<Reference, u32> = HashMap::new();
+    let refused = refused
+        .iter()
+        .map(|said_no| {
+            let number = |rule: &Reference| {
+                *numbers.entry(rule.clone()).or_insert_with(|| {
+                    rules.push(rule.clone());
+                    u32::try_from(rules.len() - 1).unwrap_or(u32::MAX)
+                })
+            };
+            said_no.iter().map(number).collect()
+        })
+        .collect();
+    Block {
+        events: std::mem::take(&mut work.events),
+        decisions: std::mem::take(&mut work.decisions),
+        refused,
+        rules,
+        version: format!("generation-{generation}").into(),
+    }
+}

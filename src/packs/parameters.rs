@@ -1,0 +1,206 @@
+//! Parameters of an execution: the action's over its runner's, checked against what a caller gave.
+
+use serde_json::{Map, Value};
+
+use crate::model::parameter::{Parameter, Parameters};
+use crate::packs::cast;
+use crate::packs::fields::{listed, meant};
+use crate::packs::schema;
+
+/// One parameter that a caller got wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ParameterError {
+    /// The parameter.
+    pub name: String,
+    /// What is wrong: a lower-case fragment with the name in backticks. Never shows a secret value.
+    pub message: String,
+    /// The next step.
+    pub help: Option<String>,
+}
+
+impl ParameterError {
+    fn new(name: &str, message: String) -> Self {
+        Self { name: name.to_owned(), message, help: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// The parameters of an action as a caller sees them: the runner's, and the action's over them.
+/// Of a runner's parameter an action may change only `default`, `description`, `enum`, `immutable`
+/// and `required`.
+#[must_use]
+pub fn merge(runner: &Parameters, action: &Parameters) -> Parameters {
+    let mut merged = runner.clone();
+    for (name, own) in action {
+        let Some((_, held)) = merged.iter_mut().find(|(held, _)| held == name) else {
+            merged.push((name.clone(), own.clone()));
+            continue;
+        };
+        if own.default.is_some() {
+            held.default.clone_from(&own.default);
+        }
+        if !own.description.is_empty() {
+            held.description.clone_from(&own.description);
+        }
+        if !own.choices.is_empty() {
+            held.choices.clone_from(&own.choices);
+        }
+        held.immutable |= own.immutable;
+        held.required |= own.required;
+        held.secret |= own.secret;
+    }
+    merged
+}
+
+/// Reports to `wrong` every runner's parameter that an action changes beyond what `merge` allows.
+pub(crate) fn overrides(
+    runner: &Parameters,
+    action: &Parameters,
+    mut wrong: impl FnMut(&str, String),
+) {
+    for (name, own) in action {
+        let Some((_, held)) = runner.iter().find(|(held, _)| held == name) else { continue };
+        if !own.types.is_empty() && own.types != held.types {
+            let message = format!(
+                "`{name}` belongs to the runner as {}; an action cannot change its `type`",
+                listed(&held.types.iter().map(String::as_str).collect::<Vec<_>>())
+            );
+            wrong(name, message);
+        }
+        if own.position.is_some() && own.position != held.position {
+            wrong(name, format!("`{name}` belongs to the runner; it cannot have a `position`"));
+        }
+    }
+}
+
+/// What a caller gave, checked, with defaults for the rest. Text is cast to the type that is wanted.
+///
+/// # Errors
+/// One error per parameter that is wrong; all of them.
+pub fn check(
+    parameters: &Parameters,
+    given: &Map<String, Value>,
+) -> Result<Map<String, Value>, Vec<ParameterError>> {
+    let mut errors: Vec<_> = given
+        .keys()
+        .filter(|name| !parameters.iter().any(|(known, _)| known == *name))
+        .map(|name| unknown(parameters, name))
+        .collect();
+    let mut checked = Map::new();
+    for (name, parameter) in parameters {
+        match one(name, parameter, given.get(name)) {
+            Ok(Some(value)) => drop(checked.insert(name.clone(), value)),
+            Ok(None) => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(checked) } else { Err(errors) }
+}
+
+fn unknown(parameters: &Parameters, name: &str) -> ParameterError {
+    let open =
+        || parameters.iter().filter(|(_, one)| !one.immutable).map(|(name, _)| name.as_str());
+    let error = ParameterError::new(name, format!("the action has no parameter `{name}`"));
+    match meant(name, open()) {
+        Some(help) => error.help(help),
+        None => error.help(format!("it has {}", listed(&open().collect::<Vec<_>>()))),
+    }
+}
+
+fn one(
+    name: &str,
+    parameter: &Parameter,
+    given: Option<&Value>,
+) -> Result<Option<Value>, ParameterError> {
+    if parameter.immutable && given.is_some() {
+        let message = format!("`{name}` is fixed by the action and cannot be given");
+        return Err(ParameterError::new(name, message).help("leave it out"));
+    }
+    let fallback = || parameter.default.clone().filter(|default| !default.is_null());
+    let Some(value) = given.filter(|value| !value.is_null()).cloned().or_else(fallback) else {
+        if parameter.required {
+            let message = format!("`{name}` is missing");
+            let help = match parameter.description.as_str() {
+                "" => format!("give `{name}`"),
+                about => format!("give `{name}`: {about}"),
+            };
+            return Err(ParameterError::new(name, message).help(help));
+        }
+        return Ok(given.cloned());
+    };
+    let value = cast(name, parameter, value)?;
+    fits(name, parameter, &value)?;
+    Ok(Some(value))
+}
+
+fn cast(name: &str, parameter: &Parameter, value: Value) -> Result<Value, ParameterError> {
+    let Value::String(text) = &value else { return Ok(value) };
+    if parameter.types.is_empty() || parameter.types.iter().any(|kind| kind == "string") {
+        return Ok(value);
+    }
+    let mut failed = None;
+    for kind in &parameter.types {
+        match cast::cast(kind, text) {
+            Ok(value) => return Ok(value),
+            Err(expected) => failed = failed.or(Some(expected)),
+        }
+    }
+    let shown = if parameter.secret { "what was given".to_owned() } else { format!("`{text}`") };
+    let expected = failed.unwrap_or_default();
+    Err(ParameterError::new(name, format!("`{name}`: {shown} is not {expected}")))
+}
+
+fn fits(name: &str, parameter: &Parameter, value: &Value) -> Result<(), ParameterError> {
+    let shown =
+        || if parameter.secret { "what was given".to_owned() } else { format!("`{value}`") };
+    if !parameter.choices.is_empty() && !parameter.choices.contains(value) {
+        let choices: Vec<String> = parameter.choices.iter().map(plain).collect();
+        let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
+        let message = format!("`{name}`: {} is not one of its values", shown());
+        let help = value.as_str().and_then(|text| meant(text, choices.iter().copied()));
+        let help = help.unwrap_or_else(|| format!("give {}", listed(&choices)));
+        return Err(ParameterError::new(name, message).help(help));
+    }
+    if !parameter.types.is_empty() && !parameter.types.iter().any(|kind| is(value, kind)) {
+        let types: Vec<&str> = parameter.types.iter().map(String::as_str).collect();
+        let message = format!("`{name}`: {} is not of type {}", shown(), listed(&types));
+        return Err(ParameterError::new(name, message));
+    }
+    if parameter.schema.is_empty() {
+        return Ok(());
+    }
+    let wrong = |message: String| ParameterError::new(name, format!("`{name}`: {message}"));
+    let validator = schema::compile(&Value::Object(parameter.schema.clone())).map_err(wrong)?;
+    match validator.validate(value) {
+        Ok(()) => Ok(()),
+        Err(_) if parameter.secret => Err(wrong("what was given does not fit".to_owned())),
+        Err(error) => {
+            let at = error.instance_path().to_string();
+            let at = if at.is_empty() { at } else { format!("at `{at}`: ") };
+            Err(wrong(format!("{at}{error}")))
+        }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Whether `value` is of the JSON type `kind`; a float without a fraction is no integer, as in draft 4.
+fn is(value: &Value, kind: &str) -> bool {
+    match kind {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "null" => value.is_null(),
+        _ => true,
+    }
+}

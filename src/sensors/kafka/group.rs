@@ -1,0 +1,297 @@
+//! The consumer's place in its group: which partitions are ours, where each is read from, and what
+//! librdkafka says meanwhile. All of it runs on the reader's thread, inside `poll`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+
+use crate::intake::{Door, Submission};
+use crate::model::event::Origin;
+use crate::sensors::decode::Decoder;
+use crate::sensors::kafka::place::{self, Choice, From, Held, Question};
+use crate::sensors::kafka::scout::{Scout, TopicIds};
+use crate::sensors::kafka::settings::{Settings, Start};
+use crate::sensors::{Error, Reporter};
+
+/// A partition that is ours.
+pub(super) struct Part {
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    /// Under which name the store keeps its position.
+    pub(super) stream: Arc<str>,
+    /// The source of its events.
+    pub(super) source: Arc<str>,
+    pub(super) decoder: Box<dyn Decoder>,
+    /// The offset to read next.
+    pub(super) next: i64,
+    /// The offset after the last one that is in the store.
+    stored: i64,
+}
+
+/// How far a batch has read one partition.
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    pub(super) stream: Arc<str>,
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    /// The offset after its last record.
+    pub(super) next: i64,
+}
+
+/// What the reader's thread and the task that hands batches over both know.
+pub(super) struct Progress {
+    state: Mutex<State>,
+    health: Reporter,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) parts: Vec<Part>,
+    /// Ends that are in the store, for the group's own offsets.
+    pub(super) stored: Vec<End>,
+    /// Why the reader has to start over.
+    pub(super) failure: Option<Error>,
+    /// Why no broker is there.
+    away: Option<String>,
+    /// What is wrong with a topic.
+    topic: Option<String>,
+    /// Whether a broker has answered since the start.
+    met: bool,
+}
+
+impl Progress {
+    pub(super) fn new(health: Reporter) -> Self {
+        Self { state: Mutex::default(), health }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These ends are in the store.
+    pub(super) fn stored(&self, ends: Vec<End>) {
+        let mut state = self.state();
+        for end in &ends {
+            let part = state.parts.iter_mut().find(|part| part.stream == end.stream);
+            if let Some(part) = part {
+                part.stored = part.stored.max(end.next);
+            }
+        }
+        state.stored.extend(ends);
+    }
+
+    /// Changes the state and shows it.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        change(&mut state);
+        match (&state.away, &state.topic) {
+            (Some(reason), _) => self.health.waiting(reason),
+            (None, Some(reason)) if state.parts.is_empty() => self.health.waiting(reason),
+            (None, reason) if state.met => {
+                self.health.running();
+                self.health.update(|health| health.reason.clone_from(reason));
+            }
+            _ => {}
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        self.state().failure.get_or_insert(error);
+    }
+}
+
+/// The consumer's context: what librdkafka calls back.
+pub(super) struct Group {
+    /// The sensor's reference.
+    pub(super) sensor: String,
+    /// The cluster's id.
+    pub(super) cluster: String,
+    pub(super) settings: Arc<Settings>,
+    pub(super) scout: Scout,
+    pub(super) door: Door,
+    pub(super) runtime: Handle,
+    pub(super) progress: Arc<Progress>,
+    pub(super) ids: TopicIds,
+}
+
+impl Group {
+    /// Takes over partitions: finds each one's place in the store and tells librdkafka.
+    fn take_over(&self, list: &mut TopicPartitionList) -> Result<Vec<Part>, Error> {
+        let mut parts = Vec::new();
+        let mut first = Submission::default();
+        let mut ids = HashMap::new();
+        for mut place in list.elements() {
+            let topic = place.topic().to_owned();
+            let id = match ids.get(&topic) {
+                Some(id) => Option::clone(id),
+                None => self.scout.topic_id(&topic)?,
+            };
+            let part = self.locate(&topic, place.partition(), id.as_deref(), &mut first)?;
+            ids.insert(topic, id);
+            place.set_offset(Offset::Offset(part.next)).map_err(|error| self.broken(&error))?;
+            parts.push(part);
+        }
+        if !first.advance.is_empty() {
+            self.runtime.block_on(self.door.submit(first))?;
+        }
+        Ok(parts)
+    }
+
+    fn locate(
+        &self,
+        topic: &str,
+        partition: i32,
+        id: Option<&str>,
+        first: &mut Submission,
+    ) -> Result<Part, Error> {
+        let base = format!("kafka/{}/{}/{topic}/{partition}", self.sensor, self.cluster);
+        let held = self.runtime.block_on(Held::find(&self.door, &base, id))?;
+        let (low, high) = self.scout.watermarks(topic, partition)?;
+        let Choice { from, losses } = Question {
+            name: &format!("{topic}/{partition}"),
+            held: &held,
+            has_id: id.is_some(),
+            low,
+            high,
+            start: self.settings.start,
+            on_reset: self.settings.on_reset,
+        }
+        .answer()?;
+        let next = match from {
+            From::Offset(next) => next,
+            From::First | From::Start(Start::Earliest) => low,
+            From::End | From::Start(Start::Latest) => high,
+            From::Start(Start::At(time)) => {
+                self.scout.offset_at(topic, partition, time)?.unwrap_or(high)
+            }
+        };
+        let stream: Arc<str> = place::stream(&base, id, losses).into();
+        // A place that was chosen is kept at once: after a crash it is not chosen again, differently.
+        if !matches!(from, From::Offset(_)) || held.mark != Some(mark(id)) {
+            first.advance.push(Origin { stream: Arc::clone(&stream), at: next - 1 });
+            first.advance.push(Origin { stream: base.into(), at: mark(id) });
+        }
+        let decoder = self.settings.decoder(topic).decoder();
+        let decoder = decoder.map_err(|what| Error::Stop { what })?;
+        let (topic, source) = (topic.into(), format!("kafka:{topic}").into());
+        Ok(Part { topic, partition, stream, source, decoder, next, stored: next })
+    }
+
+    fn broken(&self, error: &KafkaError) -> Error {
+        Error::Source { what: format!("group `{}`: {error}", self.settings.group(&self.sensor)) }
+    }
+}
+
+fn mark(id: Option<&str>) -> i64 {
+    if id.is_some() { place::WITH_ID } else { place::WITHOUT_ID }
+}
+
+impl ConsumerContext for Group {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        what: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let together = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let taken = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let empty = TopicPartitionList::new();
+        let told = if taken {
+            let (list, parts) = match self.take_over(list) {
+                Ok(parts) => (&*list, parts),
+                // librdkafka wants an answer all the same; the reader is about to start over.
+                Err(error) => {
+                    self.progress.fail(error);
+                    (&empty, Vec::new())
+                }
+            };
+            tracing::info!(sensor = %self.sensor, partitions = parts.len(), "Took partitions over");
+            self.progress.change(|state| {
+                if !together {
+                    state.parts.clear();
+                }
+                state.parts.extend(parts);
+                state.topic = None;
+                state.met = true;
+            });
+            if together { consumer.incremental_assign(list) } else { consumer.assign(list) }
+        } else {
+            // What is under way may still be handed over: the store drops what another has read.
+            let gone = |part: &Part| list.find_partition(&part.topic, part.partition).is_some();
+            self.progress.change(|state| state.parts.retain(|part| together && !gone(part)));
+            tracing::info!(sensor = %self.sensor, partitions = list.count(), "Gave partitions up");
+            if together { consumer.incremental_unassign(list) } else { consumer.unassign() }
+        };
+        if let Err(error) = told {
+            self.progress.fail(self.broken(&error));
+        }
+    }
+}
+
+impl ClientContext for Group {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, line: &str) {
+        if let Some(topic) = self.ids.hear(line) {
+            let what = format!("topic `{topic}` was deleted and made anew; looking for its place");
+            self.progress.fail(Error::Source { what });
+        }
+        tracing::debug!(target: "librdkafka", sensor = %self.sensor, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        use RDKafkaErrorCode as Code;
+        tracing::debug!(target: "librdkafka", sensor = %self.sensor, %error, reason);
+        let reason = reason.to_owned();
+        match error.rdkafka_error_code() {
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
+                self.progress
+                    .fail(Error::Source { what: format!("{reason}; looking for its place") });
+            }
+            Some(
+                Code::UnknownTopicOrPartition
+                | Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::TopicAuthorizationFailed
+                | Code::InvalidTopic,
+            ) => self.progress.change(|state| state.topic = Some(reason)),
+            // The first one names the address; those that follow only count brokers.
+            _ => self.progress.change(|state| {
+                state.away.get_or_insert(reason);
+            }),
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let up =
+            statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP");
+        self.progress.change(|state| {
+            state.met |= up;
+            if up {
+                state.away = None;
+            }
+            let lag = lag(state, &statistics);
+            self.progress.health.update(|health| health.lag = Some(lag));
+        });
+    }
+}
+
+/// Records that are on the brokers and not in the store yet.
+fn lag(state: &State, statistics: &Statistics) -> u64 {
+    let behind = |part: &Part| {
+        let known = statistics.topics.get(&*part.topic)?.partitions.get(&part.partition)?;
+        // The end of a transaction takes an offset and is no record: where all was fetched, handed
+        // out and stored, nothing is behind, whatever the offsets say.
+        let through = known.next_offset >= known.hi_offset
+            && known.fetchq_cnt == 0
+            && known.app_offset <= part.stored;
+        u64::try_from(known.hi_offset - part.stored).ok().filter(|_| !through)
+    };
+    state.parts.iter().filter_map(behind).sum()
+}

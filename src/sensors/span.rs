@@ -1,0 +1,93 @@
+//! A length of time as people write it: `30s`, `1h 30m`, `2 days`, or a number of seconds.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::SpanRelativeTo;
+use serde::{Deserialize, Deserializer, de};
+
+/// A length of time; a day has 24 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl Span {
+    pub(crate) const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// Reads `30s`, `1h 30m`, `2 days`, `PT5M`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is not a length of time; write `30s`, `5m`, `1h 30m` or `2d`");
+        let span: jiff::Span = text.trim().parse().map_err(|_| wrong())?;
+        let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+        Duration::try_from(length).map(Self).map_err(|_| wrong())
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::SignedDuration::try_from(self.0) {
+            Ok(length) => write!(f, "{length:#}"),
+            Err(_) => write!(f, "{}s", self.0.as_secs()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+struct Visitor;
+
+impl de::Visitor<'_> for Visitor {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a length of time such as `30s`, `5m` or `1h 30m`, or a number of seconds")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+        Span::parse(text).map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Span, E> {
+        Ok(Span::seconds(seconds))
+    }
+
+    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Span, E> {
+        u64::try_from(seconds)
+            .map(Span::seconds)
+            .map_err(|_| E::invalid_value(de::Unexpected::Signed(seconds), &self))
+    }
+
+    fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Span, E> {
+        Duration::try_from_secs_f64(seconds)
+            .map(Span)
+            .map_err(|_| E::invalid_value(de::Unexpected::Float(seconds), &self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_write_lengths_in_many_ways() {
+        for (text, seconds) in [
+            ("30s", 30),
+            ("5m", 300),
+            ("1h 30m", 5400),
+            ("2 days", 172_800),
+            ("PT5M", 300),
+            ("1w", 604_800),
+        ] {
+            assert_eq!(Span::parse(text), Ok(Span::seconds(seconds)), "{text}");
+        }
+        for text in ["", "5", "soon", "-5s", "1 month"] {
+            assert!(Span::parse(text).is_err(), "{text}");
+        }
+    }
+}

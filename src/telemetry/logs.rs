@@ -1,0 +1,56 @@
+//! Where log lines go: to stderr, for people or as JSON. Standard output belongs to answers.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A text that says no log levels.
+#[derive(Debug, thiserror::Error)]
+#[error("`{text}` does not say log levels: {what}")]
+pub struct NotLevels {
+    text: String,
+    what: String,
+}
+
+/// Reads `info`, `warn,ifso=debug`, ….
+///
+/// # Errors
+/// `NotLevels`.
+pub fn levels(text: &str) -> Result<EnvFilter, NotLevels> {
+    EnvFilter::try_new(text)
+        .map_err(|error| NotLevels { text: text.to_owned(), what: error.to_string() })
+}
+
+/// Sends log lines of these levels to stderr, once for the process. A second call changes nothing.
+pub fn begin(levels: EnvFilter, format: Format, colours: bool) {
+    let writer = BoxMakeWriter::new(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(levels).with_writer(writer);
+    let begun = match format {
+        Format::Json => lines.json().flatten_event(true).with_ansi(false).try_init(),
+        Format::Text => lines.with_target(false).with_ansi(colours).try_init(),
+    };
+    if let Err(error) = begun {
+        tracing::debug!(%error, "log lines go somewhere already");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_checked_before_they_are_used() {
+        assert!(levels("info").is_ok() && levels("warn,ifso::rules=debug").is_ok());
+        let refused = levels("ifso=loud").unwrap_err().to_string();
+        assert!(refused.contains("`ifso=loud` does not say log levels"), "{refused}");
+    }
+}

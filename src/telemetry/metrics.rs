@@ -1,0 +1,204 @@
+//! Every metric, by name. Names are `ifso_` and noun, verb, unit; labels have few values, all known
+//! beforehand: none of them comes from an event, a user or a pack.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, TextEncoder,
+};
+
+/// Seconds between 0.1 ms and 10 s: from a read in memory to a disk that struggles.
+const SECONDS: &[f64] = &[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
+
+/// What is counted. Cheap to clone; clones count together. Each process, and each test, has its own.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    events: IntCounterVec,
+    decisions: IntCounterVec,
+    requested: IntCounter,
+    ended: IntCounterVec,
+    attempt_seconds: Histogram,
+    running: IntGauge,
+    intake_waiting: IntGauge,
+    commit_seconds: Histogram,
+    commits: IntCounterVec,
+    sensors_enabled: IntGauge,
+    sensors_running: IntGauge,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+}
+
+impl Metrics {
+    /// Everything at zero.
+    ///
+    /// # Panics
+    /// Where two metrics have one name: a fault in this file.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let r = &registry;
+        let made = Self {
+            events: counters(r, "events_taken_total", "Reports by outcome.", &["outcome"]),
+            decisions: counters(r, "decisions_made_total", "Decisions by verdict.", &["verdict"]),
+            requested: counter(r, "executions_requested_total", "Executions accepted."),
+            ended: counters(
+                r,
+                "executions_ended_total",
+                "Executions ended by status.",
+                &["status"],
+            ),
+            attempt_seconds: histogram(r, "attempts_ended_seconds", "How long attempts took."),
+            running: gauge(r, "executions_running", "Executions under way."),
+            intake_waiting: gauge(r, "intake_waiting", "Submissions that wait to be taken in."),
+            commit_seconds: histogram(r, "store_commit_seconds", "How long commits took."),
+            commits: counters(r, "store_commits_total", "Commits by outcome.", &["outcome"]),
+            sensors_enabled: gauge(r, "sensors_enabled", "Sensors that should run."),
+            sensors_running: gauge(r, "sensors_running", "Sensors that do run."),
+            requests: counters(
+                r,
+                "http_requests_total",
+                "HTTP calls by method, route and status.",
+                &["method", "route", "status"],
+            ),
+            request_seconds: histograms(
+                r,
+                "http_request_seconds",
+                "How long HTTP calls took, by route.",
+                &["route"],
+            ),
+            registry,
+        };
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        made.registry.register(Box::new(process)).expect("its names begin with `process_`");
+        made
+    }
+
+    /// Reports were taken in: `accepted`, `duplicate` or `refused`.
+    pub fn reported(&self, outcome: &'static str, count: usize) {
+        self.events.with_label_values(&[outcome]).inc_by(count as u64);
+    }
+
+    /// A rule decided; `verdict` is the verdict's word.
+    pub fn decided(&self, verdict: &'static str, count: usize) {
+        self.decisions.with_label_values(&[verdict]).inc_by(count as u64);
+    }
+
+    /// Executions were accepted.
+    pub fn requested(&self, count: usize) {
+        self.requested.inc_by(count as u64);
+    }
+
+    /// An execution ended; `status` is its status' word.
+    pub fn ended(&self, status: &'static str) {
+        self.ended.with_label_values(&[status]).inc();
+    }
+
+    /// An attempt took so long.
+    pub fn attempted(&self, time: Duration) {
+        self.attempt_seconds.observe(time.as_secs_f64());
+    }
+
+    /// So many executions are under way.
+    pub fn running(&self, count: usize) {
+        self.running.set(gauged(count));
+    }
+
+    /// So many submissions wait.
+    pub fn waiting(&self, count: usize) {
+        self.intake_waiting.set(gauged(count));
+    }
+
+    /// A commit took so long and came out so: `written`, `conflict` or `failed`.
+    pub fn committed(&self, outcome: &'static str, time: Duration) {
+        self.commits.with_label_values(&[outcome]).inc();
+        self.commit_seconds.observe(time.as_secs_f64());
+    }
+
+    /// So many sensors should run, and so many do.
+    pub fn sensors(&self, enabled: usize, running: usize) {
+        self.sensors_enabled.set(gauged(enabled));
+        self.sensors_running.set(gauged(running));
+    }
+
+    /// An HTTP call was answered; `route` is the pattern, not the path.
+    pub fn answered(&self, method: &str, route: &str, status: u16, time: Duration) {
+        self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
+        self.request_seconds.with_label_values(&[route]).observe(time.as_secs_f64());
+    }
+
+    /// All of it in Prometheus's text form.
+    ///
+    /// # Errors
+    /// Where a metric cannot be written.
+    pub fn text(&self) -> Result<String, Error> {
+        let mut bytes = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const ONCE: &str = "every metric has its own name";
+
+fn gauged(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn name(name: &str) -> String {
+    format!("ifso_{name}")
+}
+
+fn counter(registry: &Registry, short: &str, help: &str) -> IntCounter {
+    let made = IntCounter::new(name(short), help).expect(ONCE);
+    registry.register(Box::new(made.clone())).expect(ONCE);
+    made
+}
+
+fn counters(registry: &Registry, short: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let made = IntCounterVec::new(Opts::new(name(short), help), labels).expect(ONCE);
+    registry.register(Box::new(made.clone())).expect(ONCE);
+    made
+}
+
+fn gauge(registry: &Registry, short: &str, help: &str) -> IntGauge {
+    let made = IntGauge::new(name(short), help).expect(ONCE);
+    registry.register(Box::new(made.clone())).expect(ONCE);
+    made
+}
+
+fn options(short: &str, help: &str) -> HistogramOpts {
+    HistogramOpts::new(name(short), help).buckets(SECONDS.to_vec())
+}
+
+fn histogram(registry: &Registry, short: &str, help: &str) -> Histogram {
+    let made = Histogram::with_opts(options(short, help)).expect(ONCE);
+    registry.register(Box::new(made.clone())).expect(ONCE);
+    made
+}
+
+fn histograms(registry: &Registry, short: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    let made = HistogramVec::new(options(short, help), labels).expect(ONCE);
+    registry.register(Box::new(made.clone())).expect(ONCE);
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_processes_in_one_test_count_apart() {
+        let (one, other) = (Metrics::new(), Metrics::new());
+        one.reported("accepted", 3);
+        let line = "ifso_events_taken_total{outcome=\"accepted\"} 3";
+        assert!(one.text().unwrap().contains(line));
+        assert!(!other.text().unwrap().contains(line));
+    }
+}

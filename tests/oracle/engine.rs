@@ -1,0 +1,164 @@
+//! The program under test, as a process.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::http::{Fate, Request};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ifso");
+
+/// A home, a data folder and an address: what stays when the process goes.
+pub(crate) struct Site {
+    /// The home.
+    pub(crate) home: PathBuf,
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+}
+
+impl Site {
+    /// A copy of the oracle's home in `folder`, with a free port.
+    pub(crate) fn new(folder: &Path) -> Self {
+        let home = folder.join("home");
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/home"), &home);
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self { home, data: folder.join("data"), address: free }
+    }
+
+    /// Starts the program.
+    pub(crate) fn start(&self) -> Engine {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.home.join("../engine.log"))
+            .unwrap();
+        let mut child = Command::new(PROGRAM)
+            .arg("serve")
+            .arg("--home")
+            .arg(&self.home)
+            .arg("--data")
+            .arg(&self.data)
+            .args(["--listen", &self.address.to_string()])
+            .env("IFSO_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Engine { child, lines, log: self.home.join("../engine.log") }
+    }
+
+    /// The key of the first start.
+    pub(crate) fn key(&self) -> String {
+        let path = self.data.join("admin.key");
+        let text = fs::read_to_string(&path);
+        text.unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+    }
+
+    /// A call with the key; anything but success fails the test.
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let bearer = format!("Bearer {}", self.key());
+        let headers = &[("Authorization", bearer.as_str())];
+        match (Request { method: "GET", path, headers, body: "" }).send(self.address) {
+            Fate::Answered(answer) if answer.is_success() => answer.json(),
+            Fate::Answered(answer) => panic!("GET {path}: {} {}", answer.status, answer.body),
+            Fate::NotSent | Fate::Unknown => panic!("GET {path}: no answer"),
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// A running process.
+pub(crate) struct Engine {
+    child: Child,
+    lines: Receiver<String>,
+    log: PathBuf,
+}
+
+impl Engine {
+    /// Waits for the line `ready …`, at most `patience`. Says whether it came.
+    pub(crate) fn ready_within(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.starts_with("ready ") => return true,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// As `ready_within`, and shows the log where it did not come.
+    pub(crate) fn must_be_ready(&self, patience: Duration, story: &str) {
+        if !self.ready_within(patience) {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let end: Vec<&str> = log.lines().rev().take(30).collect();
+            let end: Vec<&str> = end.into_iter().rev().collect();
+            panic!("{story}: not ready within {patience:?}; its log ends:\n{}", end.join("\n"));
+        }
+    }
+
+    /// `kill -9`, of this process alone. Fails where it had ended by itself.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let end = log.lines().last().unwrap_or_default();
+        assert_eq!(status.signal(), Some(9), "it ended by itself, with {status}: {end}");
+    }
+
+    /// SIGTERM; gives the exit code where it ends within `patience`.
+    pub(crate) fn stop(mut self, patience: Duration) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        None
+    }
+}
+
+/// A test that fails leaves no engine behind.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+}

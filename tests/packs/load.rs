@@ -1,0 +1,136 @@
+//! Loading, whole or not at all.
+
+use ifso::model::policy::Delivery;
+use serde_json::json;
+
+use super::{Home, told};
+
+const ACTION: &str = "\
+name: restart
+runner_type: local-shell-cmd
+description: Restarts it
+parameters:
+  service:
+    type: string
+    required: true
+    position: 0
+  cmd:
+    default: systemctl restart
+    immutable: true
+delivery: idempotent
+timeout: 5m
+retry: {count: 2, delay: 10s, backoff: 2}
+";
+
+fn reference(text: &str) -> ifso::model::reference::Reference {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_pack_becomes_actions_triggers_sensors_and_config() {
+    let home = Home::new();
+    home.pack("linux")
+        .write("packs/linux/actions/restart.yaml", ACTION)
+        .write(
+            "packs/linux/triggers/full.yaml",
+            "name: disk_full\npayload_schema: {type: object}\n",
+        )
+        .write("packs/linux/sensors/watch.yaml", "kind: interval\nevery: 5s\nenabled: false\n")
+        .write("packs/linux/config.schema.yaml", "user: {type: string, default: root}\n")
+        .write("configs/linux.yaml", "{}\n");
+    let catalog = home.load();
+    assert_eq!(told(&catalog), [""; 0]);
+    let action = &catalog.actions[&reference("linux.restart")];
+    assert_eq!((action.runner.as_str(), action.delivery), ("shell", Delivery::Idempotent));
+    assert_eq!(action.timeout.unwrap().as_secs(), 300);
+    assert_eq!(action.retry.as_ref().unwrap().wait(2).as_secs(), 20);
+    let names: Vec<_> = action.parameters.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["service", "cmd"]);
+    assert!(catalog.triggers.contains_key(&reference("linux.disk_full")));
+    let sensor = &catalog.sensors[&reference("linux.watch")];
+    assert_eq!((sensor.enabled, &sensor.settings), (false, &json!({"every": "5s"})));
+    assert_eq!(*catalog.configs["linux"], json!({"user": "root"}));
+    assert_eq!(catalog.generation, 1);
+}
+
+#[test]
+fn a_broken_file_keeps_its_whole_pack_as_it_was_and_harms_no_other() {
+    let home = Home::new();
+    home.pack("a").write("packs/a/actions/one.yaml", ACTION);
+    home.pack("b").write("packs/b/actions/one.yaml", ACTION);
+    let first = home.load();
+    home.write("packs/a/actions/one.yaml", "name: restart\nrunner_typ: shell\n")
+        .write("packs/a/actions/two.yaml", &ACTION.replace("restart", "two"))
+        .write("packs/b/actions/two.yaml", &ACTION.replace("restart", "two"));
+    let second = home.reload(&first);
+    let names: Vec<_> = second.actions.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["a.restart", "b.restart", "b.two"]);
+    assert_eq!(
+        told(&second),
+        [
+            "packs/a/actions/one.yaml:1:1: `runner_type` is missing \
+             (help: add `runner_type: …` to the action)",
+            "packs/a/actions/one.yaml:2:1: unknown field `runner_typ` \
+             (help: did you mean `runner_type`?)",
+        ]
+    );
+    home.write("packs/a/actions/one.yaml", ACTION);
+    let third = home.reload(&second);
+    assert!(third.problems.is_empty() && third.actions.contains_key(&reference("a.two")));
+    home.remove("packs/a");
+    assert!(!home.reload(&third).packs.contains_key("a"));
+}
+
+#[test]
+fn each_sensor_of_the_home_stands_for_itself() {
+    let home = Home::new();
+    home.write("sensors/a.yaml", "kind: interval\nevery: 1s\n")
+        .write("sensors/b.yaml", "kind: interval\nevery: 1s\n");
+    let first = home.load();
+    home.write("sensors/a.yaml", "kind: interval\nevery: 1s\neveryy: 2s\n")
+        .write("sensors/b.yaml", "kind: interval\nevery: 9s\n");
+    let second = home.reload(&first);
+    assert_eq!(told(&second), ["sensors/a.yaml:3:1: unknown field `everyy`"]);
+    let every = |name: &str| second.sensors[&reference(name)].settings["every"].clone();
+    assert_eq!((every("site.a"), every("site.b")), (json!("1s"), json!("9s")));
+}
+
+#[test]
+fn what_comes_later_is_a_warning() {
+    let home = Home::new();
+    home.pack("old")
+        .write("packs/old/actions/flow.yaml", "name: flow\nrunner_type: orquesta\n")
+        .write("packs/old/rules/r.yaml", "name: r\n")
+        .write("packs/old/aliases/a.yaml", "name: a\n")
+        .write(
+            "packs/old/sensors/s.yaml",
+            "class_name: S\nentry_point: s.py\ntrigger_types:\n  - name: seen\n",
+        );
+    let catalog = home.load();
+    let codes: Vec<_> = catalog.problems.iter().map(|problem| problem.code.as_str()).collect();
+    assert_eq!(codes, ["later_runner", "later", "yaml_rule", "python_sensor"]);
+    assert!(catalog.packs.contains_key("old") && catalog.actions.is_empty());
+    assert!(catalog.triggers.contains_key(&reference("old.seen")));
+}
+
+#[test]
+fn equal_files_make_equal_versions() {
+    let home = Home::new();
+    home.pack("a").write("packs/a/actions/one.yaml", ACTION);
+    let first = home.load();
+    assert_eq!(first.version, home.reload(&first).version);
+    home.write("packs/a/actions/one.yaml", &ACTION.replace("Restarts", "Kicks"));
+    assert_ne!(first.version, home.reload(&first).version);
+}
+
+#[test]
+fn the_shipped_packs_load_without_a_word() {
+    let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let kinds = ifso::packs::Kinds { runners: &super::runners(), sensor: &|_| Vec::new() };
+    let catalog = ifso::packs::load(home, kinds, &Default::default());
+    let said = told(&catalog).into_iter().filter(|problem| problem.starts_with("packs/"));
+    assert_eq!(said.collect::<Vec<_>>(), [""; 0]);
+    for trigger in ["prometheus.alert", "file.created", "core.tick", "core.st2.webhook"] {
+        assert!(catalog.triggers.contains_key(&reference(trigger)), "{trigger}");
+    }
+}

@@ -1,0 +1,4 @@
+//! The store: one contract for all backends, and what redb's own file has to withstand.
+
+mod contract;
+mod keeping;

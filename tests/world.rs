@@ -1,0 +1,230 @@
+//! A small real engine for tests: an embedded store in memory, a clock that tests move, the real
+//! stages. Catalogs are built from data or loaded from files.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use ifso::clock::{Ids, Manual};
+use ifso::executions::{self, Executions};
+use ifso::intake::{self, Door, Outcome as Taken, Submission};
+use ifso::model::action::Action;
+use ifso::model::event::Report;
+use ifso::model::execution::{End, Execution, Status};
+use ifso::model::id::ExecutionId;
+use ifso::model::parameter::Parameters;
+use ifso::model::time::Time;
+use ifso::packs::catalog::{Catalog, Current};
+use ifso::runners::{Begin, Ended, Job, Outcome, Piece, Runner, Stream};
+use ifso::store::Handle;
+use ifso::store::redb::Redb;
+use ifso::tasks::Tasks;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// Waiting for a real thing takes at most so long before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An engine, or what survives of one.
+pub struct World {
+    pub store: Handle,
+    pub manual: Manual,
+    pub catalog: Current,
+    pub tasks: Tasks,
+    pub door: Door,
+    pub executions: Executions,
+    pub hands: Hands,
+}
+
+impl World {
+    /// A new engine on an empty store.
+    pub fn new(catalog: Catalog) -> Self {
+        let store: Handle = Arc::new(Redb::in_memory().unwrap());
+        Self::on(store, catalog, Manual::at("2026-03-01T00:00:00Z".parse().unwrap()))
+    }
+
+    /// A new engine on a store that is there already: what a restart is.
+    pub fn on(store: Handle, catalog: Catalog, manual: Manual) -> Self {
+        let clock = manual.clock();
+        let ids = Ids::new(clock.clone());
+        let catalog: Current = Arc::new(ArcSwap::from_pointee(catalog));
+        let tasks = Tasks::new();
+        let (door, stage) =
+            intake::open(store.clone(), catalog.clone(), clock.clone(), ids.clone());
+        let hands = Hands::default();
+        let runner: Arc<dyn Runner> = Arc::new(hands.clone());
+        let (executions, dispatcher) = executions::open(executions::Parts {
+            store: store.clone(),
+            catalog: catalog.clone(),
+            clock,
+            ids,
+            tasks: tasks.clone(),
+            runners: HashMap::from([("hands", runner)]),
+            tokens: Arc::new(|_, _| "token".to_owned()),
+            settings: executions::Settings {
+                concurrency: 4,
+                timeout: Duration::from_secs(60),
+                data: "/nonexistent".into(),
+                api_url: "http://127.0.0.1:1".to_owned(),
+            },
+        });
+        tasks.spawn(stage.run(tasks.stop().clone()));
+        tasks.spawn(dispatcher.run(tasks.stop().clone()));
+        Self { store, manual, catalog, tasks, door, executions, hands }
+    }
+
+    /// Stops this engine at once and starts another one on its store, as after a crash.
+    pub async fn restart(self) -> Self {
+        let catalog = (*self.catalog.load_full()).clone();
+        self.tasks.drain(Duration::from_millis(1)).await;
+        Self::on(self.store, catalog, self.manual)
+    }
+
+    /// Reports events and gives what became of them.
+    pub async fn report(&self, reports: Vec<Report>) -> Vec<Taken> {
+        self.door.submit(Submission { reports, ..Submission::default() }).await.unwrap()
+    }
+
+    /// The execution, once it stands at `status`.
+    pub async fn reaches(&self, id: ExecutionId, status: Status) -> Execution {
+        let mut changes = self.store.changes();
+        let mut last = None;
+        let reached = async {
+            loop {
+                changes.mark_unchanged();
+                last = self.executions.get(id).await.unwrap();
+                if let Some(execution) = last.as_ref().filter(|e| e.status == status) {
+                    return execution.clone();
+                }
+                changes.changed().await.unwrap();
+            }
+        };
+        match patient(reached).await {
+            Some(execution) => execution,
+            None => panic!("{id} never was {status}; last seen: {last:?}"),
+        }
+    }
+}
+
+/// What a future gives, unless it takes longer than anybody waits.
+pub async fn patient<T>(future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(PATIENCE, future).await.ok()
+}
+
+/// A report as a sensor called `test` would make it.
+pub fn report(trigger: &str, data: Value) -> Report {
+    Report::new(trigger.parse().unwrap(), "test", data)
+}
+
+/// A catalog with actions of the runner `hands`.
+pub fn catalog(actions: impl IntoIterator<Item = Action>) -> Catalog {
+    let actions = actions.into_iter().map(|a| (a.reference.clone(), Arc::new(a))).collect();
+    Catalog { actions, generation: 1, ..Catalog::default() }
+}
+
+/// An action of the runner `hands`.
+pub fn action(name: &str) -> Action {
+    Action {
+        enabled: true,
+        runner: "hands".to_owned(),
+        runner_type: "hands".to_owned(),
+        ..Action::missing(name.parse().unwrap())
+    }
+}
+
+/// A runner whose attempts end when the test says so, and which remembers what it was handed.
+#[derive(Clone, Default)]
+pub struct Hands {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: Vec<(ExecutionId, u32, Begin)>,
+    script: Vec<(Ended, Vec<Piece>)>,
+    hold: bool,
+    active: usize,
+    most: usize,
+}
+
+impl Hands {
+    /// The next attempts end so, in this order; after them all end well.
+    pub fn will(&self, ends: impl IntoIterator<Item = Ended>) {
+        self.state.lock().unwrap().script.extend(ends.into_iter().map(|end| (end, Vec::new())));
+    }
+
+    /// The next attempt prints this and ends well.
+    pub fn will_print(&self, lines: &[&str]) {
+        let pieces =
+            lines.iter().map(|line| Piece { stream: Stream::Stdout, text: (*line).to_owned() });
+        let entry = (Ended::So(End::Succeeded), pieces.collect());
+        self.state.lock().unwrap().script.push(entry);
+    }
+
+    /// Attempts do not end until they are stopped.
+    pub fn hold(&self) {
+        self.state.lock().unwrap().hold = true;
+    }
+
+    /// How many attempts were under way at once at most.
+    pub fn most_at_once(&self) -> usize {
+        self.state.lock().unwrap().most
+    }
+
+    /// What was handed over so far.
+    pub fn jobs(&self) -> Vec<(ExecutionId, u32, Begin)> {
+        self.state.lock().unwrap().jobs.clone()
+    }
+}
+
+#[async_trait]
+impl Runner for Hands {
+    fn name(&self) -> &'static str {
+        "hands"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn about(&self) -> &'static str {
+        "does what the test says"
+    }
+
+    fn parameters(&self, _: &str) -> Parameters {
+        Vec::new()
+    }
+
+    fn survives(&self) -> bool {
+        true
+    }
+
+    async fn run(&self, job: Job, stop: CancellationToken) -> Outcome {
+        let (hold, entry) = {
+            let mut state = self.state.lock().unwrap();
+            state.jobs.push((job.execution, job.attempt, job.begin));
+            state.active += 1;
+            state.most = state.most.max(state.active);
+            let scripted = !state.script.is_empty();
+            (state.hold, scripted.then(|| state.script.remove(0)))
+        };
+        let (mut ended, pieces) = entry.unwrap_or((Ended::So(End::Succeeded), Vec::new()));
+        for piece in pieces {
+            job.output.send(piece).await.unwrap();
+        }
+        if hold {
+            stop.cancelled().await;
+            ended = Ended::So(End::Canceled);
+        }
+        self.state.lock().unwrap().active -= 1;
+        Outcome { ended, result: json!({ "attempt": job.attempt }), reason: None }
+    }
+}
+
+/// A time on the day on which these tests play.
+pub fn at(text: &str) -> Time {
+    format!("2026-03-01T{text}Z").parse().unwrap()
+}
