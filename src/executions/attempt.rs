@@ -108,6 +108,9 @@ async fn once(
     }
     strike(&mut outcome, &secrets);
     settle::settle(room, execution, ticket, &outcome, output).await?;
+    if let Some(runner) = room.parts.runners.get(execution.action.runner.as_str()) {
+        runner.release(execution.id, execution.attempt).await;
+    }
     Ok(outcome.ended)
 }
 
