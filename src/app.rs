@@ -290,7 +290,17 @@ impl House {
         };
         let keep = retention::Settings::default();
         Ok(Self {
-            tasks, clock, store, watch, intake, dispatcher, supervisor, state, url, first_key, keep,
+            tasks,
+            clock,
+            store,
+            watch,
+            intake,
+            dispatcher,
+            supervisor,
+            state,
+            url,
+            first_key,
+            keep,
         })
     }
 
@@ -457,7 +467,9 @@ async fn sweep(store: Handle, clock: Clock, keep: retention::Settings, stop: Can
     loop {
         match retention::sweep(&store, clock.now(), &keep).await {
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "old records were not forgotten; tried again later"),
+            Err(error) => {
+                tracing::warn!(%error, "old records were not forgotten; tried again later")
+            }
         }
         tokio::select! {
             biased;

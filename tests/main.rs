@@ -9,6 +9,7 @@ mod flow;
 mod intake;
 mod oracle;
 mod packs;
+mod parts;
 mod rules;
 mod runners;
 mod sensors;

@@ -37,14 +37,14 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::executions::Executions;
-use crate::sensors::hooks::Hooks;
-use crate::sensors::supervisor::Registry;
 use crate::auth;
 use crate::clock::{Clock, Ids};
+use crate::executions::Executions;
 use crate::intake::Door;
 use crate::model::parameter::Parameters;
 use crate::packs::catalog;
+use crate::sensors::hooks::Hooks;
+use crate::sensors::supervisor::Registry;
 use crate::store;
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;

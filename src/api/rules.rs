@@ -13,9 +13,9 @@ use crate::api::shape;
 use crate::api::triggers::wanted;
 use crate::auth::Right;
 use crate::model::reference::Reference;
-use crate::store::table::{self, Rows};
 use crate::rules::Rule;
 use crate::rules::pattern::Pattern;
+use crate::store::table::{self, Rows};
 use crate::store::tables::Count;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -78,7 +78,9 @@ async fn list(call: Call) -> Answer {
     let mut all: Vec<&Arc<Rule>> = catalog.rules.iter().collect();
     all.retain(|rule| {
         wanted(&call, rule.reference())
-            && call.query("trigger").is_none_or(|wanted| rule.on().iter().any(|on| on.text() == wanted))
+            && call
+                .query("trigger")
+                .is_none_or(|wanted| rule.on().iter().any(|on| on.text() == wanted))
             && call.query("enabled").is_none_or(|word| word == rule.enabled().to_string())
     });
     all.sort_by(|a, b| a.reference().cmp(b.reference()));

@@ -9,10 +9,10 @@ use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::shape;
-use crate::sensors::supervisor::Status;
 use crate::api::triggers::wanted;
 use crate::auth::Right;
 use crate::model::reference::Reference;
+use crate::sensors::supervisor::Status;
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(

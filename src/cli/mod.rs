@@ -33,10 +33,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::runners::supervisor;
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::runners::supervisor;
 
 /// Event-driven rules for storage operations: if so, then.
 #[derive(Debug, Parser)]
