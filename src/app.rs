@@ -42,8 +42,6 @@ const TOKEN_SLACK: Duration = Duration::from_secs(60);
 const CONCURRENCY: usize = 64;
 /// How long an attempt may take where nobody says so.
 const TIMEOUT: Duration = Duration::from_secs(300);
-/// The role of the token that an action gets.
-const ACTION_ROLE: &str = "admin";
 
 /// What is known once work is accepted.
 #[derive(Debug)]
@@ -437,7 +435,7 @@ async fn load(reload: &Reload) -> Current {
 fn tokens(keys: &auth::Keys) -> executions::Tokens {
     let keys = keys.clone();
     Arc::new(move |execution: &Execution, timeout: Duration| {
-        keys.issue(&execution.user, ACTION_ROLE, timeout + TOKEN_SLACK).reveal().to_owned()
+        keys.issue(&execution.user, auth::rights::ACTION, timeout + TOKEN_SLACK).reveal().to_owned()
     })
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::problem::{Place, Problem};
-use crate::telemetry::logs::Format;
+use crate::model::problem::{Place, Problem, nearest};
+use crate::telemetry::logs;
 
 /// The settings' file in a home.
 pub const FILE: &str = "ifso.toml";
@@ -42,7 +42,7 @@ pub enum LogFormat {
     Json,
 }
 
-impl From<LogFormat> for Format {
+impl From<LogFormat> for logs::Format {
     fn from(format: LogFormat) -> Self {
         match format {
             LogFormat::Text => Self::Text,
@@ -120,6 +120,9 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// `log` says no log levels.
+    #[error(transparent)]
+    NotLevels(#[from] logs::NotLevels),
     /// `listen` is no address.
     #[error("`{listen}` is not an address to listen on: {what}")]
     NotAnAddress {
@@ -150,6 +153,7 @@ impl Error {
                 .clone()
                 .unwrap_or_else(|| "`deploy/config.toml` shows every setting".to_owned()),
             Self::Environment { .. } => "correct or unset the variable".to_owned(),
+            Self::NotLevels(_) => "write `info`, or `warn,ifso::rules=debug`".to_owned(),
             Self::NotAnAddress { .. } => "write it as `127.0.0.1:9101`".to_owned(),
             Self::Exposed { .. } => "listen on `127.0.0.1` behind a proxy that encrypts, or say \
                                      `--insecure-listen` (`insecure_listen = true`)"
@@ -192,6 +196,18 @@ impl Config {
             None => absolute.join(&settings.data),
         };
         Ok(Self { home: absolute, data, settings, warnings })
+    }
+
+    /// Sends log lines to stderr, as the settings say, once for the process.
+    ///
+    /// # Errors
+    /// `NotLevels`.
+    pub fn begin_logs(&self, colours: bool) -> Result<(), Error> {
+        logs::begin(logs::levels(&self.settings.log)?, self.settings.log_format.into(), colours);
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(())
     }
 
     /// The address to listen on. Warns, in words for the log, where others can reach it.
@@ -295,11 +311,6 @@ fn suggestion(message: &str) -> Option<String> {
     let mut words = message.split('`').skip(1).step_by(2);
     let unknown = words.next()?;
     nearest(unknown, words).map(str::to_owned)
-}
-
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.map(|known| (strsim::jaro_winkler(word, known), known));
-    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, w)| w)
 }
 
 #[cfg(test)]

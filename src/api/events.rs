@@ -70,6 +70,7 @@ const FILTERS: &[(&str, &str)] = &[
     ("trigger", "Only events of this trigger."),
     ("trigger_type", "The same; StackStorm's clients say it so."),
     ("source", "Only events from this source."),
+    ("before", "Only events older than this one: the last id of the page before."),
     ("timestamp_gt", "Only events accepted after this time (RFC 3339)."),
     ("timestamp_lt", "Only events accepted before this time (RFC 3339)."),
 ];
@@ -226,7 +227,6 @@ const KNOWN: &[&str] = &[
     "hops",
     "trace",
     "decisions",
-    "refused",
     "executions",
 ];
 const INSTANCE: &[&str] = &["id", "trigger", "occurrence_time", "payload", "status"];
@@ -250,7 +250,7 @@ async fn page(call: &Call) -> Result<Listing<Kept>, Problem> {
         trigger: trigger.map(str::to_owned),
         since: call.time("timestamp_gt")?,
         until: call.time("timestamp_lt")?,
-        before: None,
+        before: before(call)?,
         limit: if call.query("source").is_some() { LOOK_LIMIT } else { want },
     };
     let mut all = history::list(&call.state.store, &filter).await?;
@@ -259,6 +259,14 @@ async fn page(call: &Call) -> Result<Listing<Kept>, Problem> {
     }
     let more = all.len() >= want;
     Ok(Listing { more, ..page.cut(all) })
+}
+
+/// `?before=`: only events older than this one.
+fn before(call: &Call) -> Result<Option<EventId>, Problem> {
+    let read = |id: &str| {
+        id.parse().map_err(|error| Problem::bad("bad_query", format!("`before`: {error}")))
+    };
+    call.query("before").map(read).transpose()
 }
 
 async fn find(call: &Call) -> Result<Kept, Problem> {

@@ -1,7 +1,6 @@
 //! Rules, where they stand, and how often they decided what.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -64,6 +63,8 @@ const KNOWN: &[&str] = &[
     "metadata_file",
     "place",
     "version",
+    "source",
+    "cooldown_seconds",
     "counts",
     "last_fired",
     "last_error",
@@ -75,15 +76,13 @@ const COUNT_LIMIT: usize = 100_000;
 async fn list(call: Call) -> Answer {
     let page = Page::of(&call)?;
     let catalog = call.state.catalog.load_full();
-    let mut all: Vec<&Arc<Rule>> = catalog.rules.iter().collect();
+    let mut all: Vec<_> = catalog.rules.iter().collect();
     all.retain(|rule| {
         wanted(&call, rule.reference())
-            && call
-                .query("trigger")
-                .is_none_or(|wanted| rule.on().iter().any(|on| on.text() == wanted))
+            && call.query("trigger").is_none_or(|trigger| listens(rule, trigger))
             && call.query("enabled").is_none_or(|word| word == rule.enabled().to_string())
     });
-    all.sort_by(|a, b| a.reference().cmp(b.reference()));
+    all.sort_by_key(|rule| rule.reference());
     let counts = table::scan::<Count>(&call.state.store, Rows::first(COUNT_LIMIT)).await?;
     let counts: BTreeMap<String, Count> =
         counts.into_iter().map(|held| (held.row.rule.clone(), held.row)).collect();
@@ -93,16 +92,25 @@ async fn list(call: Call) -> Answer {
 async fn get(call: Call) -> Answer {
     let reference: Reference = call.named("ref", "rule")?;
     let catalog = call.state.catalog.load_full();
-    let found = catalog.rules.get(&reference);
-    let rule = found.ok_or_else(|| Problem::unknown("rule", reference.as_str()))?;
+    let rule = catalog
+        .rules
+        .get(&reference)
+        .ok_or_else(|| Problem::unknown("rule", reference.as_str()))?;
     let count =
         table::get::<Count>(&call.state.store, reference.as_str().as_bytes().to_vec()).await?;
     paging::one(&call, row(rule, count.map(|held| held.row).as_ref()), KNOWN)
 }
 
+/// Whether a rule listens to a trigger, or names this glob.
+fn listens(rule: &Rule, trigger: &str) -> bool {
+    let reference = trigger.parse::<Reference>();
+    rule.on().iter().any(|on| on.text() == trigger || reference.as_ref().is_ok_and(|r| on.fits(r)))
+}
+
 fn row(rule: &Rule, count: Option<&Count>) -> Value {
-    let on: Vec<&str> = rule.on().iter().map(Pattern::text).collect();
+    let on: Vec<_> = rule.on().iter().map(Pattern::text).collect();
     let trigger = on.first().copied().unwrap_or_default();
+    let place = rule.place();
     shape::with(
         shape::named("rule", rule.reference()),
         json!({
@@ -110,6 +118,7 @@ fn row(rule: &Rule, count: Option<&Count>) -> Value {
             "enabled": rule.enabled(),
             "shadow": rule.shadow(),
             "priority": rule.priority(),
+            "cooldown_seconds": rule.cooldown().map(|span| span.as_secs_f64()),
             "type": { "ref": "standard", "parameters": {} },
             "trigger": { "type": trigger, "ref": trigger, "parameters": {} },
             "on": on,
@@ -117,9 +126,10 @@ fn row(rule: &Rule, count: Option<&Count>) -> Value {
             "action": {},
             "context": {},
             "tags": [],
-            "metadata_file": rule.place().file.as_path(),
-            "place": rule.place().to_string(),
+            "metadata_file": place.file.as_path(),
+            "place": place.to_string(),
             "version": rule.version(),
+            "source": rule.source(),
             "counts": count.map(|count| &count.verdicts),
             "last_fired": count.and_then(|count| count.last_fired),
             "last_error": count.and_then(|count| count.last_error.as_ref()),

@@ -191,7 +191,7 @@ async fn tail(
     trigger: Option<String>,
     json: bool,
 ) -> Result<(), Failure> {
-    let clock = crate::clock::system();
+    let mut pauses = tokio::time::interval(TAIL_PAUSE);
     let query: Vec<_> = trigger.into_iter().map(|trigger| ("trigger", trigger)).collect();
     let newest = client.list("/api/v1/events", &query, 1).await?;
     let mut seen = newest.first().map(|row| text(row, "id")).unwrap_or_default();
@@ -210,7 +210,7 @@ async fn tail(
         if let Some(row) = rows.first() {
             seen = seen.max(text(row, "id"));
         }
-        clock.sleep_until(clock.now().plus(TAIL_PAUSE)).await;
+        pauses.tick().await;
     }
 }
 

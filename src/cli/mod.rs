@@ -36,7 +36,6 @@ use clap::{Args, Parser, Subcommand};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::runners::supervisor;
 
 /// Event-driven rules for storage operations: if so, then.
 #[derive(Debug, Parser)]
@@ -64,7 +63,7 @@ pub struct Whereabouts {
     /// The data folder [default: `data` in the home].
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// The address of a serving Ifso; the key for it comes from IFSO_KEY [default: as the home says].
+    /// The address of a serving Ifso; the key for it comes from `IFSO_KEY` [default: as the home says].
     #[arg(long, global = true, value_name = "URL", env = "IFSO_URL")]
     pub url: Option<String>,
     /// The API key [default: the data folder's `admin.key`].
@@ -120,12 +119,6 @@ enum Verb {
     Completions(completions::Completions),
     /// Print the version.
     Version,
-    /// Hold running actions (Ifso starts this by itself).
-    #[command(hide = true)]
-    Supervise {
-        /// Where it meets the engine.
-        folder: PathBuf,
-    },
 }
 
 /// Does what the command line says.
@@ -157,7 +150,6 @@ fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
             output.line(concat!("ifso ", env!("CARGO_PKG_VERSION")))?;
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Supervise { folder } => Ok(supervisor::main(&folder)),
         remote => {
             let client = Client::find(whereabouts)?;
             let work = ask(remote, &client, output);

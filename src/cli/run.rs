@@ -58,9 +58,9 @@ impl Run {
         let id = text(&row, "id");
         if self.detached {
             if self.json {
-                output.json(&row)?
+                output.json(&row)?;
             } else {
-                output.line(&id)?
+                output.line(&id)?;
             }
             return Ok(ExitCode::SUCCESS);
         }

@@ -11,7 +11,6 @@ use crate::cli::client::URL_FILE;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::config::{Config, Flags, LogFormat};
-use crate::telemetry::logs;
 
 /// Serve a home. Prints `ready http://…` on stdout once work is accepted; logs go to stderr. SIGTERM
 /// drains and ends with code 0; a second one ends at once.
@@ -45,22 +44,19 @@ impl Serve {
     ) -> Result<ExitCode, Failure> {
         let home = whereabouts.home.clone().unwrap_or_else(|| PathBuf::from("."));
         let config = Config::load(&home, std::env::vars(), &self.flags(whereabouts))?;
-        let levels = logs::levels(&config.settings.log)
-            .map_err(|error| Failure::usage(error.to_string()).help("try `info`"))?;
-        logs::begin(levels, config.settings.log_format.into(), output.has_colours());
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
-        }
+        config.begin_logs(output.has_colours())?;
         let url_file = config.data.join(URL_FILE);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .map_err(|error| Failure::machine("no thread could be started", &error))?;
+        let mut announced = false;
         let served = runtime.block_on(app::serve(config, |ready: &app::Ready| {
+            announced = true;
             announce(ready, &url_file, output);
         }));
-        // Gone when it does not serve; whoever reads it then is told that nobody answers.
-        if let Err(error) = std::fs::remove_file(&url_file) {
+        // Gone when it serves no longer; but a second Ifso that never did leaves the first one's.
+        if announced && let Err(error) = std::fs::remove_file(&url_file) {
             tracing::debug!(%error, "there was no address to take back");
         }
         served?;

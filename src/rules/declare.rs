@@ -51,6 +51,9 @@ pub(crate) fn teach(engine: &mut Engine, file: &str, importer: &Importer) -> Not
             Ok(())
         },
     );
+    engine.register_fn("rule", |_: Dynamic| -> Result<(), Box<EvalAltResult>> {
+        Err("`rule` takes a name and a map, `rule(\"name\", #{ … })`".into())
+    });
     engine.register_fn("rule", |name: Dynamic, _: Dynamic| -> Result<(), Box<EvalAltResult>> {
         let found = crate::script::convert::kind(&name);
         Err(format!(

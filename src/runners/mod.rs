@@ -2,8 +2,12 @@
 //! handed opened values, and hand back what happened.
 
 mod announce;
+mod http;
+mod kafka;
 mod noop;
 mod process;
+mod python;
+mod rhai;
 mod shell;
 pub mod supervisor;
 
@@ -67,6 +71,8 @@ pub struct Tools {
     pub grace: Duration,
     /// What every program finds in its environment: `PATH`, `HOME`, `LANG`, and nothing of ours.
     pub environment: BTreeMap<String, String>,
+    /// What installers find besides, which fetch what a pack requires: `PIP_*`, proxies.
+    pub installing: BTreeMap<String, String>,
 }
 
 impl Tools {
@@ -81,6 +87,7 @@ impl Tools {
             limits: supervisor::protocol::Limits::default(),
             grace: Duration::from_secs(10),
             environment: environment.into(),
+            installing: BTreeMap::new(),
         }
     }
 }
@@ -91,6 +98,10 @@ pub type Make = fn(&Tools) -> Arc<dyn Runner>;
 /// Every kind of runner, in the order of the manual.
 pub const KINDS: &[Make] = &[
     |tools| Arc::new(shell::Shell::new(tools)),
+    |tools| Arc::new(python::Python::new(tools)),
+    |_| Arc::new(http::Http::new()),
+    |_| Arc::new(rhai::Rhai),
+    |_| Arc::new(kafka::Kafka::new()),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
 ];

@@ -134,6 +134,11 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
+/// A span for the supervisor.
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The shorter of the job's time and the parameter `timeout`, in seconds.
 pub(super) fn timeout(job: &Job) -> Duration {
     let seconds = job.parameters.get("timeout").and_then(Value::as_f64).filter(|s| *s > 0.0);

@@ -107,8 +107,8 @@ impl Shell {
             input,
             files,
             answer: None,
-            timeout_ms: millis(process::timeout(job)),
-            grace_ms: millis(self.tools.grace),
+            timeout_ms: process::millis(process::timeout(job)),
+            grace_ms: process::millis(self.tools.grace),
             limits: self.tools.limits,
         })
     }
@@ -237,8 +237,4 @@ fn parsed(output: &str) -> Value {
     let output = output.strip_suffix('\n').unwrap_or(output);
     let output = output.strip_suffix('\r').unwrap_or(output);
     serde_json::from_str(output).unwrap_or_else(|_| Value::String(output.to_owned()))
-}
-
-fn millis(span: std::time::Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -68,7 +68,7 @@ impl Limits {
 }
 
 /// Operations between two looks at the clock: a look costs as much as an operation.
-const LOOK_EVERY: u64 = 32;
+const LOOK_EVERY: u64 = 16;
 
 /// The moment at which an engine's scripts have to end. One engine runs one script at a time.
 #[derive(Debug, Clone)]

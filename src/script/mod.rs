@@ -8,6 +8,7 @@ pub mod convert;
 pub mod scope;
 pub mod fault;
 pub mod functions;
+mod words;
 
 use rhai::{Engine, OptimizationLevel};
 
@@ -20,6 +21,7 @@ pub fn engine(limits: &Limits) -> (Engine, Deadline) {
     for module in functions::modules() {
         engine.register_global_module(module.clone());
     }
+    words::free(&mut engine);
     limits.apply(&mut engine);
     let deadline = Deadline::watch(&mut engine, limits.wall);
     engine.set_strict_variables(true);

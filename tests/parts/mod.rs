@@ -1,5 +1,6 @@
-//! Real programs that the tests start on loopback and end by their id.
+//! Real parts for tests: started on loopback with free ports, ended by id.
 
 pub mod alertmanager;
+pub mod kafka;
 pub mod program;
 pub mod prometheus;

@@ -4,5 +4,6 @@ mod story;
 mod traps;
 mod deciding;
 mod limits;
+mod diagnostics;
 
 pub(crate) use story::Story;

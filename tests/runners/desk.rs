@@ -76,6 +76,7 @@ impl Desk {
             parameters: Map::new(),
             described: Parameters::new(),
             config: Value::Null,
+            environment: BTreeMap::new(),
             timeout: Duration::from_mins(1),
             begin: Begin::Fresh,
         }
@@ -125,6 +126,7 @@ pub(crate) struct Attempt {
     parameters: Map<String, Value>,
     described: Parameters,
     config: Value,
+    environment: BTreeMap<String, String>,
     timeout: Duration,
     begin: Begin,
 }
@@ -175,8 +177,23 @@ impl Attempt {
         self
     }
 
+    pub(crate) fn config(mut self, config: Value) -> Self {
+        self.config = config;
+        self
+    }
+
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     pub(crate) fn within(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    pub(crate) fn begin(mut self, begin: Begin) -> Self {
+        self.begin = begin;
         self
     }
 
@@ -215,7 +232,7 @@ impl Attempt {
             action: Arc::new(self.action()),
             parameters: self.parameters.clone(),
             config: Arc::new(self.config.clone()),
-            environment: BTreeMap::new(),
+            environment: self.environment.clone(),
             data: self.data.clone(),
             timeout: self.timeout,
             begin: self.begin,

@@ -6,6 +6,8 @@ mod hooks;
 mod monitoring;
 mod polls;
 mod processes;
+mod kafka;
+mod kafka_decode;
 mod schedules;
 mod supervisor;
 

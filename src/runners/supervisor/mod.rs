@@ -23,3 +23,14 @@ mod spool;
 
 pub use client::{Conversation, Error, Heard, Settings, Supervisor};
 pub use process::main;
+
+/// An error with what led to it, in one line.
+pub(in crate::runners) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -17,8 +17,9 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::chain;
 use super::connection::serve;
-use super::service::{Service, chain};
+use super::service::Service;
 use crate::clock;
 use crate::tasks::Tasks;
 

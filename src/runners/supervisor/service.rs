@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::attempt::{Attempt, Life};
+use super::chain;
 use super::entry::{Ended, Entry};
 use super::family::{self, Tag};
 use super::launch::launch;
@@ -270,15 +271,4 @@ impl Service {
 
 fn orphans(known: &Known) -> Vec<(Pid, Option<Tag>)> {
     family::orphans(|pid| known.first.contains_key(&pid))
-}
-
-/// An error with what led to it, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
