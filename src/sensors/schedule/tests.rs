@@ -309,7 +309,7 @@ proptest! {
             position = due.settled.unwrap_or(position);
         }
         let all = now.since(Time::default()).as_millis() / every.as_millis();
-        prop_assert_eq!(position.millis() as u128, all * every.as_millis());
+        prop_assert_eq!(u128::try_from(position.millis()).unwrap(), all * every.as_millis());
         if misfire != Misfire::Skip {
             prop_assert_eq!(u128::from(fired + missed), all);
         }
