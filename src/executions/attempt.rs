@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::executions::output::{PIECES_LIMIT, Printer};
 use crate::executions::{Room, secrets, settle};
 use crate::model::execution::{End, Execution};
-use crate::packs::parameters;
+use crate::packs::{self, parameters};
 use crate::runners::{Begin, Ended, Job, Outcome, Runner};
 use crate::store;
 use crate::store::queue::Ticket;
@@ -93,7 +93,11 @@ async fn once(
     let catalog = room.parts.catalog.load_full();
     let config = catalog.configs.get(execution.action.reference.pack()).cloned();
     let config = config.unwrap_or_else(|| Arc::new(Value::Object(Map::new())));
-    let secrets = secrets::values(&execution.action.parameters, &execution.given);
+    let mut secrets = secrets::values(&room.accepts(&execution.action), &execution.given);
+    if let Some(pack) = catalog.packs.get(execution.action.reference.pack()) {
+        let parts = packs::secrets::find(&pack.config_schema);
+        secrets.extend(packs::secrets::texts(&config, &parts));
+    }
     let printer = Printer::open(room, (execution.id, execution.attempt), &secrets).await?;
     let (pieces, arriving) = mpsc::channel(PIECES_LIMIT);
     let ran = async {
@@ -108,6 +112,9 @@ async fn once(
     }
     strike(&mut outcome, &secrets);
     settle::settle(room, execution, ticket, &outcome, output).await?;
+    if let Some(runner) = room.parts.runners.get(execution.action.runner.as_str()) {
+        runner.release(execution.id, execution.attempt).await;
+    }
     Ok(outcome.ended)
 }
 
@@ -131,7 +138,7 @@ fn job(
         .get(action.runner.as_str())
         .ok_or_else(|| failed(format!("this Ifso has no runner `{}`", action.runner)))?;
     let parameters =
-        parameters::check(&action.parameters, &execution.given).map_err(|problems| {
+        parameters::check(&room.accepts(action), &execution.given).map_err(|problems| {
             failed(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })?;
     let timeout = limit(room, execution);

@@ -19,14 +19,18 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
+use crate::model::action::Action;
 use crate::model::cause::Cause;
 use crate::model::execution::{Execution, Illegal};
 use crate::model::id::ExecutionId;
+use crate::model::parameter::Parameters;
 use crate::model::reference::Reference;
 use crate::packs::catalog::Current;
+use crate::packs::parameters;
 use crate::runners::Runner;
 use crate::store::{self, Handle, table};
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::Metrics;
 
 pub use dispatch::Dispatcher;
 
@@ -144,6 +148,8 @@ pub struct Parts {
     pub runners: HashMap<&'static str, Arc<dyn Runner>>,
     /// Tokens for actions.
     pub tokens: Tokens,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Settings.
     pub settings: Settings,
 }
@@ -165,6 +171,16 @@ struct Room {
 }
 
 impl Room {
+    /// What may be given to an action: its runner's parameters, and its own over them.
+    fn accepts(&self, action: &Action) -> Parameters {
+        match self.parts.runners.get(action.runner.as_str()) {
+            Some(runner) => {
+                parameters::merge(&runner.parameters(&action.runner_type), &action.parameters)
+            }
+            None => action.parameters.clone(),
+        }
+    }
+
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, CancellationToken>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,25 +1,24 @@
-//! Which values of an execution nobody may see.
+//! Which values of an execution nobody may see: the secret parts of its parameters and of its pack's
+//! configuration.
 
 use serde_json::{Map, Value};
 
+use crate::model::execution::Execution;
 use crate::model::parameter::Parameters;
-use crate::vault::redact::STRUCK;
+use crate::packs::secrets;
 
 /// The parameters as anybody may see them.
 pub(super) fn mask(parameters: &Parameters, given: &Map<String, Value>) -> Value {
-    let shown = given.iter().map(|(name, value)| {
-        let value = if is_secret(parameters, name) { STRUCK.into() } else { value.clone() };
-        (name.clone(), value)
-    });
-    Value::Object(shown.collect())
+    secrets::mask(&Value::Object(given.clone()), &secrets::of(parameters))
 }
 
-/// The texts among the secret parameters.
+/// The texts among the secret parameters, given or by default.
 pub(super) fn values(parameters: &Parameters, given: &Map<String, Value>) -> Vec<String> {
-    let secret = given.iter().filter(|(name, _)| is_secret(parameters, name));
-    secret.filter_map(|(_, value)| value.as_str().map(str::to_owned)).collect()
-}
-
-fn is_secret(parameters: &Parameters, name: &str) -> bool {
-    parameters.iter().any(|(known, parameter)| known == name && parameter.secret)
+    let mut all = given.clone();
+    for (name, parameter) in parameters {
+        if let Some(default) = &parameter.default {
+            all.entry(name.clone()).or_insert_with(|| default.clone());
+        }
+    }
+    secrets::texts(&Value::Object(all), &secrets::of(parameters))
 }

@@ -77,6 +77,9 @@ pub(super) async fn settle(
         }
         match parts.store.commit(batch).await {
             Ok(_) => {
+                if settled.status.is_done() {
+                    parts.metrics.ended(settled.status.word());
+                }
                 room.tell(&settled);
                 return Ok(());
             }
@@ -140,7 +143,7 @@ fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Time) {
             "action_name": ended.action.reference.name(),
             "action_ref": ended.action.reference,
             "runner_ref": ended.action.runner_type,
-            "parameters": shown(ended),
+            "parameters": shown(room, ended),
             "result": ended.result,
         })),
         origin: None,
@@ -154,6 +157,6 @@ fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Time) {
 }
 
 /// The given parameters as anybody may see them.
-fn shown(execution: &Execution) -> Value {
-    secrets::mask(&execution.action.parameters, &execution.given)
+fn shown(room: &Room, execution: &Execution) -> Value {
+    secrets::mask(&room.accepts(&execution.action), &execution.given)
 }

@@ -12,6 +12,7 @@ use crate::rules::closure::{Asked, Closure};
 use crate::rules::set::{Bench, Set};
 use crate::script::convert::{kind, to_dynamic, to_json};
 use crate::script::fault::Fault;
+use crate::script::limits::{self, Sizes};
 use crate::script::scope::World;
 
 /// Bytes of a memory key (`per`).
@@ -105,7 +106,9 @@ impl<'h> Hearing<'h> {
             envelope: envelope(event).into_shared(),
             tag: Dynamic::UNIT,
         };
-        Self { set, event, facts, bench: set.bench(), asked, worlds: HashMap::new() }
+        let mut bench = set.bench();
+        limits::admit(&mut bench.engine, &limits::DECIDING, Sizes::of(&event.data));
+        Self { set, event, facts, bench, asked, worlds: HashMap::new() }
     }
 
     pub(crate) fn close(self) {

@@ -61,7 +61,8 @@ impl Default for Settings {
     }
 }
 
-/// A store in one file. When the last handle goes, waiting commits are written and the file is closed.
+/// A store in one file. When the last handle goes, waiting commits are written and the file is closed,
+/// which blocks for one commit.
 pub struct Redb {
     name: String,
     // Taken away when it is dropped: that ends the writer.
@@ -117,7 +118,7 @@ impl Redb {
             }),
             first_pause: settings.first_pause,
             open: Box::new(move || {
-                file::open(&*place.lock().unwrap_or_else(PoisonError::into_inner), &settings)
+                file::reopen(&*place.lock().unwrap_or_else(PoisonError::into_inner), &settings)
             }),
             waiting,
             state: state_in,
@@ -158,7 +159,7 @@ impl Redb {
         }
     }
 
-    /// Damaged records that scans have met so far, in words; for health. At most 1,024.
+    /// Damaged records that were met so far, in words; for health. At most 1,024.
     #[must_use]
     pub fn damaged(&self) -> Vec<String> {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
@@ -197,7 +198,7 @@ impl Redb {
         let mut known = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
         for error in damaged {
             if known.len() < DAMAGED_LIMIT && known.insert(error.to_string()) {
-                tracing::error!(%error, store = %self.name, "a record is damaged and left out");
+                tracing::error!(%error, store = %self.name, "a record is damaged; it is not used");
             }
         }
     }
@@ -211,8 +212,13 @@ impl Store for Redb {
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error> {
-        let keys = keys.to_vec();
-        self.look(keys.len(), move |name, database| read::get_many(name, database, &keys)).await
+        let (keys, records) = (keys.to_vec(), keys.len());
+        let look = move |name: &str, database: &Database| read::get_many(name, database, &keys);
+        let found = self.look(records, look).await;
+        if let Err(damaged @ Error::Damaged { .. }) = &found {
+            self.report(vec![damaged.clone()]);
+        }
+        found
     }
 
     async fn scan(&self, range: &Range) -> Result<Vec<(Vec<u8>, Record)>, Error> {
