@@ -3,6 +3,7 @@
 mod contract;
 mod files;
 mod hooks;
+mod monitoring;
 mod polls;
 mod processes;
 mod kafka;

@@ -74,7 +74,7 @@ async fn what_is_added_changed_and_removed_is_told() {
             ),
         ]
     );
-    assert_eq!(station.health("pools").unwrap().bad_inputs, 1);
+    station.until("pools", |health| health.bad_inputs == 1).await;
 }
 
 #[tokio::test]
