@@ -1,6 +1,7 @@
 //! The one test binary; its modules mirror `src`.
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "nobody imports a test binary")]
 
+mod parts;
 mod world;
 
 mod demo;
@@ -9,7 +10,6 @@ mod flow;
 mod intake;
 mod oracle;
 mod packs;
-mod parts;
 mod rules;
 mod runners;
 mod script;
