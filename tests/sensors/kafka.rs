@@ -193,6 +193,7 @@ fn settings(broker: &Broker, topic: &str) -> Value {
     json!({
         "brokers": broker.address(),
         "topics": [topic],
+        "group": format!("group-{topic}"),
         "start": "earliest",
         "settings": {
             "session.timeout.ms": 6000,
@@ -362,7 +363,7 @@ fn coordinators_that_move_and_requests_that_fail_lose_and_repeat_nothing() {
         produce(&broker, "moves", 4, sent..sent + 500);
         sent += 500;
         let mock = broker.mocking();
-        let group = MockCoordinator::Group("ifso-site.estate".to_owned());
+        let group = MockCoordinator::Group("group-moves".to_owned());
         mock.coordinator(group, node).unwrap();
         mock.partition_leader("moves", 0, Some(node)).unwrap();
         mock.request_errors(

@@ -66,8 +66,10 @@ pub(super) struct State {
     away: Option<String>,
     /// What is wrong with a topic.
     topic: Option<String>,
-    /// Whether a broker has answered since the start.
-    met: bool,
+    /// Whether a broker is there.
+    up: bool,
+    /// Whether the group has given us our share, be it nothing.
+    joined: bool,
     /// Which part was found last: records come in runs of one partition.
     last: usize,
 }
@@ -111,10 +113,11 @@ impl Progress {
         match (&state.away, &state.topic) {
             (Some(reason), _) => self.health.waiting(reason),
             (None, Some(reason)) if state.parts.is_empty() => self.health.waiting(reason),
-            (None, reason) if state.met => {
+            (None, reason) if state.joined => {
                 self.health.running();
                 self.health.update(|health| health.reason.clone_from(reason));
             }
+            _ if state.up => self.health.waiting("joining the group"),
             _ => {}
         }
     }
@@ -266,7 +269,7 @@ impl ConsumerContext for Group {
                 }
                 state.parts.extend(parts);
                 state.topic = None;
-                state.met = true;
+                state.joined = true;
             });
             if together { consumer.incremental_assign(list) } else { consumer.assign(list) }
         } else {
@@ -322,13 +325,15 @@ impl ClientContext for Group {
     fn stats(&self, statistics: Statistics) {
         let up =
             statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP");
+        let steady = statistics.cgrp.as_ref().is_some_and(|group| group.join_state == "steady");
         self.progress.change(|state| {
-            state.met |= up;
+            state.up = up;
+            state.joined |= steady;
             if up {
                 state.away = None;
             }
-            let lag = lag(state, &statistics);
-            self.progress.health.update(|health| health.lag = Some(lag));
+            let lag = state.joined.then(|| lag(state, &statistics));
+            self.progress.health.update(|health| health.lag = lag);
         });
     }
 }
