@@ -1,1 +1,478 @@
-//! The composition root: the only file that knows every room.
+//! The composition root: the only file that knows every room. It builds them in the order of the
+//! river, starts the loops, and stops them in the same order, the store last.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{self, Clock, Ids};
+use crate::config::Config;
+use crate::model::execution::Execution;
+use crate::model::problem::Severity;
+use crate::packs::catalog::{Catalog, Current};
+use crate::packs::watch::{Reload, Watch};
+use crate::runners::supervisor::{self, Supervisor as Holder};
+use crate::runners::{Runners, Tools};
+use crate::sensors::hooks::Hooks;
+use crate::sensors::supervisor::{Registry, Supervisor};
+use crate::store::redb::{self, Redb};
+use crate::store::{Handle, retention};
+use crate::tasks::Tasks;
+use crate::telemetry::metrics::Metrics;
+use crate::{api, auth, executions, intake, packs, sensors, store};
+
+/// The store's file in the data folder.
+const STORE: &str = "store.redb";
+/// How often what may be forgotten is forgotten.
+const SWEEP: Duration = Duration::from_secs(300);
+/// How long each stage may take to finish what it has in hand.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long a token of an action lives beyond the attempt's own time.
+const TOKEN_SLACK: Duration = Duration::from_secs(60);
+/// Attempts under way at once.
+const CONCURRENCY: usize = 64;
+/// How long an attempt may take where nobody says so.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What is known once work is accepted.
+#[derive(Debug)]
+pub struct Ready {
+    /// Where: `http://127.0.0.1:9101`.
+    pub url: String,
+    /// The first admin key, where it was made just now: to be shown once.
+    pub first_key: Option<String>,
+}
+
+/// Why Ifso does not serve, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration does not allow it.
+    #[error(transparent)]
+    Config(#[from] crate::config::Error),
+    /// The store does not open or does not work.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The first key cannot be made.
+    #[error(transparent)]
+    Auth(#[from] auth::Error),
+    /// Something of the machine does not work.
+    #[error("{what}")]
+    Machine {
+        /// What, with the thing in backticks.
+        what: String,
+        /// The next step.
+        help: String,
+    },
+    /// A stage ended that never ends: a bug.
+    #[error("the stage `{stage}` ended: {what}")]
+    Stage {
+        /// Which.
+        stage: &'static str,
+        /// What it said.
+        what: String,
+    },
+}
+
+impl Error {
+    /// The next step.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Config(error) => Some(error.help()),
+            Self::Store(error) => error.help().map(str::to_owned),
+            Self::Auth(error) => error.help().map(str::to_owned),
+            Self::Machine { help, .. } => Some(help.clone()),
+            Self::Stage { .. } => {
+                Some("please report this with the log; what was accepted is kept".to_owned())
+            }
+        }
+    }
+}
+
+fn machine(what: &str, error: &io::Error, help: &str) -> Error {
+    Error::Machine { what: format!("{what}: {error}"), help: help.to_owned() }
+}
+
+/// Serves until SIGTERM or SIGINT; calls `ready` once work is accepted. A second signal ends the
+/// process at once, whatever is under way.
+///
+/// # Errors
+/// Why it could not begin, or why it ended.
+pub async fn serve(config: Config, ready: impl FnOnce(&Ready) + Send) -> Result<(), Error> {
+    let (address, exposed) = config.address()?;
+    if let Some(warning) = exposed {
+        tracing::warn!(%address, "{warning}");
+    }
+    // Fails where it was done before, which is fine: there is one kind of cryptography here.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let mut signals = Signals::new()?;
+    let listener = listen(address).await?;
+    let store = open(&config)?;
+    let house = House::build(&config, Arc::clone(&store), &listener).await?;
+    let url = house.url.clone();
+    let first_key = house.first_key.clone();
+    let mut stages = house.start(listener);
+    ready(&Ready { url, first_key });
+    let ended = tokio::select! {
+        biased;
+        () = signals.one() => Ok(()),
+        error = store.fatal() => Err(Error::Store(error)),
+        error = stages.failed() => Err(error),
+    };
+    tracing::info!("stopping");
+    tokio::select! {
+        () = stages.stop() => {}
+        () = signals.one() => tracing::warn!("stopping at once"),
+    }
+    ended
+}
+
+/// Reads the home as a start would, and starts nothing.
+///
+/// # Errors
+/// Where this program cannot be found, which runners need to know.
+pub fn catalog(config: &Config) -> Result<Catalog, Error> {
+    let runners = runners(config)?;
+    Ok(reload(config, &runners)(&Catalog::default()))
+}
+
+/// Puts a backup in the place of a store that does not exist.
+///
+/// # Errors
+/// Where the backup is none, or the data folder holds a store already.
+pub fn restore(config: &Config, backup: &Path) -> Result<redb::Copied, Error> {
+    private(config)?;
+    Ok(redb::restore(backup, &config.data.join(STORE))?)
+}
+
+/// Looks at every record of the store without serving.
+///
+/// # Errors
+/// Where the store cannot be opened.
+pub fn doctor(config: &Config) -> Result<redb::Report, Error> {
+    Ok(redb::doctor(&config.data.join(STORE))?)
+}
+
+fn open(config: &Config) -> Result<Arc<Redb>, Error> {
+    private(config)?;
+    Ok(Arc::new(Redb::open(&config.data.join(STORE), redb::Settings::default())?))
+}
+
+/// Makes the data folder, for its owner alone, where there is none.
+fn private(config: &Config) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
+    made.map_err(|error| {
+        let what = format!("data folder `{}` cannot be made", config.data.display());
+        machine(&what, &error, "choose another folder with `--data`, or give this user the right")
+    })
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let help = "end the program that listens there, or choose another port with `--listen`";
+        machine(&format!("`{address}` cannot be listened on"), &error, help)
+    })
+}
+
+/// SIGTERM and SIGINT, as often as they come.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        let hear = |kind| {
+            signal(kind).map_err(|error| machine("signals cannot be heard", &error, "start anew"))
+        };
+        Ok(Self {
+            terminate: hear(SignalKind::terminate())?,
+            interrupt: hear(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn one(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Every room, built and not yet running.
+struct House {
+    tasks: Tasks,
+    clock: Clock,
+    store: Handle,
+    watch: Watch,
+    intake: intake::Stage,
+    dispatcher: executions::Dispatcher,
+    supervisor: Supervisor,
+    state: api::State,
+    url: String,
+    first_key: Option<String>,
+    keep: retention::Settings,
+}
+
+impl House {
+    async fn build(
+        config: &Config,
+        redb: Arc<Redb>,
+        listener: &TcpListener,
+    ) -> Result<Self, Error> {
+        let url = url(listener)?;
+        let clock = clock::system();
+        let ids = Ids::new(clock.clone());
+        let tasks = Tasks::new();
+        let store: Handle = redb.clone();
+        let keys = auth::Keys::new(Arc::clone(&store), clock.clone(), ids.clone());
+        let first_key = keys.first(&config.data).await?.map(|key| key.reveal().to_owned());
+        let runners = runners(config)?;
+        let reload = reload(config, &runners);
+        let catalog = load(&reload).await;
+        let (door, intake) =
+            intake::open(Arc::clone(&store), catalog.clone(), clock.clone(), ids.clone());
+        let (executions, dispatcher) = executions::open(executions::Parts {
+            store: Arc::clone(&store),
+            catalog: catalog.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            tasks: tasks.clone(),
+            runners: runners.iter().map(|runner| (runner.name(), Arc::clone(runner))).collect(),
+            tokens: tokens(&keys),
+            settings: executions::Settings {
+                concurrency: CONCURRENCY,
+                timeout: TIMEOUT,
+                data: config.data.clone(),
+                api_url: url.clone(),
+            },
+        });
+        let watch = Watch::new(&config.home, catalog.clone(), reload, clock.clone());
+        let hooks = Hooks::new();
+        let registry = Registry::new();
+        let supervisor = Supervisor {
+            catalog: catalog.clone(),
+            changes: watch.changes(),
+            door: door.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            tasks: tasks.clone(),
+            hooks: hooks.clone(),
+            registry: registry.clone(),
+            client: client()?,
+        };
+        let state = api::State {
+            clock: clock.clone(),
+            ids,
+            tasks: tasks.clone(),
+            metrics: Metrics::new(),
+            store: Arc::clone(&store),
+            keys,
+            catalog,
+            door,
+            executions,
+            hooks,
+            sensors: registry,
+            runners: Arc::new(known(&runners)),
+            backup: backup(&redb),
+        };
+        let keep = retention::Settings::default();
+        Ok(Self {
+            tasks,
+            clock,
+            store,
+            watch,
+            intake,
+            dispatcher,
+            supervisor,
+            state,
+            url,
+            first_key,
+            keep,
+        })
+    }
+
+    /// Starts every loop, downstream first: what comes in finds everybody at work.
+    fn start(self, listener: TcpListener) -> Stages {
+        let mut stages = Stages { tasks: self.tasks, stages: Vec::new() };
+        stages.add("executions", |stop| self.dispatcher.run(stop));
+        stages.add("intake", |stop| self.intake.run(stop));
+        stages.add("retention", |stop| sweep(self.store, self.clock, self.keep, stop));
+        stages.add("api", |stop| api::serve(self.state, listener, stop));
+        stages.add("sensors", |stop| self.supervisor.run(stop));
+        stages.add("packs", |stop| self.watch.run(stop));
+        stages
+    }
+}
+
+/// The running loops, in the order in which they were started.
+struct Stages {
+    tasks: Tasks,
+    stages: Vec<(&'static str, CancellationToken, JoinHandle<()>)>,
+}
+
+impl Stages {
+    fn add<F>(&mut self, name: &'static str, run: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let task = self.tasks.spawn(run(stop.clone()));
+        self.stages.push((name, stop, task));
+    }
+
+    /// Ends when a stage ends that was not asked to.
+    async fn failed(&mut self) -> Error {
+        let stages = self.stages.iter_mut().map(|(name, _, task)| {
+            let name = *name;
+            task.map(move |ended| (name, ended)).boxed()
+        });
+        let ((stage, ended), _, _) = futures_util::future::select_all(stages).await;
+        let what = ended.err().map_or_else(|| "without a reason".to_owned(), |e| e.to_string());
+        Error::Stage { stage, what }
+    }
+
+    /// Stops in the order of the river: first what brings work, then what does it. Attempts that
+    /// survive the engine go on; the others have their time to end.
+    async fn stop(&mut self) {
+        while let Some((name, stop, task)) = self.stages.pop() {
+            stop.cancel();
+            if !task.is_finished() && tokio::time::timeout(GRACE, task).await.is_err() {
+                tracing::warn!(stage = name, "did not end in time");
+            }
+        }
+        if !self.tasks.drain(GRACE).await {
+            let running = self.tasks.running();
+            tracing::warn!(running, "some work was still under way; the next start takes it up");
+        }
+    }
+}
+
+fn url(listener: &TcpListener) -> Result<String, Error> {
+    let address = listener
+        .local_addr()
+        .map_err(|error| machine("the listener has no address", &error, "start anew"))?;
+    let address = match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => format!("127.0.0.1:{}", v4.port()),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => format!("[::1]:{}", v6.port()),
+        other => other.to_string(),
+    };
+    Ok(format!("http://{address}"))
+}
+
+/// The runners, by short name.
+fn runners(config: &Config) -> Result<Runners, Error> {
+    let program = std::env::current_exe()
+        .map_err(|error| machine("this program has no path", &error, "start it by its path"))?;
+    let folder = config.data.join("supervisor");
+    let holder = Holder::new(supervisor::Settings { program, folder });
+    Ok(Runners::new(&Tools::new(holder)))
+}
+
+/// How the home is read again.
+fn reload(config: &Config, runners: &Runners) -> Reload {
+    let home = config.home.clone();
+    let known = types(runners);
+    Arc::new(move |previous: &Catalog| {
+        let kinds = packs::Kinds { runners: &known, sensor: &sensors::supervisor::check };
+        packs::load(&home, kinds, previous)
+    })
+}
+
+/// Every runner under all its names, with the parameters that its actions have.
+fn types(runners: &Runners) -> packs::Runners {
+    let names = runners.iter().flat_map(|runner| {
+        std::iter::once(runner.name()).chain(runner.aliases().iter().copied()).map(move |name| {
+            let parameters = runner.parameters(name);
+            (name.to_owned(), packs::RunnerType { name: runner.name().to_owned(), parameters })
+        })
+    });
+    names.collect()
+}
+
+/// The same for clients.
+fn known(runners: &Runners) -> Vec<api::RunnerType> {
+    let mut known: Vec<_> = runners
+        .iter()
+        .flat_map(|runner| {
+            let names = std::iter::once(runner.name()).chain(runner.aliases().iter().copied());
+            names.map(|name| api::RunnerType {
+                name: name.to_owned(),
+                about: runner.about().to_owned(),
+                parameters: runner.parameters(name),
+            })
+        })
+        .collect();
+    known.sort_by(|a, b| a.name.cmp(&b.name));
+    known
+}
+
+/// Reads the home for the first time. What is wrong is told and stops nothing.
+async fn load(reload: &Reload) -> Current {
+    let reload = Arc::clone(reload);
+    let loading = tokio::task::spawn_blocking(move || reload(&Catalog::default()));
+    let catalog = loading.await.expect("reading a home does not panic");
+    for problem in &catalog.problems {
+        match problem.severity {
+            Severity::Error => tracing::error!(code = %problem.code, "{problem}"),
+            Severity::Warning => tracing::warn!(code = %problem.code, "{problem}"),
+        }
+    }
+    Arc::new(ArcSwap::from_pointee(catalog))
+}
+
+/// Keys that live as long as an attempt: what an action may call the API with.
+fn tokens(keys: &auth::Keys) -> executions::Tokens {
+    let keys = keys.clone();
+    Arc::new(move |execution: &Execution, timeout: Duration| {
+        keys.issue(&execution.user, auth::rights::ACTION, timeout + TOKEN_SLACK).reveal().to_owned()
+    })
+}
+
+/// The HTTP client that sensors share: its calls end.
+fn client() -> Result<reqwest::Client, Error> {
+    let built = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .timeout(Duration::from_secs(60))
+        .user_agent(concat!("ifso/", env!("CARGO_PKG_VERSION")))
+        .build();
+    built.map_err(|error| Error::Machine {
+        what: format!("the HTTP client cannot be built: {error}"),
+        help: "look at the machine's certificates and proxy settings".to_owned(),
+    })
+}
+
+fn backup(redb: &Arc<Redb>) -> api::Backup {
+    let redb = Arc::clone(redb);
+    Arc::new(move |path| {
+        let redb = Arc::clone(&redb);
+        async move { redb.backup(&path).await.map(|copied| copied.bytes) }.boxed()
+    })
+}
+
+/// Forgets what may be forgotten, from time to time.
+async fn sweep(store: Handle, clock: Clock, keep: retention::Settings, stop: CancellationToken) {
+    loop {
+        match retention::sweep(&store, clock.now(), &keep).await {
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "old records were not forgotten; tried again later")
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = clock.sleep_until(clock.now().plus(SWEEP)) => {}
+        }
+    }
+}

@@ -1,1 +1,374 @@
-//! Settings: composes each room's own.
+//! Settings: defaults, then `<home>/ifso.toml`, then `IFSO_*` in the environment, then flags.
+//!
+//! Nobody else reads the environment.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::problem::{Place, Problem, nearest};
+use crate::telemetry::logs;
+
+/// The settings' file in a home.
+pub const FILE: &str = "ifso.toml";
+/// The folder of the store, the first key and what running actions leave, in a home.
+pub const DATA: &str = "data";
+
+/// Every setting, as `ifso.toml` has it. `deploy/config.toml` says what each does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: String,
+    /// Consent to listen on an address that others can reach, without TLS.
+    pub insecure_listen: bool,
+    /// The data folder; relative to the home.
+    pub data: PathBuf,
+    /// Log levels: `info`, `warn,ifso::rules=debug`, ….
+    pub log: String,
+    /// The form of log lines.
+    pub log_format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl From<LogFormat> for logs::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9101".to_owned(),
+            insecure_listen: false,
+            data: DATA.into(),
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+/// What flags say; nothing where a flag is not given.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--insecure-listen`.
+    pub insecure_listen: bool,
+    /// `--data`; relative to the current folder.
+    pub data: Option<PathBuf>,
+    /// `--log`.
+    pub log: Option<String>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
+}
+
+/// Everything that a process needs to know before it begins.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The home folder, absolute.
+    pub home: PathBuf,
+    /// The data folder, absolute.
+    pub data: PathBuf,
+    /// Every setting.
+    pub settings: Settings,
+    /// What works, but probably not as meant.
+    pub warnings: Vec<String>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such home.
+    #[error("`{}` is not a folder", home.display())]
+    NoHome {
+        /// The folder.
+        home: PathBuf,
+    },
+    /// The file cannot be read.
+    #[error("`{}` cannot be read", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file says something that is no setting.
+    #[error("{0}")]
+    File(Problem),
+    /// The environment says something that is no setting.
+    #[error("environment variable `{name}`: {what}")]
+    Environment {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// `log` says no log levels.
+    #[error(transparent)]
+    NotLevels(#[from] logs::NotLevels),
+    /// `listen` is no address.
+    #[error("`{listen}` is not an address to listen on: {what}")]
+    NotAnAddress {
+        /// What was given.
+        listen: String,
+        /// Why not.
+        what: String,
+    },
+    /// Others could reach it, unencrypted, and nobody said that this is meant.
+    #[error("`{listen}` can be reached from other machines, and Ifso does not encrypt")]
+    Exposed {
+        /// The address.
+        listen: String,
+    },
+}
+
+impl Error {
+    /// The next step.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self {
+            Self::NoHome { .. } => "name the folder that holds `packs/`, `rules/` and `sensors/` \
+                                    with `--home`"
+                .to_owned(),
+            Self::Unreadable { .. } => "look at the file's owner and rights".to_owned(),
+            Self::File(problem) => problem
+                .help
+                .clone()
+                .unwrap_or_else(|| "`deploy/config.toml` shows every setting".to_owned()),
+            Self::Environment { .. } => "correct or unset the variable".to_owned(),
+            Self::NotLevels(_) => "write `info`, or `warn,ifso::rules=debug`".to_owned(),
+            Self::NotAnAddress { .. } => "write it as `127.0.0.1:9101`".to_owned(),
+            Self::Exposed { .. } => "listen on `127.0.0.1` behind a proxy that encrypts, or say \
+                                     `--insecure-listen` (`insecure_listen = true`)"
+                .to_owned(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the settings of `home`; `environment` is every variable of the process.
+    ///
+    /// # Errors
+    /// Where the home is no folder, or a setting is not one; each names its place.
+    pub fn load(
+        home: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &Flags,
+    ) -> Result<Self, Error> {
+        let absolute = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
+        if !absolute.is_dir() {
+            return Err(Error::NoHome { home: home.to_owned() });
+        }
+        let mut settings = read(&absolute)?;
+        let mut warnings = Vec::new();
+        for (name, value) in environment {
+            if let Some(key) = name.strip_prefix("IFSO_") {
+                overlay(&mut settings, &name, key, &value, &mut warnings)?;
+            }
+        }
+        if let Some(listen) = &flags.listen {
+            settings.listen.clone_from(listen);
+        }
+        settings.insecure_listen |= flags.insecure_listen;
+        if let Some(log) = &flags.log {
+            settings.log.clone_from(log);
+        }
+        settings.log_format = flags.log_format.unwrap_or(settings.log_format);
+        let data = match &flags.data {
+            Some(data) => std::path::absolute(data).unwrap_or_else(|_| data.clone()),
+            None => absolute.join(&settings.data),
+        };
+        Ok(Self { home: absolute, data, settings, warnings })
+    }
+
+    /// Sends log lines to stderr, as the settings say, once for the process.
+    ///
+    /// # Errors
+    /// `NotLevels`.
+    pub fn begin_logs(&self, colours: bool) -> Result<(), Error> {
+        logs::begin(logs::levels(&self.settings.log)?, self.settings.log_format.into(), colours);
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(())
+    }
+
+    /// The address to listen on. Warns, in words for the log, where others can reach it.
+    ///
+    /// # Errors
+    /// `NotAnAddress`; `Exposed` where others can reach it and nobody consented.
+    pub fn address(&self) -> Result<(SocketAddr, Option<&'static str>), Error> {
+        let listen = &self.settings.listen;
+        let wrong = |what: String| Error::NotAnAddress { listen: listen.clone(), what };
+        let mut found = listen.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
+        let address = found.next().ok_or_else(|| wrong("no address has this name".to_owned()))?;
+        if address.ip().is_loopback() {
+            return Ok((address, None));
+        }
+        if !self.settings.insecure_listen {
+            return Err(Error::Exposed { listen: listen.clone() });
+        }
+        Ok((
+            address,
+            Some(
+                "keys and events cross the network unencrypted; anybody who listens can read and use them",
+            ),
+        ))
+    }
+}
+
+/// Variables that mean something else: clients' and those of running actions.
+const OTHERS: &[&str] = &["URL", "KEY", "HOME", "EXECUTION_ID", "ATTEMPT"];
+
+fn overlay(
+    settings: &mut Settings,
+    name: &str,
+    key: &str,
+    value: &str,
+    warnings: &mut Vec<String>,
+) -> Result<(), Error> {
+    let key = key.to_ascii_lowercase();
+    if OTHERS.iter().any(|other| other.eq_ignore_ascii_case(&key)) {
+        return Ok(());
+    }
+    let mut table = toml::Table::try_from(&*settings).expect("settings are plain data");
+    let Some(old) = table.get(&key) else {
+        let near = nearest(&key, table.keys().map(String::as_str));
+        let near = near.map(|near| format!("; did you mean `IFSO_{}`?", near.to_ascii_uppercase()));
+        // Not an error: orchestrators put variables of their own making beside ours.
+        warnings.push(format!("`{name}` is not a setting{}", near.unwrap_or_default()));
+        return Ok(());
+    };
+    let wrong = |what: String| Error::Environment { name: name.to_owned(), what };
+    let new = match old {
+        toml::Value::Boolean(_) => value
+            .parse()
+            .map(toml::Value::Boolean)
+            .map_err(|_| wrong(format!("`{value}` is neither `true` nor `false`")))?,
+        toml::Value::Integer(_) => value
+            .parse()
+            .map(toml::Value::Integer)
+            .map_err(|_| wrong(format!("`{value}` is not a number")))?,
+        _ => toml::Value::String(value.to_owned()),
+    };
+    table.insert(key, new);
+    *settings =
+        table.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
+    Ok(())
+}
+
+fn read(home: &Path) -> Result<Settings, Error> {
+    let file = home.join(FILE);
+    match std::fs::read_to_string(&file) {
+        Ok(text) => parse(&text).map_err(Error::File),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
+        Err(source) => Err(Error::Unreadable { file, source }),
+    }
+}
+
+/// Reads the text of an `ifso.toml`.
+///
+/// # Errors
+/// The problem, with line and column, and the setting that was probably meant.
+pub fn parse(text: &str) -> Result<Settings, Problem> {
+    toml::from_str(text).map_err(|error| {
+        let mut place = Place::file(FILE);
+        if let Some(span) = error.span() {
+            let before = text.get(..span.start).unwrap_or(text);
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+            let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+            place = place.at(small(line), small(column));
+        }
+        let message = error.message().trim().replace('\n', " ");
+        let problem = Problem::error("bad_setting", place, message.as_str());
+        match suggestion(&message) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem,
+        }
+    })
+}
+
+/// The expected word nearest to the unknown one, out of "unknown field `a`, expected one of `b`, `c`".
+fn suggestion(message: &str) -> Option<String> {
+    let mut words = message.split('`').skip(1).step_by(2);
+    let unknown = words.next()?;
+    nearest(unknown, words).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(text: &str) -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join(FILE), text).unwrap();
+        home
+    }
+
+    fn load(text: &str, environment: &[(&str, &str)], flags: &Flags) -> Result<Config, Error> {
+        let pairs = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Config::load(home(text).path(), pairs, flags)
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let flags = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
+        let file = "listen = \"127.0.0.1:1\"\nlog = \"warn\"";
+        let environment = [("IFSO_LISTEN", "127.0.0.1:2"), ("IFSO_LOG_FORMAT", "json")];
+        let config = load(file, &environment, &flags).unwrap();
+        assert_eq!(config.settings.listen, "127.0.0.1:3");
+        assert_eq!(config.settings.log, "warn");
+        assert_eq!(config.settings.log_format, LogFormat::Json);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_place_and_the_one_that_was_meant() {
+        let refused = load("log = \"info\"\nlisen = \"127.0.0.1:1\"", &[], &Flags::default());
+        let error = refused.unwrap_err();
+        assert!(error.to_string().starts_with("ifso.toml:2:1: unknown field `lisen`"), "{error}");
+        assert_eq!(error.help(), "did you mean `listen`?");
+    }
+
+    #[test]
+    fn a_variable_that_is_nearly_a_setting_is_warned_of() {
+        let config = load("", &[("IFSO_LISTN", "x")], &Flags::default()).unwrap();
+        assert_eq!(config.warnings, ["`IFSO_LISTN` is not a setting; did you mean `IFSO_LISTEN`?"]);
+    }
+
+    #[test]
+    fn other_machines_are_let_in_on_consent_only() {
+        let open = Flags { listen: Some("0.0.0.0:0".to_owned()), ..Flags::default() };
+        let refused = load("", &[], &open).unwrap().address();
+        assert!(matches!(refused, Err(Error::Exposed { .. })), "{refused:?}");
+        let meant = Flags { insecure_listen: true, ..open };
+        let config = load("", &[], &meant).unwrap();
+        assert!(config.address().unwrap().1.is_some());
+    }
+
+    #[test]
+    fn the_commented_default_says_what_the_defaults_are() {
+        let text = include_str!("../deploy/config.toml");
+        assert_eq!(parse(text).unwrap(), Settings::default());
+        let table: toml::Table = text.parse().unwrap();
+        let all = toml::Table::try_from(Settings::default()).unwrap();
+        assert_eq!(table.keys().collect::<Vec<_>>(), all.keys().collect::<Vec<_>>());
+    }
+}

@@ -3,12 +3,16 @@
 
 mod world;
 
+mod demo;
 mod executions;
+mod flow;
 mod intake;
 mod oracle;
 mod parts;
 mod packs;
 mod rules;
+mod runners;
+mod script;
 mod sensors;
 mod store;
 mod tidy;

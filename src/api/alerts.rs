@@ -2,8 +2,8 @@
 
 use crate::api::call::Call;
 use crate::api::route::{Access, Answer, Route, Shape};
-use crate::api::stand_in::hooks::AlertsVersion;
 use crate::api::webhooks::{delivery, sent};
+use crate::sensors::hooks::AlertsVersion;
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::post(

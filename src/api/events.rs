@@ -12,8 +12,8 @@ use crate::api::paging::{self, Listing, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::shape;
-use crate::api::stand_in::history::{self, Kept};
 use crate::auth::Right;
+use crate::intake::history::{self, Kept};
 use crate::intake::{Outcome, Submission};
 use crate::model::cause::Cause;
 use crate::model::event::Report;
@@ -70,6 +70,7 @@ const FILTERS: &[(&str, &str)] = &[
     ("trigger", "Only events of this trigger."),
     ("trigger_type", "The same; StackStorm's clients say it so."),
     ("source", "Only events from this source."),
+    ("before", "Only events older than this one: the last id of the page before."),
     ("timestamp_gt", "Only events accepted after this time (RFC 3339)."),
     ("timestamp_lt", "Only events accepted before this time (RFC 3339)."),
 ];
@@ -226,7 +227,6 @@ const KNOWN: &[&str] = &[
     "hops",
     "trace",
     "decisions",
-    "refused",
     "executions",
 ];
 const INSTANCE: &[&str] = &["id", "trigger", "occurrence_time", "payload", "status"];
@@ -244,27 +244,29 @@ const LOOK_LIMIT: usize = 5000;
 
 async fn page(call: &Call) -> Result<Listing<Kept>, Problem> {
     let page = Page::of(call)?;
-    let none = Listing { rows: Vec::new(), total: 0, more: false, limit: page.limit };
-    let trigger = match call.query("trigger").or_else(|| call.query("trigger_type")) {
-        None => None,
-        Some(text) => match text.parse() {
-            Ok(reference) => Some(reference),
-            Err(_) => return Ok(none),
-        },
-    };
+    let trigger = call.query("trigger").or_else(|| call.query("trigger_type"));
     let want = (page.offset + page.limit + 1).min(LOOK_LIMIT);
     let filter = history::Filter {
-        trigger,
-        after: call.time("timestamp_gt")?,
-        before: call.time("timestamp_lt")?,
+        trigger: trigger.map(str::to_owned),
+        since: call.time("timestamp_gt")?,
+        until: call.time("timestamp_lt")?,
+        before: before(call)?,
         limit: if call.query("source").is_some() { LOOK_LIMIT } else { want },
     };
-    let mut all = history::list(&call.state.store, filter).await?;
+    let mut all = history::list(&call.state.store, &filter).await?;
     if let Some(source) = call.query("source") {
         all.retain(|kept| &*kept.event.source == source);
     }
     let more = all.len() >= want;
     Ok(Listing { more, ..page.cut(all) })
+}
+
+/// `?before=`: only events older than this one.
+fn before(call: &Call) -> Result<Option<EventId>, Problem> {
+    let read = |id: &str| {
+        id.parse().map_err(|error| Problem::bad("bad_query", format!("`before`: {error}")))
+    };
+    call.query("before").map(read).transpose()
 }
 
 async fn find(call: &Call) -> Result<Kept, Problem> {
@@ -288,7 +290,6 @@ fn row(kept: &Kept) -> Value {
     let executions: Vec<_> = kept.decisions.iter().flat_map(|d| &d.executions).collect();
     row["executions"] = json!(executions);
     row["decisions"] = json!(kept.decisions);
-    row["refused"] = json!(kept.refused);
     row
 }
 

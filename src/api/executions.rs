@@ -1,5 +1,6 @@
 //! Executions: asked for, listed, shown, cancelled and run again, in StackStorm's shapes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -7,15 +8,17 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::api::call::Call;
 use crate::api::filter::{self, Filter};
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
-use crate::api::stand_in::executions::Request;
 use crate::api::{RunnerType, runners, shape};
 use crate::auth::Right;
+use crate::executions::Request;
 use crate::model::cause::Cause;
 use crate::model::execution::Execution;
 use crate::model::id::ExecutionId;
@@ -197,38 +200,53 @@ pub(crate) async fn find(call: &Call) -> Result<Execution, Problem> {
 }
 
 /// The longest wait of one call.
-const WAIT_MOST: Duration = Duration::from_secs(60);
+const WAIT_MOST: Duration = Duration::from_mins(1);
 
 async fn get(call: Call) -> Answer {
     // Listens before it looks: an end in between is not missed.
-    let mut changes = call.state.executions.watch();
-    let mut execution = find(&call).await?;
-    if let Some(text) = call.query("wait") {
-        let seconds: u64 = text
-            .parse()
-            .map_err(|_| Problem::bad("bad_query", format!("`wait`: `{text}` is not a count")))?;
-        let deadline = call.state.clock.now().plus(Duration::from_secs(seconds).min(WAIT_MOST));
-        while !execution.status.is_done() {
-            tokio::select! {
-                biased;
-                () = call.stop.cancelled() => break,
-                () = call.state.clock.sleep_until(deadline) => break,
-                changed = changes.recv() => match changed {
-                    Ok(changed) if changed.id == execution.id => execution = (*changed).clone(),
-                    Ok(_) => {}
-                    // Too slow to hear everything, or nobody speaks any more: the store knows.
-                    Err(_) => {
-                        changes = call.state.executions.watch();
-                        execution = find(&call).await?;
-                        if call.state.tasks.stop().is_cancelled() {
-                            break;
-                        }
-                    }
-                },
-            }
+    let moved = call.state.executions.watch();
+    let found = find(&call).await?;
+    let execution = match call.query("wait") {
+        None => found,
+        Some(text) => {
+            let seconds: u64 = text.parse().map_err(|_| {
+                Problem::bad("bad_query", format!("`wait`: `{text}` is not a count of seconds"))
+            })?;
+            wait(&call, found, moved, Duration::from_secs(seconds).min(WAIT_MOST)).await?
+        }
+    };
+    paging::one(&call, row(&call, &execution), KNOWN)
+}
+
+/// The execution once it is done, or as it is when the time is over.
+async fn wait(
+    call: &Call,
+    mut execution: Execution,
+    mut moved: Receiver<Arc<Execution>>,
+    time: Duration,
+) -> Result<Execution, Problem> {
+    let state = &call.state;
+    let deadline = state.clock.now().plus(time);
+    while !execution.status.is_done() {
+        tokio::select! {
+            biased;
+            () = call.stop.cancelled() => break,
+            () = state.clock.sleep_until(deadline) => break,
+            heard = moved.recv() => match heard {
+                // Changes may be told out of order; the longer log is the newer state.
+                Ok(new) if new.id == execution.id && new.log.len() >= execution.log.len() => {
+                    execution = (*new).clone();
+                }
+                Ok(_) => {}
+                // Too much happened to hear it all: the store knows.
+                Err(RecvError::Lagged(_)) => {
+                    execution = state.executions.get(execution.id).await?.unwrap_or(execution);
+                }
+                Err(RecvError::Closed) => break,
+            },
         }
     }
-    paging::one(&call, row(&call, &execution), KNOWN)
+    Ok(execution)
 }
 
 fn whoever(call: &Call, user: Option<&str>) -> Result<String, Problem> {
@@ -248,47 +266,34 @@ async fn request(call: Call) -> Answer {
         Problem::bad("no_such_action", format!("{error}"))
             .help("`ifso action list` shows the actions there are")
     })?;
-    let parameters = draft.parameters.unwrap_or_default();
-    let key = call.header("idempotency-key").map(|key| format!("api/{user}/{key}"));
     let request = Request {
-        action: action.clone(),
-        parameters: parameters.clone(),
+        action,
+        parameters: draft.parameters.unwrap_or_default(),
         cause: Cause::User(user.clone()),
-        user,
         timeout: draft.timeout.map(Duration::from_secs),
         delay: draft.delay.map(Duration::from_millis),
         context: context(&call, draft.context)?,
-        once: key.clone(),
+        once: call.header("idempotency-key").map(|key| format!("api/{user}/{key}")),
+        user,
     };
     let execution = call.state.executions.request(request).await?;
-    let same = execution.action.reference == action && execution.given == parameters;
-    if key.is_some() && !same {
-        let message =
-            format!("this `Idempotency-Key` was used for another request, {}", execution.id);
-        return Err(Problem::conflict("key_reused", message).help("use a new key for every run"));
-    }
     Ok((StatusCode::CREATED, Json(row(&call, &execution))).into_response())
 }
 
 /// StackStorm's `St2-Context` header and the body's `context` are one thing.
 fn context(call: &Call, body: Option<Map<String, Value>>) -> Result<Map<String, Value>, Problem> {
-    let mut context = match call.header("st2-context").filter(|text| !text.is_empty()) {
+    let mut merged = match call.header("st2-context").filter(|text| !text.is_empty()) {
         None => Map::new(),
-        Some(text) => match serde_json::from_str(text) {
-            Ok(Value::Object(context)) => context,
-            _ => {
-                return Err(Problem::bad(
-                    "bad_header",
-                    "Unable to convert st2-context from the headers into JSON",
-                ));
-            }
-        },
+        Some(text) => serde_json::from_str(text).map_err(|_| {
+            let message = "Unable to convert st2-context from the headers into JSON";
+            Problem::bad("bad_header", message).help("send one JSON object in `St2-Context`")
+        })?,
     };
-    context.extend(body.unwrap_or_default());
+    merged.extend(body.unwrap_or_default());
     if let Some(tag) = call.header("st2-trace-tag") {
-        context.insert("trace_context".to_owned(), json!({ "trace_tag": tag }));
+        merged.insert("trace_context".to_owned(), json!({ "trace_tag": tag }));
     }
-    Ok(context)
+    Ok(merged)
 }
 
 async fn cancel(call: Call) -> Answer {

@@ -42,7 +42,7 @@ const CHUNK: usize = 256;
 pub(crate) struct Filter {
     action: Option<String>,
     statuses: Vec<Status>,
-    parent: Option<Option<ExecutionId>>,
+    parent: Option<Parent>,
     rule: Option<String>,
     runner: Option<String>,
     event: Option<EventId>,
@@ -55,10 +55,26 @@ pub(crate) struct Filter {
     nothing: bool,
 }
 
+/// Of what an execution is a part.
+#[derive(Debug, Clone, Copy)]
+enum Parent {
+    Nobody,
+    Of(ExecutionId),
+}
+
+impl Parent {
+    fn fits(self, parent: Option<ExecutionId>) -> bool {
+        match self {
+            Self::Nobody => parent.is_none(),
+            Self::Of(wanted) => parent == Some(wanted),
+        }
+    }
+}
+
 impl Filter {
     /// Only parts of `parent`, oldest first.
     pub(crate) fn under(parent: ExecutionId) -> Self {
-        Self { parent: Some(Some(parent)), oldest_first: true, ..Self::default() }
+        Self { parent: Some(Parent::Of(parent)), oldest_first: true, ..Self::default() }
     }
 
     /// Reads the query.
@@ -84,8 +100,8 @@ impl Filter {
                     self.statuses.push(status.map_err(|e| bad("status", &e))?);
                 }
             }
-            "parent" if value == "null" => self.parent = Some(None),
-            "parent" => self.parent = self.id(value).map(Some),
+            "parent" if value == "null" => self.parent = Some(Parent::Nobody),
+            "parent" => self.parent = self.id(value).map(Parent::Of),
             "rule" | "rule.name" | "rule.ref" => self.rule = Some(value.to_owned()),
             "runner" | "runner.name" => self.runner = Some(value.to_owned()),
             "trigger_instance" | "trigger_instance.id" => self.event = self.id(value),
@@ -147,7 +163,7 @@ impl Filter {
         };
         self.action.as_ref().is_none_or(|wanted| action.reference.as_str() == wanted)
             && (self.statuses.is_empty() || self.statuses.contains(&execution.status))
-            && self.parent.is_none_or(|wanted| execution.parent == wanted)
+            && self.parent.is_none_or(|wanted| wanted.fits(execution.parent))
             && self.rule.as_ref().is_none_or(by_rule)
             && self.runner.as_ref().is_none_or(|w| *w == action.runner || *w == action.runner_type)
             && self.event.is_none_or(by_event)
@@ -162,7 +178,7 @@ impl Filter {
         if let Some(event) = self.event {
             return Some(("event", event.to_bytes().to_vec()));
         }
-        if let Some(Some(parent)) = self.parent {
+        if let Some(Parent::Of(parent)) = self.parent {
             return Some(("parent", parent.to_bytes().to_vec()));
         }
         let action = self.action.as_ref().map(|action| ("action", action.clone().into_bytes()));
@@ -262,7 +278,7 @@ impl Filter {
 }
 
 /// By how much an id's time may differ from the time of acceptance: a clock that was set.
-const SLACK: Duration = Duration::from_secs(3600);
+const SLACK: Duration = Duration::from_hours(1);
 
 /// The fields of `?filter=`.
 const FIELDS: &[&str] = &[

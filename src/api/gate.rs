@@ -25,7 +25,6 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// The router over `routes`; what begins with `/api/v1` answers at `/v1` too, and each with a slash at
 /// its end, as StackStorm's clients write some.
-#[must_use]
 pub fn router(state: State, stop: CancellationToken) -> Router {
     let house = House { state: Arc::new(state), stop };
     let mut paths: Vec<(String, MethodRouter)> = Vec::new();

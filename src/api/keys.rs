@@ -200,7 +200,7 @@ async fn delete(call: Call) -> Answer {
 fn row(call: &Call, key: &KeyValue) -> Value {
     let user = key.scope.strip_prefix(USER).and_then(|rest| rest.strip_prefix(':'));
     let own = user.is_some_and(|user| user == call.user());
-    let open = !key.secret || (call.flag("decrypt") && (own || call.may(Right::Administer)));
+    let open = !key.secret || (call.flag("decrypt") && (own || call.may(Right::Reveal)));
     let mut row = json!({
         "id": key.name,
         "uid": format!("key_value_pair:{}:{}", key.scope, key.name),

@@ -11,7 +11,6 @@ pub mod gate;
 pub mod paging;
 pub mod openapi;
 pub mod server;
-pub mod stand_in;
 
 mod actions;
 mod alerts;
@@ -38,14 +37,14 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::api::stand_in::executions::Executions;
-use crate::api::stand_in::hooks::Hooks;
-use crate::api::stand_in::registry::Registry;
 use crate::auth;
 use crate::clock::{Clock, Ids};
+use crate::executions::Executions;
 use crate::intake::Door;
 use crate::model::parameter::Parameters;
 use crate::packs::catalog;
+use crate::sensors::hooks::Hooks;
+use crate::sensors::supervisor::Registry;
 use crate::store;
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;

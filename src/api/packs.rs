@@ -7,6 +7,8 @@ use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::auth::Right;
+use crate::model::problem;
+use crate::model::reference::Reference;
 use crate::packs::catalog::{Catalog, Pack};
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -134,14 +136,11 @@ fn row(catalog: &Catalog, name: &str, pack: &Pack) -> Value {
     })
 }
 
-fn names<'a>(
-    all: impl Iterator<Item = &'a crate::model::reference::Reference>,
-    pack: &str,
-) -> Vec<&'a str> {
-    all.filter(|reference| reference.pack() == pack).map(|reference| reference.as_str()).collect()
+fn names<'a>(all: impl Iterator<Item = &'a Reference>, pack: &str) -> Vec<&'a str> {
+    all.filter(|reference| reference.pack() == pack).map(Reference::as_str).collect()
 }
 
-fn problem_row(problem: &crate::model::problem::Problem) -> Value {
+fn problem_row(problem: &problem::Problem) -> Value {
     json!({
         "severity": problem.severity,
         "code": problem.code,

@@ -70,6 +70,7 @@ impl Page {
     }
 
     /// Cuts the page out of all rows.
+    #[must_use]
     pub fn cut<T>(self, all: Vec<T>) -> Listing<T> {
         let total = all.len();
         let rows = all.into_iter().skip(self.offset).take(self.limit).collect();

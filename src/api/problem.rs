@@ -5,8 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::api::stand_in::executions;
-use crate::{auth, intake, store};
+use crate::{auth, executions, intake, store};
 
 /// An answer that is no success: `{"faultstring", "code", "help"}`.
 #[derive(Debug)]
@@ -190,18 +189,13 @@ impl From<executions::Error> for Problem {
         let message = chain(&error);
         let problem = match error {
             E::Store(error) => return error.into(),
-            E::NoSuchAction { nearest, .. } => {
-                let problem = Self::bad("no_such_action", message);
-                let near = nearest.map(|near| format!("did you mean `{near}`?"));
-                return problem.help(near.or(help).unwrap_or_else(|| {
-                    "`ifso action list` shows the actions there are".to_owned()
-                }));
-            }
-            E::Disabled { .. } => Self::bad("action_disabled", message),
+            E::NoSuchAction { .. } => Self::bad("no_such_action", message),
+            E::Disabled(_) => Self::bad("action_disabled", message),
             E::BadParameters { problems } => {
                 Self::bad("bad_parameters", message).details(json!({ "problems": problems }))
             }
-            E::NotFound => Self::new(StatusCode::NOT_FOUND, "not_found", message),
+            E::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", message),
+            E::OnceAgain { .. } => Self::conflict("key_reused", message),
             E::Illegal(_) => Self::conflict("illegal_move", message),
         };
         match help {

@@ -9,10 +9,11 @@ use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::shape;
-use crate::api::stand_in::rules::{Described, described};
 use crate::api::triggers::wanted;
 use crate::auth::Right;
 use crate::model::reference::Reference;
+use crate::rules::Rule;
+use crate::rules::pattern::Pattern;
 use crate::store::table::{self, Rows};
 use crate::store::tables::Count;
 
@@ -62,6 +63,8 @@ const KNOWN: &[&str] = &[
     "metadata_file",
     "place",
     "version",
+    "source",
+    "cooldown_seconds",
     "counts",
     "last_fired",
     "last_error",
@@ -73,47 +76,60 @@ const COUNT_LIMIT: usize = 100_000;
 async fn list(call: Call) -> Answer {
     let page = Page::of(&call)?;
     let catalog = call.state.catalog.load_full();
-    let mut all = described(&catalog.rules);
+    let mut all: Vec<_> = catalog.rules.iter().collect();
     all.retain(|rule| {
-        wanted(&call, &rule.reference)
-            && call.query("trigger").is_none_or(|trigger| rule.on.iter().any(|on| on == trigger))
-            && call.query("enabled").is_none_or(|word| word == rule.enabled.to_string())
+        wanted(&call, rule.reference())
+            && call.query("trigger").is_none_or(|trigger| listens(rule, trigger))
+            && call.query("enabled").is_none_or(|word| word == rule.enabled().to_string())
     });
+    all.sort_by_key(|rule| rule.reference());
     let counts = table::scan::<Count>(&call.state.store, Rows::first(COUNT_LIMIT)).await?;
     let counts: BTreeMap<String, Count> =
         counts.into_iter().map(|held| (held.row.rule.clone(), held.row)).collect();
-    page.cut(all).map(|rule| row(&rule, counts.get(rule.reference.as_str()))).answer(&call, KNOWN)
+    page.cut(all).map(|rule| row(rule, counts.get(rule.reference().as_str()))).answer(&call, KNOWN)
 }
 
 async fn get(call: Call) -> Answer {
     let reference: Reference = call.named("ref", "rule")?;
     let catalog = call.state.catalog.load_full();
-    let found = described(&catalog.rules).into_iter().find(|rule| rule.reference == reference);
-    let rule = found.ok_or_else(|| Problem::unknown("rule", reference.as_str()))?;
+    let rule = catalog
+        .rules
+        .get(&reference)
+        .ok_or_else(|| Problem::unknown("rule", reference.as_str()))?;
     let count =
         table::get::<Count>(&call.state.store, reference.as_str().as_bytes().to_vec()).await?;
-    paging::one(&call, row(&rule, count.map(|held| held.row).as_ref()), KNOWN)
+    paging::one(&call, row(rule, count.map(|held| held.row).as_ref()), KNOWN)
 }
 
-fn row(rule: &Described, count: Option<&Count>) -> Value {
-    let trigger = rule.on.first().cloned().unwrap_or_default();
+/// Whether a rule listens to a trigger, or names this glob.
+fn listens(rule: &Rule, trigger: &str) -> bool {
+    let reference = trigger.parse::<Reference>();
+    rule.on().iter().any(|on| on.text() == trigger || reference.as_ref().is_ok_and(|r| on.fits(r)))
+}
+
+fn row(rule: &Rule, count: Option<&Count>) -> Value {
+    let on: Vec<_> = rule.on().iter().map(Pattern::text).collect();
+    let trigger = on.first().copied().unwrap_or_default();
+    let place = rule.place();
     shape::with(
-        shape::named("rule", &rule.reference),
+        shape::named("rule", rule.reference()),
         json!({
-            "description": rule.about,
-            "enabled": rule.enabled,
-            "shadow": rule.shadow,
-            "priority": rule.priority,
+            "description": rule.about(),
+            "enabled": rule.enabled(),
+            "shadow": rule.shadow(),
+            "priority": rule.priority(),
+            "cooldown_seconds": rule.cooldown().map(|span| span.as_secs_f64()),
             "type": { "ref": "standard", "parameters": {} },
             "trigger": { "type": trigger, "ref": trigger, "parameters": {} },
-            "on": rule.on,
+            "on": on,
             "criteria": {},
             "action": {},
             "context": {},
             "tags": [],
-            "metadata_file": rule.place.file.as_path(),
-            "place": rule.place.to_string(),
-            "version": rule.version,
+            "metadata_file": place.file.as_path(),
+            "place": place.to_string(),
+            "version": rule.version(),
+            "source": rule.source(),
             "counts": count.map(|count| &count.verdicts),
             "last_fired": count.and_then(|count| count.last_fired),
             "last_error": count.and_then(|count| count.last_error.as_ref()),

@@ -9,10 +9,10 @@ use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::shape;
-use crate::api::stand_in::registry::Status;
 use crate::api::triggers::wanted;
 use crate::auth::Right;
 use crate::model::reference::Reference;
+use crate::sensors::supervisor::Status;
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
@@ -90,9 +90,8 @@ fn list(call: &Call, shape: fn(&Status) -> Value, known: &[&str]) -> Answer {
 
 fn find(call: &Call) -> Result<Status, Problem> {
     let reference: Reference = call.named("ref", "sensor")?;
-    let found = call.state.sensors.list().into_iter();
-    let mut found = found.filter(|status| status.definition.reference == reference);
-    found.next().ok_or_else(|| Problem::unknown("sensor", reference.as_str()))
+    let found = call.state.sensors.get(&reference);
+    found.ok_or_else(|| Problem::unknown("sensor", reference.as_str()))
 }
 
 fn get(call: &Call, shape: fn(&Status) -> Value, known: &[&str]) -> Answer {
@@ -102,7 +101,7 @@ fn get(call: &Call, shape: fn(&Status) -> Value, known: &[&str]) -> Answer {
 fn restart(call: &Call) -> Answer {
     let status = find(call)?;
     let reference = &status.definition.reference;
-    if !call.state.sensors.restart(reference) {
+    if !status.definition.enabled || !call.state.sensors.restart(reference) {
         return Err(Problem::conflict("disabled", format!("sensor `{reference}` is disabled"))
             .help("remove `enabled: false` from its file"));
     }

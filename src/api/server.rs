@@ -24,7 +24,7 @@ pub const CONNECTION_LIMIT: usize = 1024;
 /// How long a caller may take to send the headers.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 /// The largest headers, together.
-const HEADER_LIMIT_BYTES: usize = 16 * 1024;
+const HEADER_LIMIT_BYTES: u16 = 16 * 1024;
 /// How long calls may take to end once Ifso stops.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -92,11 +92,11 @@ fn builder(tasks: &Tasks) -> auto::Builder<Spawner> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
-        .max_buf_size(HEADER_LIMIT_BYTES);
+        .max_buf_size(HEADER_LIMIT_BYTES.into());
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(HEADER_LIMIT_BYTES as u32)
+        .max_header_list_size(HEADER_LIMIT_BYTES.into())
         .max_concurrent_streams(100);
     builder
 }

@@ -122,12 +122,15 @@ fn parameter(parameter: &Parameter) -> Value {
 /// Given parameters with the secret ones struck out.
 pub(crate) fn masked<'a>(
     given: &Map<String, Value>,
-    described: impl Iterator<Item = &'a (String, Parameter)> + Clone,
+    described: impl Iterator<Item = &'a (String, Parameter)>,
 ) -> Value {
-    let secret = |name: &str| described.clone().any(|(known, p)| known == name && p.secret);
+    let secrets: Vec<&String> =
+        described.filter(|(_, parameter)| parameter.secret).map(|(name, _)| name).collect();
     given
         .iter()
-        .map(|(name, value)| (name.clone(), if secret(name) { json!(MASK) } else { value.clone() }))
+        .map(|(name, value)| {
+            (name.clone(), if secrets.contains(&name) { json!(MASK) } else { value.clone() })
+        })
         .collect::<Map<_, _>>()
         .into()
 }

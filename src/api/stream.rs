@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
@@ -27,7 +27,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::get(
         "/stream/v1/stream",
         Access::Needs(Right::View),
-        |call| Box::pin(async move { all(call) }),
+        |call| Box::pin(async move { Ok(all(call)) }),
         "Streams every execution that moves: `execution.create`, `execution.update`.",
     )
     .query(&[
@@ -52,9 +52,9 @@ const WAITING_LIMIT: usize = 256;
 
 type Sender = mpsc::Sender<Result<Event, Infallible>>;
 
-fn answer(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Answer {
+fn answer(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
     let alive = KeepAlive::new().interval(HEARTBEAT);
-    Ok(Sse::new(events).keep_alive(alive).into_response())
+    Sse::new(events).keep_alive(alive).into_response()
 }
 
 fn event(name: &str, data: &serde_json::Value) -> Event {
@@ -67,7 +67,7 @@ fn words(call: &Call, name: &str) -> Vec<String> {
         .unwrap_or_default()
 }
 
-fn all(call: Call) -> Answer {
+fn all(call: Call) -> Response {
     let (actions, ids) = (words(&call, "action_refs"), words(&call, "execution_ids"));
     let (sender, receiver) = mpsc::channel(WAITING_LIMIT);
     let mut changes = call.state.executions.watch();
@@ -121,7 +121,7 @@ async fn output(call: Call) -> Answer {
             }
         }
     });
-    answer(ReceiverStream::new(receiver))
+    Ok(answer(ReceiverStream::new(receiver)))
 }
 
 /// A reader of one execution's output.

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::api::call::Call;
 use crate::api::paging::{self, Page};
 use crate::api::route::{Access, Answer, Route, Shape};
-use crate::api::stand_in::hooks;
 use crate::auth::Right;
+use crate::sensors::hooks;
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(

@@ -73,13 +73,12 @@ impl Keys {
             return Ok(None);
         }
         let left = read(&path)?.and_then(|text| Secret::read(text.trim()));
-        let secret = match left {
-            Some(secret) => secret,
-            None => {
-                let secret = Secret::fresh(self.ids.key());
-                write(&path, &secret)?;
-                secret
-            }
+        let secret = if let Some(secret) = left {
+            secret
+        } else {
+            let secret = Secret::fresh(self.ids.key());
+            write(&path, &secret)?;
+            secret
         };
         let draft = Draft {
             user: rights::ADMIN.to_owned(),

@@ -11,7 +11,9 @@ pub enum Right {
     Run,
     /// Change what is kept: keys of the key-value store.
     Change,
-    /// Everything that makes others powerful or shows secrets: API keys, backups, decrypted values.
+    /// Read secret values of the key-value store.
+    Reveal,
+    /// Everything that makes others powerful: API keys, backups.
     Administer,
 }
 
@@ -24,6 +26,7 @@ impl Right {
             Self::Report => "report",
             Self::Run => "run",
             Self::Change => "change",
+            Self::Reveal => "reveal",
             Self::Administer => "administer",
         }
     }
@@ -36,11 +39,14 @@ pub const ACTION: &str = "action";
 
 /// Every role with its rights.
 pub const ROLES: &[(&str, &[Right])] = &[
-    (ADMIN, &[Right::View, Right::Report, Right::Run, Right::Change, Right::Administer]),
+    (
+        ADMIN,
+        &[Right::View, Right::Report, Right::Run, Right::Change, Right::Reveal, Right::Administer],
+    ),
     ("operator", &[Right::View, Right::Report, Right::Run, Right::Change]),
     ("viewer", &[Right::View]),
     ("sensor", &[Right::Report]),
-    (ACTION, &[Right::View, Right::Report, Right::Run, Right::Change]),
+    (ACTION, &[Right::View, Right::Report, Right::Run, Right::Change, Right::Reveal]),
 ];
 
 /// The rights of a role; none where there is no such role.

@@ -1,1 +1,182 @@
-//! The command line.
+//! The command line: what people and scripts type. It talks to a serving Ifso over HTTP, as anybody
+//! could; only `serve`, `check`, `restore` and `doctor` touch a home themselves.
+//!
+//! Exit codes: 0 done; 1 it did not work, or the execution did not succeed; 2 the command line is
+//! wrong; 3 no Ifso answers; 75 the store cannot be used now.
+
+pub mod failure;
+pub mod output;
+pub mod client;
+pub mod row;
+
+mod action;
+mod backup;
+mod check;
+mod completions;
+mod deadletter;
+mod doctor;
+mod event;
+mod execution;
+mod key;
+mod pack;
+mod restore;
+mod rule;
+mod run;
+mod sensor;
+mod serve;
+mod token;
+mod trigger;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cli::client::Client;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+
+/// Event-driven rules for storage operations: if so, then.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ifso",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 it did not work or the execution did not succeed, \
+                  2 wrong command line,\n3 no Ifso answers, 75 the store cannot be used now."
+)]
+struct Line {
+    #[command(flatten)]
+    whereabouts: Whereabouts,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Where the Ifso is that a command talks to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Whereabouts {
+    /// The home folder: where `packs/`, `rules/` and `sensors/` are [default: the current folder].
+    #[arg(long, global = true, value_name = "DIR", env = "IFSO_HOME")]
+    pub home: Option<PathBuf>,
+    /// The data folder [default: `data` in the home].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The address of a serving Ifso; the key for it comes from `IFSO_KEY` [default: as the home says].
+    #[arg(long, global = true, value_name = "URL", env = "IFSO_URL")]
+    pub url: Option<String>,
+    /// The API key [default: the data folder's `admin.key`].
+    #[arg(long, global = true, hide = true, env = "IFSO_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve a home: sensors report, rules decide, actions run.
+    Serve(serve::Serve),
+    /// Check a home without starting it, and say what is wrong and where.
+    Check(check::Check),
+    /// Run an action and wait for its result.
+    Run(run::Run),
+    /// Send and look up events.
+    #[command(subcommand)]
+    Event(event::Event),
+    /// Look up, follow and cancel executions.
+    #[command(subcommand)]
+    Execution(execution::Execution),
+    /// Look up rules.
+    #[command(subcommand)]
+    Rule(rule::Rule),
+    /// Look up packs.
+    #[command(subcommand)]
+    Pack(pack::Pack),
+    /// Look up actions and their parameters.
+    #[command(subcommand)]
+    Action(action::Action),
+    /// Look up and restart sensors.
+    #[command(subcommand)]
+    Sensor(sensor::Sensor),
+    /// Look up the described kinds of events.
+    #[command(subcommand)]
+    Trigger(trigger::Trigger),
+    /// Read and write the key-value store.
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Look up inputs that could not become events.
+    #[command(subcommand)]
+    Deadletter(deadletter::Deadletter),
+    /// Make and remove API keys.
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Write a backup while Ifso serves.
+    Backup(backup::Backup),
+    /// Put a backup in the place of a store that does not exist.
+    Restore(restore::Restore),
+    /// Look at every record of a store without serving.
+    Doctor(doctor::Doctor),
+    /// Print completions for a shell.
+    Completions(completions::Completions),
+    /// Print the version.
+    Version,
+}
+
+/// Does what the command line says.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let line = match Line::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(error) => {
+            // Help and version come this way too, to stdout and with code 0.
+            let printed = error.print();
+            return ExitCode::from(if error.use_stderr() || printed.is_err() { 2 } else { 0 });
+        }
+    };
+    let mut output = Output::standard();
+    match verb(line, &mut output) {
+        Ok(code) => code,
+        Err(failure) => output.failure(&failure),
+    }
+}
+
+fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
+    let whereabouts = &line.whereabouts;
+    match line.verb {
+        Verb::Serve(verb) => verb.run(whereabouts, output),
+        Verb::Check(verb) => verb.run(whereabouts, output),
+        Verb::Restore(verb) => verb.run(whereabouts, output),
+        Verb::Doctor(verb) => verb.run(whereabouts, output),
+        Verb::Completions(verb) => verb.run(output),
+        Verb::Version => {
+            output.line(concat!("ifso ", env!("CARGO_PKG_VERSION")))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        remote => {
+            let client = Client::find(whereabouts)?;
+            let work = ask(remote, &client, output);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime
+                .map_err(|error| Failure::machine("no thread could be started", &error))?
+                .block_on(work)
+        }
+    }
+}
+
+/// The verbs that ask a serving Ifso.
+async fn ask(verb: Verb, client: &Client, output: &mut Output) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Run(verb) => return verb.run(client, output).await,
+        Verb::Event(verb) => verb.run(client, output).await?,
+        Verb::Execution(verb) => return verb.run(client, output).await,
+        Verb::Rule(verb) => verb.run(client, output).await?,
+        Verb::Pack(verb) => verb.run(client, output).await?,
+        Verb::Action(verb) => verb.run(client, output).await?,
+        Verb::Sensor(verb) => verb.run(client, output).await?,
+        Verb::Trigger(verb) => verb.run(client, output).await?,
+        Verb::Key(verb) => verb.run(client, output).await?,
+        Verb::Deadletter(verb) => verb.run(client, output).await?,
+        Verb::Token(verb) => verb.run(client, output).await?,
+        Verb::Backup(verb) => verb.run(client, output).await?,
+        _ => unreachable!("the other verbs ask nobody"),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::model::action::Action;
 use crate::model::pack::Manifest;
+use crate::model::parameter::Parameters;
 use crate::model::problem::Problem;
 use crate::model::reference::Reference;
 use crate::model::sensor::Definition;
@@ -22,6 +23,8 @@ pub struct Catalog {
     pub packs: BTreeMap<String, Pack>,
     /// Actions that may be run.
     pub actions: BTreeMap<Reference, Arc<Action>>,
+    /// What callers may give to an action: its runner's parameters and its own over them.
+    pub accepts: BTreeMap<Reference, Arc<Parameters>>,
     /// Described triggers.
     pub triggers: BTreeMap<Reference, Arc<Trigger>>,
     /// Sensors, disabled ones too.
@@ -45,10 +48,12 @@ pub struct Catalog {
 pub struct RuleFile {
     /// The pack that they belong to.
     pub pack: String,
-    /// A hash of the file.
+    /// A hash of all that compiling it depends on: its text, its pack's library, the known actions.
     pub version: Arc<str>,
     /// Its rules, in their order.
     pub rules: Vec<Arc<rules::Rule>>,
+    /// What is doubtful about it.
+    pub doubts: Vec<Problem>,
 }
 
 /// One pack that loaded.

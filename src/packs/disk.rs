@@ -115,14 +115,12 @@ impl Disk<'_> {
 }
 
 fn text(bytes: Vec<u8>, place: Place, problems: &mut Vec<Problem>) -> Option<File> {
-    match String::from_utf8(bytes) {
-        Ok(text) => Some(File { place, text }),
-        Err(_) => {
-            let message = "the file is not text in UTF-8";
-            problems.push(Problem::error("not_utf8", place, message).help("save it as UTF-8"));
-            None
-        }
+    if let Ok(text) = String::from_utf8(bytes) {
+        return Some(File { place, text });
     }
+    let message = "the file is not text in UTF-8";
+    problems.push(Problem::error("not_utf8", place, message).help("save it as UTF-8"));
+    None
 }
 
 fn unreadable(place: Place, error: &std::io::Error) -> Problem {
@@ -138,6 +136,7 @@ pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Arc<str> {
         context.update(part);
     }
     // 64 bits are enough to tell versions of one thing apart.
-    let short = &context.finish().as_ref()[..8].to_vec();
-    short.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    let mut short = [0; 8];
+    short.copy_from_slice(&context.finish().as_ref()[..8]);
+    format!("{:016x}", u64::from_be_bytes(short)).into()
 }

@@ -4,6 +4,8 @@
 
 pub mod catalog;
 pub mod load;
+mod draft;
+mod compile;
 mod manifest;
 mod action;
 mod trigger;
@@ -11,6 +13,8 @@ mod sensor;
 mod config;
 pub mod parameters;
 pub mod cast;
+mod literal;
+pub mod secrets;
 pub mod schema;
 mod disk;
 mod fields;

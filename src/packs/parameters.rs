@@ -139,19 +139,21 @@ fn one(
 }
 
 fn cast(name: &str, parameter: &Parameter, value: Value) -> Result<Value, ParameterError> {
-    let Value::String(text) = &value else { return Ok(value) };
-    if parameter.types.is_empty() || parameter.types.iter().any(|kind| kind == "string") {
+    let types = &parameter.types;
+    if !value.is_string() || types.is_empty() || types.iter().any(|kind| kind == "string") {
         return Ok(value);
     }
-    let mut failed = None;
-    for kind in &parameter.types {
-        match cast::cast(kind, text) {
-            Ok(value) => return Ok(value),
-            Err(expected) => failed = failed.or(Some(expected)),
+    let mut wanted = None;
+    for kind in types.iter().filter(|kind| *kind != "null") {
+        match cast::cast(kind, &value) {
+            Ok(cast) if is(&cast, kind) => return Ok(cast),
+            Ok(_) => {}
+            Err(expected) => wanted = wanted.or(Some(expected)),
         }
     }
-    let shown = if parameter.secret { "what was given".to_owned() } else { format!("`{text}`") };
-    let expected = failed.unwrap_or_default();
+    let shown = if parameter.secret { "what was given".to_owned() } else { value.to_string() };
+    let names: Vec<&str> = types.iter().map(String::as_str).collect();
+    let expected = wanted.map_or_else(|| format!("of type {}", listed(&names)), str::to_owned);
     Err(ParameterError::new(name, format!("`{name}`: {shown} is not {expected}")))
 }
 

@@ -216,3 +216,90 @@ fn required(schema: &Map<String, Value>) -> Vec<String> {
     needed.dedup();
     needed
 }
+
+/// An instance as StackStorm cleans it: with the defaults of the schema's properties where nothing, or
+/// null, is given. Objects that are not given are not made.
+#[must_use]
+pub fn defaulted(instance: &Value, schema: &Value) -> Value {
+    match instance {
+        Value::Array(items) => items.iter().map(|item| defaulted(item, schema)).collect(),
+        Value::Object(fields) => {
+            let mut fields = fields.clone();
+            let properties = schema.get("properties").and_then(Value::as_object);
+            for (name, property) in properties.into_iter().flatten() {
+                let missing = fields.get(name).is_none_or(Value::is_null)
+                    && depended_on(name, schema).all(|other| {
+                        fields.contains_key(other)
+                            || schema["properties"][other].get("default").is_some()
+                    });
+                if let Some(default) = property.get("default").filter(|_| missing) {
+                    fields.insert(name.clone(), default.clone());
+                }
+                let nested = match property.get("items") {
+                    Some(items) if has_type(property, "array") => items,
+                    _ => property,
+                };
+                if let (Some(given), Some(_)) = (fields.get(name), nested.get("properties")) {
+                    let given = defaulted(given, nested);
+                    fields.insert(name.clone(), given);
+                }
+            }
+            Value::Object(fields)
+        }
+        other => other.clone(),
+    }
+}
+
+/// What has to be there for the property `name` to make sense (`dependencies`).
+fn depended_on<'s>(name: &str, schema: &'s Value) -> impl Iterator<Item = &'s str> {
+    let others = schema.get("dependencies").and_then(|all| all.get(name)).and_then(Value::as_array);
+    others.into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// The schema with null allowed for every property that may be missing and has no default.
+#[must_use]
+pub fn nullable(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return schema;
+    };
+    for property in properties.values_mut().filter(|property| property.is_object()) {
+        let optional = property.get("required") != Some(&Value::Bool(true));
+        let has_default = property.get("default").is_some();
+        let null_default = property.get("default").is_none_or(Value::is_null);
+        if (optional || has_default) && null_default {
+            allow_null(property);
+        }
+        if property.get("properties").is_some() {
+            *property = nullable(property);
+        }
+        if let Some(items) = property.get_mut("items").filter(|items| items.is_object()) {
+            *items = nullable(items);
+        }
+    }
+    schema
+}
+
+fn allow_null(property: &mut Value) {
+    for key in ["anyOf", "oneOf"] {
+        if let Some(Value::Array(choices)) = property.get_mut(key) {
+            if !choices.iter().any(|choice| has_type(choice, "null")) {
+                choices.push(json!({"type": "null"}));
+            }
+            return;
+        }
+    }
+    match property.get_mut("type") {
+        Some(Value::Array(types)) if !types.contains(&json!("null")) => types.push(json!("null")),
+        Some(Value::String(kind)) if kind != "null" => property["type"] = json!([*kind, "null"]),
+        _ => {}
+    }
+}
+
+fn has_type(schema: &Value, kind: &str) -> bool {
+    match schema.get("type") {
+        Some(Value::String(one)) => one == kind,
+        Some(Value::Array(types)) => types.iter().any(|one| one == kind),
+        _ => false,
+    }
+}

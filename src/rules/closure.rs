@@ -3,12 +3,14 @@
 //! The body is walked where it stands, with its parameters as constants of a scope: no function call,
 //! no copy of the event, and no way to change it (`reference/spikes.md` 1.2, T5, T10).
 
-use rhai::{
-    AST, ASTNode, Array, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression,
-    FnPtr, GlobalRuntimeState, ImmutableString, Locked, Map, Module, Position, Scope, Shared, Stmt,
-    StmtBlock,
-};
 use std::collections::BTreeMap;
+
+use rhai::{
+    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FnPtr,
+    GlobalRuntimeState, ImmutableString, Locked, Module, Position, Scope, Shared, Stmt, StmtBlock,
+};
+
+use crate::rules::lend;
 
 /// What stands around a file's closures: the functions of the file, its imports and constants.
 pub(crate) struct Surroundings {
@@ -32,7 +34,8 @@ pub(crate) struct Closure {
     /// Names of what was captured and of the parameters, in the order in which the body counts them.
     names: Vec<ImmutableString>,
     captured: Vec<Dynamic>,
-    /// Whether it hands the event to a closure inside, which might change it there.
+    /// Whether it hands the event to a closure inside; then it works on a copy, in case that the
+    /// tree has places where `lend` does not look.
     lends: bool,
 }
 
@@ -67,10 +70,12 @@ impl Closure {
                  envelope"
             ));
         }
-        let (statements, lends) = statements(&only);
+        let names = function.params.to_vec();
+        let (mut statements, lends) = statements(&only, &names);
+        lend::by_value(&mut statements, &names);
         let position = function.body.start_position();
         let body = body(statements, position, function.body.end_position());
-        Ok(Self { body, names: function.params.to_vec(), captured, lends })
+        Ok(Self { body, names, captured, lends })
     }
 
     /// Where its body begins.
@@ -136,14 +141,14 @@ impl Surroundings {
     }
 }
 
-fn statements(only: &AST) -> (Vec<Stmt>, bool) {
+fn statements(only: &AST, names: &[ImmutableString]) -> (Vec<Stmt>, bool) {
     let mut statements = Vec::new();
     let mut lends = false;
     only.walk(&mut |path: &[ASTNode]| {
         if let [ASTNode::Stmt(statement)] = path {
             statements.push((*statement).clone());
         }
-        lends |= matches!(path.last(), Some(ASTNode::Stmt(Stmt::Share(_))));
+        lends |= path.last().is_some_and(|node| lend::shares(node, names));
         true
     });
     (statements, lends)
@@ -155,23 +160,4 @@ fn body(mut statements: Vec<Stmt>, start: Position, end: Position) -> Expr {
         [Stmt::FnCall(call, position)] => Expr::FnCall(call.clone(), *position),
         _ => Expr::Stmt(StmtBlock::new(statements, start, end).into()),
     }
-}
-
-/// A value as it is now, deeply: what was shared with the file's variables is a copy of its own.
-pub(crate) fn snapshot(value: Dynamic) -> Dynamic {
-    let value = value.flatten();
-    if value.is_array() {
-        return value.cast::<Array>().into_iter().map(snapshot).collect::<Array>().into();
-    }
-    if value.is_map() {
-        let entries = value.cast::<Map>().into_iter();
-        return entries.map(|(name, value)| (name, snapshot(value))).collect::<Map>().into();
-    }
-    if value.is_fnptr() {
-        let mut pointer = value.cast::<FnPtr>();
-        let captured: Vec<_> = pointer.iter_curry().cloned().map(snapshot).collect();
-        pointer.set_curry(captured);
-        return pointer.into();
-    }
-    value
 }

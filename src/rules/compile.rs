@@ -6,12 +6,12 @@ use std::sync::{Arc, PoisonError};
 use aws_lc_rs::digest;
 use rhai::{AST, Engine, OptimizationLevel, Scope};
 
-use crate::model::problem::{Place, Problem};
+use crate::model::problem::{Place, Problem, Severity};
 use crate::rules::declare::{self, Declared, Notebook};
 use crate::rules::library::Importer;
 use crate::rules::rule::Rule;
 use crate::rules::sites::Sites;
-use crate::rules::{Known, Library, Source, effects, read};
+use crate::rules::{Known, Library, Source, check, effects, read};
 use crate::script::fault::Fault;
 use crate::script::{self, limits};
 
@@ -34,11 +34,25 @@ pub fn compile(
     let whole = Place::file(&source.file);
     sized(source, &whole)?;
     // Rhai 1.27 can be made to panic by a plain script (T8): that is a problem of the file.
-    let compiled = catch_unwind(AssertUnwindSafe(|| load(source, library, known, &whole)));
+    let compiled =
+        on_a_tall_stack(|| catch_unwind(AssertUnwindSafe(|| load(source, library, known, &whole))));
     compiled.unwrap_or_else(|_| {
         let message = "Rhai itself gave up on this file";
         let help = "look for an assignment to a constant or to a part of one, and use `let` there";
         Err(vec![Problem::error("rhai_panic", whole, message).help(help)])
+    })
+}
+
+/// Runs `work` on a thread of its own, whose stack holds what a file may nest.
+fn on_a_tall_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("compile".to_owned())
+            .stack_size(limits::LOADING_STACK_BYTES)
+            .spawn_scoped(scope, work);
+        let joined = thread.map(std::thread::ScopedJoinHandle::join);
+        // No thread means no memory for one: the process could not go on either.
+        joined.expect("a thread to compile on").expect("the work catches its own panics")
     })
 }
 
@@ -74,34 +88,50 @@ fn load(
         vec![problem("syntax", Fault::of(&Box::<rhai::EvalAltResult>::from(error), &file), whole)]
     })?;
     let sites = Sites::of(&written);
-    let ast = evaluate(&engine, &written, &file, whole)?;
+    let mut problems = check::check(&written, whole, known);
+    let ast = match evaluate(&engine, &written, &file, whole) {
+        Ok(ast) => ast,
+        Err(problem) => {
+            let said = problems.iter().any(|said| said.place == problem.place);
+            if !said {
+                problems.push(problem);
+            }
+            return Err(sorted(problems));
+        }
+    };
     let version = version(source, &importer);
     let place = whole.clone();
     let text = Arc::from(source.text.as_str());
     let file =
         read::File { pack: &source.pack, place, ast: &ast, sites: &sites, version, source: text };
     let mut rules = Vec::new();
-    let mut problems = Vec::new();
     for declared in take(&notebook) {
-        match read::rule(&file, declared) {
-            Ok(rule) => rules.push(rule),
+        match read::rule(&file, declared, known) {
+            Ok((rule, doubts)) => {
+                rules.push(rule);
+                problems.extend(doubts);
+            }
             Err(wrong) => problems.extend(wrong),
         }
     }
-    if problems.is_empty() { Ok((rules, Vec::new())) } else { Err(problems) }
+    let problems = sorted(problems);
+    let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
+    if failed { Err(problems) } else { Ok((rules, problems)) }
+}
+
+/// In the order of the file; a loop that declares many rules complains once.
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
+    problems.dedup();
+    problems
 }
 
 /// Runs the top level of the file, which declares its rules.
-fn evaluate(
-    engine: &Engine,
-    written: &AST,
-    file: &str,
-    whole: &Place,
-) -> Result<AST, Vec<Problem>> {
+fn evaluate(engine: &Engine, written: &AST, file: &str, whole: &Place) -> Result<AST, Problem> {
     let mut ast = engine.optimize_ast(&Scope::new(), written.clone(), OptimizationLevel::Simple);
     ast.set_source(file);
     let done = engine.run_ast(&ast);
-    done.map_err(|error| vec![problem("evaluation", Fault::of(&error, file), whole)])?;
+    done.map_err(|error| problem("evaluation", Fault::of(&error, file), whole))?;
     Ok(ast)
 }
 

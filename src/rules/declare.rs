@@ -7,8 +7,9 @@ use rhai::{
     Shared,
 };
 
-use crate::rules::closure::{Surroundings, snapshot};
+use crate::rules::closure::Surroundings;
 use crate::rules::library::Importer;
+use crate::rules::snapshot::snapshot;
 
 /// Rules that one file may declare, those of its loops included.
 pub const DECLARED_LIMIT: usize = 1_000;
@@ -44,12 +45,15 @@ pub(crate) fn teach(engine: &mut Engine, file: &str, importer: &Importer) -> Not
             }
             let before = declared.last().map(|before| &before.around);
             let around = surroundings(&context, &file, before);
-            let options = snapshot(options.into()).cast::<Map>();
+            let options = snapshot(options.into())?.cast::<Map>();
             let position = context.call_position();
             declared.push(Declared { name: name.to_string(), options, position, around });
             Ok(())
         },
     );
+    engine.register_fn("rule", |_: Dynamic| -> Result<(), Box<EvalAltResult>> {
+        Err("`rule` takes a name and a map, `rule(\"name\", #{ … })`".into())
+    });
     engine.register_fn("rule", |name: Dynamic, _: Dynamic| -> Result<(), Box<EvalAltResult>> {
         let found = crate::script::convert::kind(&name);
         Err(format!(

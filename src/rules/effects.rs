@@ -19,7 +19,8 @@ pub const EFFECTS_LIMIT: usize = 100;
 pub const OPTIONS: &[&str] = &["timeout", "delay", "priority"];
 
 /// The functions, for an engine.
-pub(crate) fn module() -> Shared<Module> {
+#[must_use]
+pub fn module() -> Shared<Module> {
     rhai::exported_module!(functions).into()
 }
 

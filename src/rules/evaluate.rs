@@ -144,7 +144,7 @@ impl<'h> Hearing<'h> {
         let around = &rule.around;
         let answer = catch_unwind(AssertUnwindSafe(|| closure.ask(engine, caches, around, asked)));
         if let Ok(answer) = answer {
-            return answer.map_err(|error| Fault::of(&error, &around.file));
+            return answer.map_err(|error| Fault::of(&error, &around.file).or(closure.position()));
         }
         // What it left behind in the caches may be half done, and the event went with it.
         *caches = rhai::Caches::new();

@@ -8,12 +8,14 @@ use rhai::{AST, Array, Dynamic, FnPtr, Map};
 use crate::model::problem::{Place, Problem};
 use crate::model::reference::Reference;
 use crate::model::span;
+use crate::rules::Known;
 use crate::rules::closure::Closure;
 use crate::rules::declare::Declared;
 use crate::rules::pattern::Pattern;
 use crate::rules::rule::{Closures, Rule};
 use crate::rules::sites::Sites;
 use crate::rules::suggest::nearest;
+use crate::rules::wanted::doubtful;
 use crate::script::convert::kind;
 use crate::script::fault;
 
@@ -38,11 +40,19 @@ pub(crate) struct File<'f> {
 }
 
 /// Makes a rule of what was declared.
-pub(crate) fn rule(file: &File<'_>, declared: Declared) -> Result<Rule, Vec<Problem>> {
+///
+/// # Errors
+/// Everything that is wrong with it; doubts come back beside the rule.
+pub(crate) fn rule(
+    file: &File<'_>,
+    declared: Declared,
+    known: &Known,
+) -> Result<(Rule, Vec<Problem>), Vec<Problem>> {
     let mut reader = Reader { file, declared: &declared, problems: Vec::new() };
     reader.keys();
     let reference = reader.name();
     let on = reader.on();
+    let doubts = reader.doubts(&on, known);
     let closures = reader.closures();
     let about = reader.take("about", "a text", Dynamic::into_string).unwrap_or_default();
     let enabled = reader.take("enabled", "true or false", |v| v.as_bool()).unwrap_or(true);
@@ -52,20 +62,23 @@ pub(crate) fn rule(file: &File<'_>, declared: Declared) -> Result<Rule, Vec<Prob
     let place = reader.place();
     let problems = reader.problems;
     match (reference, closures) {
-        (Some(reference), Some(closures)) if problems.is_empty() => Ok(Rule {
-            reference,
-            about,
-            on,
-            enabled,
-            shadow,
-            priority,
-            cooldown,
-            place,
-            version: Arc::clone(&file.version),
-            source: Arc::clone(&file.source),
-            closures,
-            around: declared.around,
-        }),
+        (Some(reference), Some(closures)) if problems.is_empty() => {
+            let rule = Rule {
+                reference,
+                about,
+                on,
+                enabled,
+                shadow,
+                priority,
+                cooldown,
+                place,
+                version: Arc::clone(&file.version),
+                source: Arc::clone(&file.source),
+                closures,
+                around: declared.around,
+            };
+            Ok((rule, doubts))
+        }
         _ => Err(problems),
     }
 }
@@ -163,6 +176,20 @@ impl Reader<'_> {
             }
         }
         patterns
+    }
+
+    fn doubts(&self, on: &[Pattern], known: &Known) -> Vec<Problem> {
+        let exact = on.iter().filter_map(|pattern| match pattern {
+            Pattern::Exact(trigger) => doubtful(trigger, &known.triggers),
+            Pattern::Glob(_) => None,
+        });
+        let place = self.place_of("on");
+        exact
+            .map(|(doubt, help)| {
+                let message = format!("rule `{}`: {doubt}", self.declared.name);
+                Problem::warning("unknown_trigger", place.clone(), message).help(help)
+            })
+            .collect()
     }
 
     fn closures(&mut self) -> Option<Closures> {

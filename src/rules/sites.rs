@@ -43,6 +43,7 @@ impl Sites {
     }
 }
 
-fn spot(position: Position) -> (usize, usize) {
+/// A position that can be compared.
+pub(crate) fn spot(position: Position) -> (usize, usize) {
     (position.line().unwrap_or(0), position.position().unwrap_or(0))
 }

@@ -1,6 +1,16 @@
 //! The hands: the ways in which an action is carried out. They know no store and no vault; they are
 //! handed opened values, and hand back what happened.
 
+mod announce;
+mod http;
+mod kafka;
+mod noop;
+mod process;
+mod python;
+mod rhai;
+mod shell;
+pub mod supervisor;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +22,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::supervisor::Supervisor;
 use crate::model::action::Action;
 use crate::model::execution::End;
 use crate::model::id::ExecutionId;
@@ -43,6 +54,81 @@ pub trait Runner: Send + Sync {
     /// Carries out one attempt, or re-attaches to it (`Job::begin`). Ends by itself at the job's
     /// timeout or soon after `stop`.
     async fn run(&self, job: Job, stop: CancellationToken) -> Outcome;
+
+    /// Says that the outcome of an attempt is stored. Runners whose attempts survive the engine keep
+    /// each outcome until then, so that an engine that died in between finds it (`Begin::Return`).
+    async fn release(&self, _execution: ExecutionId, _attempt: u32) {}
+}
+
+/// What runners are made of.
+#[derive(Clone)]
+pub struct Tools {
+    /// Holds the programs that run.
+    pub supervisor: Supervisor,
+    /// What one program may use.
+    pub limits: supervisor::protocol::Limits,
+    /// Between asking a program to end and killing it.
+    pub grace: Duration,
+    /// What every program finds in its environment: `PATH`, `HOME`, `LANG`, and nothing of ours.
+    pub environment: BTreeMap<String, String>,
+    /// What installers find besides, which fetch what a pack requires: `PIP_*`, proxies.
+    pub installing: BTreeMap<String, String>,
+}
+
+impl Tools {
+    /// The usual limits and environment around `supervisor`.
+    #[must_use]
+    pub fn new(supervisor: Supervisor) -> Self {
+        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let environment = [("PATH", path), ("LANG", "C.UTF-8")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
+            supervisor,
+            limits: supervisor::protocol::Limits::default(),
+            grace: Duration::from_secs(10),
+            environment: environment.into(),
+            installing: BTreeMap::new(),
+        }
+    }
+}
+
+/// Makes one kind of runner.
+pub type Make = fn(&Tools) -> Arc<dyn Runner>;
+
+/// Every kind of runner, in the order of the manual.
+pub const KINDS: &[Make] = &[
+    |tools| Arc::new(shell::Shell::new(tools)),
+    |tools| Arc::new(python::Python::new(tools)),
+    |_| Arc::new(http::Http::new()),
+    |_| Arc::new(rhai::Rhai),
+    |_| Arc::new(kafka::Kafka::new()),
+    |_| Arc::new(noop::Noop),
+    |_| Arc::new(announce::Announce),
+];
+
+/// The runners of this process, by name.
+#[derive(Clone)]
+pub struct Runners {
+    all: Arc<[Arc<dyn Runner>]>,
+}
+
+impl Runners {
+    /// One of each kind.
+    #[must_use]
+    pub fn new(tools: &Tools) -> Self {
+        Self { all: KINDS.iter().map(|make| make(tools)).collect() }
+    }
+
+    /// The runner called `name`, by its short name or one of StackStorm's.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Arc<dyn Runner>> {
+        self.all.iter().find(|runner| runner.name() == name || runner.aliases().contains(&name))
+    }
+
+    /// All, in the order of the manual.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Runner>> {
+        self.all.iter()
+    }
 }
 
 /// One attempt to make.
@@ -99,6 +185,13 @@ pub enum Stream {
     Stderr,
 }
 
+impl Job {
+    /// Leaves a piece of output; nobody listening is no error.
+    pub(crate) async fn say(&self, stream: Stream, text: impl Into<String>) {
+        drop(self.output.send(Piece { stream, text: text.into() }).await);
+    }
+}
+
 /// What came of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -110,6 +203,25 @@ pub struct Outcome {
     pub reason: Option<String>,
 }
 
+impl Outcome {
+    /// It went well, with this result.
+    pub(crate) fn succeeded(result: Value) -> Self {
+        Self { ended: Ended::So(End::Succeeded), result, reason: None }
+    }
+
+    /// It failed before it could do anything.
+    pub(crate) fn failed(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        let result = serde_json::json!({ "error": reason });
+        Self { ended: Ended::So(End::Failed), result, reason: Some(reason) }
+    }
+
+    /// It ended so without a result of its own.
+    pub(crate) fn ended(ended: Ended, reason: impl Into<String>) -> Self {
+        Self { ended, ..Self::failed(reason) }
+    }
+}
+
 /// How an attempt ended, as its runner saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -119,4 +231,12 @@ pub enum Ended {
     Lost,
     /// On return: it surely never began; starting it now is its first start.
     NeverBegan,
+}
+
+/// Parameters written as `[["cmd", {"types": ["string"], …}], …]`, in that order.
+///
+/// # Panics
+/// Where the text in our own source is wrong; a test reads all of them.
+fn described(parameters: Value) -> Parameters {
+    serde_json::from_value(parameters).expect("parameters in our own source are right")
 }

@@ -1,6 +1,6 @@
 //! What went wrong in a script, and where, said for the person who wrote it.
 
-use rhai::{Dynamic, EvalAltResult, Position};
+use rhai::{Dynamic, EvalAltResult, ParseErrorType, Position};
 
 /// Why a script did not end well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,9 @@ impl Fault {
         }
     }
 
-    fn or(self, position: Position) -> Self {
+    /// The same, at `position` where no place is known.
+    #[must_use]
+    pub fn or(self, position: Position) -> Self {
         if self.line.is_some() { self } else { Self::at(self.message, position) }
     }
 }
@@ -72,6 +74,9 @@ pub fn column(position: Position) -> Option<u32> {
 fn message(error: &EvalAltResult) -> String {
     use EvalAltResult as E;
     match error {
+        E::ErrorParsing(ParseErrorType::VariableUndefined(name), _) => {
+            format!("there is no variable `{name}`")
+        }
         E::ErrorParsing(kind, _) => lower(&kind.to_string()),
         E::ErrorVariableNotFound(name, _) => format!("there is no variable `{name}`"),
         E::ErrorPropertyNotFound(name, _) => format!("there is no field `{name}`"),
@@ -82,7 +87,7 @@ fn message(error: &EvalAltResult) -> String {
             format!("expected `{wanted}`, found `{found}`")
         }
         E::ErrorNonPureMethodCallOnConstant(name, _) => {
-            format!("`{name}` would change the event, which cannot be changed")
+            format!("`{name}` may change what it is called on; call it on a copy, `let x = …`")
         }
         E::ErrorAssignmentToConstant(name, _) => {
             format!("`{name}` is constant and cannot be changed")
@@ -90,9 +95,21 @@ fn message(error: &EvalAltResult) -> String {
         E::ErrorTooManyOperations(_) => "it takes too many operations".to_owned(),
         E::ErrorTooManyVariables(_) => "it has too many variables".to_owned(),
         E::ErrorStackOverflow(_) => "its functions call each other too deeply".to_owned(),
-        E::ErrorDataTooLarge(kind, _) => format!("{} too large", lower(kind)),
+        E::ErrorDataTooLarge(kind, _) => match kind.as_str() {
+            "Length of string" => "a text grows too long".to_owned(),
+            "Size of array/BLOB" => "a list grows too large".to_owned(),
+            "Size of object map" => "a map grows too large".to_owned(),
+            kind => format!("{} is too large", lower(kind)),
+        },
         E::ErrorTerminated(..) => "it takes too long".to_owned(),
         E::ErrorRuntime(value, _) => runtime(value),
+        E::ErrorDataRace(what, _) => {
+            let name = what.split('\'').nth(1).unwrap_or("a function");
+            format!(
+                "`{name}` is called on a variable that its closure uses too; copy what the closure \
+                 needs into a `let` of its own"
+            )
+        }
         E::ErrorArrayBounds(0, index, _) => format!("there is no item {index} in an empty list"),
         E::ErrorArrayBounds(length, index, _) => {
             format!("there is no item {index} in a list of {length}")
@@ -121,7 +138,23 @@ fn no_such_function(call: &str) -> String {
     if types.is_empty() {
         return format!("there is no function `{name}`");
     }
-    format!("there is no function `{name}` for `{types}`")
+    let types: Vec<&str> = types.split(", ").map(word).collect();
+    format!("there is no function `{name}` for {}", types.join(" and "))
+}
+
+/// A type of Rhai's for people.
+fn word(kind: &str) -> &str {
+    match kind {
+        "()" => "nothing",
+        "bool" => "true or false",
+        "i64" => "an integer",
+        "f64" | "decimal" => "a number",
+        "map" => "a map",
+        "array" => "a list",
+        "Fn" => "a closure",
+        kind if kind.contains("string") || kind.contains("String") || kind == "char" => "a text",
+        kind => kind.rsplit("::").next().unwrap_or(kind),
+    }
 }
 
 fn lower(text: &str) -> String {

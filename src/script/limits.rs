@@ -46,7 +46,12 @@ pub const DECIDING: Limits = Limits {
 
 /// The top level of a file that registers things: loops that make many rules need more steps.
 pub const LOADING: Limits =
-    Limits { operations: 200_000, wall: Duration::from_millis(500), ..DECIDING };
+    Limits { operations: 50_000, wall: Duration::from_millis(500), ..DECIDING };
+
+/// Bytes of stack for whoever evaluates under `LOADING`. Closures that capture closures make a chain
+/// as long as the operations allow, and Rust takes it down recursively: 50,000 operations need 2 MiB
+/// there, and 20,000 need 512 KiB, which every thread has.
+pub const LOADING_STACK_BYTES: usize = 32 * 1024 * 1024;
 
 impl Limits {
     pub(super) fn apply(&self, engine: &mut Engine) {
@@ -63,7 +68,7 @@ impl Limits {
 }
 
 /// Operations between two looks at the clock: a look costs as much as an operation.
-const LOOK_EVERY: u64 = 32;
+const LOOK_EVERY: u64 = 16;
 
 /// The moment at which an engine's scripts have to end. One engine runs one script at a time.
 #[derive(Debug, Clone)]

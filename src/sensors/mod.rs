@@ -14,7 +14,12 @@ mod at;
 mod alertmanager;
 mod alerts;
 mod cron;
+mod fetch;
+mod file;
 mod interval;
+mod poll;
+mod process;
+mod prometheus;
 mod proof;
 mod schedule;
 mod secret;
@@ -47,6 +52,10 @@ pub const KINDS: &[&dyn Kind] = &[
     &at::At,
     &webhook::Webhook,
     &alertmanager::Alertmanager,
+    &prometheus::Prometheus,
+    &poll::Poll,
+    &file::File,
+    &process::Process,
 ];
 
 /// The kind of this name.
@@ -274,12 +283,15 @@ pub fn settings<S: DeserializeOwned>(definition: &Definition) -> Result<S, Vec<P
     serde_path_to_error::deserialize(settings).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.inner().to_string();
-        let message = if path == "." { inner.clone() } else { format!("`{path}`: {inner}") };
+        let message = if path == "." || inner.starts_with(&format!("unknown field `{path}`")) {
+            inner.clone()
+        } else {
+            format!("`{path}`: {inner}")
+        };
         let problem = Problem::error("sensor_settings", definition.place.clone(), message);
         vec![match suggestion(&inner) {
             Some(help) => problem.help(help),
-            None => problem
-                .help(format!("`ifso sensor kinds` shows every key of `{}`", definition.kind)),
+            None => problem,
         }]
     })
 }

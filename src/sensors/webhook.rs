@@ -31,7 +31,7 @@ signature:
   header: X-Hub-Signature-256   # default of the form
 secrets:                        # bearer and hmac: one, or two while it is being replaced
   - inline: change-me           # better { file: secrets/deploy } or { config: deploy_secret }
-shape: body                     # the event's data: body (as sent) | request (body, headers, headers_lower, query)
+shape: body                     # the event's data: body (as sent; a list under `value`) | request (body, headers, headers_lower, query)
 delivery_id: X-GitHub-Delivery  # a delivery that comes again with this header is no new event
 ";
 
@@ -73,7 +73,8 @@ struct Settings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Shape {
-    /// The body: a rule cannot tell, and need not, whether it came by webhook, Kafka or API.
+    /// The body: a rule cannot tell, and need not, whether it came by webhook, Kafka or API. What is no
+    /// object stands under `value`.
     #[default]
     Body,
     /// `body`, `headers`, `headers_lower`, `query`: as `StackStorm`'s webhooks.
@@ -175,7 +176,8 @@ impl Receiver {
         let signature = self.guard.check(delivery, self.context.clock.now())?;
         let body = parse(&delivery.headers, &delivery.body)?;
         let data = match self.shape {
-            Shape::Body => body,
+            Shape::Body if body.is_object() => body,
+            Shape::Body => json!({ "value": body }),
             Shape::Request => self.request(delivery, &body),
         };
         let mut report = Report::new(self.trigger.clone(), &self.sensor, data);

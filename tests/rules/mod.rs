@@ -3,5 +3,7 @@
 mod story;
 mod traps;
 mod deciding;
+mod limits;
+mod diagnostics;
 
 pub(crate) use story::Story;

@@ -127,12 +127,15 @@ fn t10_the_event_cannot_be_changed() {
         "{ e.list.for_each(|x| { this = 5; }); true }",
         "{ for x in e.list { x = 5; } true }",
         "{ let f = |x| { x.tier = 5; }; f.call(e); true }",
+        "{ let f = || { e.tier = 5; }; f.call(); true }",
+        "{ switch e.tier { \"gold\" => { let f = || { e.tier = 5; }; f.call(); } } true }",
+        "{ let f = || || { e.tier = 5; }; f.call().call(); true }",
         "{ e.remove(\"tier\"); true }",
         "{ e.mixin(#{tier: 1}); true }",
     ];
     let data = json!({"tier": "gold", "deep": {"b": 1}, "list": [1]});
     for body in bodies {
-        let mut story = Story::new().rules(&format!(
+        let text = format!(
             r#"
             fn change(x) {{ x.tier = "x"; x.b = 3; x }}
             fn change2() {{ this.tier = "x"; }}
@@ -141,7 +144,14 @@ fn t10_the_event_cannot_be_changed() {
                 when: |e| e.tier == "gold" && e.deep.b == 1 && e.list.len() == 1 && e.list[0] == 1,
                 then: |e| log("unharmed") }});
             "#
-        ));
+        );
+        let mut story = match Story::new().compile(&text) {
+            Ok(_) => Story::new().rules(&text),
+            Err(problems) => {
+                assert!(lines(&problems).contains("cannot be changed"), "{body}");
+                continue;
+            }
+        };
         assert_eq!(story.logs(data.clone()), ["unharmed"], "{body}");
     }
 }
@@ -152,4 +162,108 @@ fn t11_errors_name_the_inner_place() {
         "fn deep(e) {\n    e.n.starts_with(\"x\")\n}\nrule(\"r\", #{ on: \"t.x\",\n  when: |e| deep(e),\n  then: |e| () });",
     );
     insta::assert_snapshot!(story.error(json!({"n": 1})));
+}
+
+#[test]
+fn t2_numbers_compare_as_people_expect_and_large_ones_stay_exact() {
+    let cases = [
+        ("e.f == 0.3", true),
+        ("e.n == 85.0", true),
+        ("e.n / 2 == 42", true),
+        ("e.big > 9223372036854775807", true),
+        ("e.big == e.big_again", true),
+        ("e.big == e.big_less", false),
+        ("e.text > 5", false),
+        ("e.text == 85", false),
+    ];
+    for (condition, expected) in cases {
+        let mut story = Story::new().when(condition);
+        let data = json!({"f": 0.1 + 0.2, "n": 85, "big": u64::MAX, "big_again": u64::MAX,
+            "big_less": u64::MAX - 1, "text": "85"});
+        assert_eq!(story.fires(data), expected, "{condition}");
+    }
+}
+
+#[test]
+fn t2_arithmetic_that_has_no_answer_is_an_error_of_the_rule() {
+    for condition in ["e.n / 0 == 1", "e.n % 0 == 1", "9223372036854775807 + e.n > 0", "-e.min > 0"]
+    {
+        let mut story = Story::new().when(condition);
+        let said = story.error(json!({"n": 85, "min": i64::MIN}));
+        assert!(said.contains("overflow") || said.contains("zero"), "{condition}: {said}");
+    }
+}
+
+#[test]
+fn t3_a_number_that_is_no_integer_lies_in_a_range_too() {
+    for (condition, expected) in [
+        ("e.f in 80..95", true),
+        ("e.f in 80..=85", false),
+        ("e.n in 80..=85", true),
+        ("e.n in 80..85", false),
+        ("e.f !in 80..95", false),
+        ("e.missing in 80..95", false),
+        ("e.tier in 80..95", false),
+        ("1 in e.missing", false),
+        ("e.tier in [\"gold\", \"silver\"]", true),
+        ("e.tier !in [\"gold\"]", false),
+    ] {
+        let mut story = Story::new().when(condition);
+        assert_eq!(
+            story.fires(json!({"f": 85.5, "n": 85, "tier": "gold"})),
+            expected,
+            "{condition}"
+        );
+    }
+}
+
+#[test]
+fn t4_when_must_say_true_or_false() {
+    for condition in
+        ["e.n && true", "e.n || false", "e.n", "e.missing", "if e.n == 1 { true }", "()"]
+    {
+        let said = Story::new().when(condition).error(json!({"n": 85}));
+        let refused = said.contains("not true or false") || said.contains("expected `bool`");
+        assert!(refused, "{condition}: {said}");
+    }
+}
+
+#[test]
+fn t8_a_panic_of_rhai_is_a_problem_of_the_file_or_an_error_of_the_rule() {
+    let problems = Story::new().compile("const T = #{gold: 85}; T.gold = 5;").unwrap_err();
+    assert_eq!(problems[0].code, "rhai_panic");
+    let mut story = Story::new().rules(
+        r#"rule("r", #{ on: "t.x", when: |e| { const T = #{gold: 85}; T.gold = e.n; true }, then: |e| log("x") });
+        rule("s", #{ on: "t.x", then: |e| log("well") });"#,
+    );
+    for _ in 0..3 {
+        assert!(story.logs(json!({"n": 1})).contains(&"well".to_owned()));
+    }
+}
+
+#[test]
+fn t9_one_runaway_rule_delays_others_by_its_limit_only() {
+    let mut story = Story::new().rules(
+        r#"rule("bad", #{ on: "t.x", priority: 9, when: |e| { loop {} true }, then: |e| () });
+        rule("good", #{ on: "t.x", then: |e| log("well") });"#,
+    );
+    let begin = std::time::Instant::now();
+    assert_eq!(story.logs(json!({})), ["well"]);
+    assert!(begin.elapsed() < ifso::script::limits::DECIDING.wall * 4, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_closure_inside_may_read_the_event_that_it_is_called_on() {
+    let data = json!({"list": [1, 5, 9], "n": 4, "deep": {"list": [{"n": 5}]}});
+    for condition in [
+        "e.list.filter(|x| x > e.n).len() == 2",
+        "e.list.some(|x| x > e.n && e.list.len() == 3)",
+        "e.deep.list.all(|x| x.n > e.n)",
+        "{ let sum = 0; let list = e.list; list.for_each(|i| sum += this + e.n); sum == 27 }",
+        "{ let f = |x| e.list.contains(x); f.call(5) }",
+        "if e.n == 4 { e.list.reduce(|s, x| s + x + e.n, 0) == 27 } else { false }",
+        "switch e.n { 4 => e.list.map(|x| x * e.n) == [4, 20, 36], _ => false }",
+    ] {
+        assert!(Story::new().when(condition).fires(data.clone()), "{condition}");
+    }
 }

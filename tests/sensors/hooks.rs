@@ -28,7 +28,7 @@ async fn an_open_webhook_takes_json_forms_and_lists() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     for (headers, body, expected) in [
         (&[][..], r#"{"pool":"p1"}"#, json!({ "pool": "p1" })),
-        (&[][..], "[1,2]", json!([1, 2])),
+        (&[][..], "[1,2]", json!({ "value": [1, 2] })),
         (&[][..], "", json!({})),
         (&form[..], "a=1&b=x+y&b=%C3%A9", json!({ "a": "1", "b": ["x y", "é"] })),
     ] {

@@ -1,8 +1,12 @@
 //! Sensors on a real door: what they see becomes events, once.
 
+mod contract;
+mod files;
 mod hooks;
 mod kafka;
 mod kafka_decode;
+mod polls;
+mod processes;
 mod schedules;
 mod supervisor;
 
@@ -77,6 +81,20 @@ impl Station {
         };
         world.tasks.spawn(supervisor.run(world.tasks.stop().clone()));
         Self { world, hooks, registry, generation }
+    }
+
+    /// Lets the clock go on by itself, for what happens outside.
+    pub fn live(self) -> Self {
+        let (manual, stop) = (self.world.manual.clone(), self.world.tasks.stop().clone());
+        self.world.tasks.spawn(async move {
+            let step = Duration::from_millis(10);
+            let mut steps = tokio::time::interval(step);
+            while !stop.is_cancelled() {
+                steps.tick().await;
+                manual.advance(step);
+            }
+        });
+        self
     }
 
     /// Puts other files in force.
@@ -170,12 +188,13 @@ pub fn delivery(headers: &[(&str, &str)], body: &str) -> Delivery {
 
 /// What `look` finds, as soon as it finds something.
 pub async fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let mut glances = tokio::time::interval(Duration::from_millis(5));
     let found = async {
         loop {
             if let Some(found) = look() {
                 return found;
             }
-            tokio::task::yield_now().await;
+            glances.tick().await;
         }
     };
     patient(found).await

@@ -91,7 +91,7 @@ async fn an_edited_schedule_begins_anew() {
     let station = minutes("all");
     station.running("tick").await;
     station.world.manual.advance(MINUTE);
-    station.events_become(1).await;
+    station.until("tick", |health| health.events == 1).await;
     let edited = definition("tick", "kind: interval\nevery: 5m");
     station.reload(catalog([edited], Value::Null));
     station.until("tick", |health| health.events == 0 && health.reason.is_some()).await;

@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 const DAY: Duration = Duration::from_hours(24);
 
 /// An execution that was accepted at the time of `ids` and stands at `status`.
-pub(crate) fn execution(id: ExecutionId, status: Status) -> Execution {
+pub(super) fn execution(id: ExecutionId, status: Status) -> Execution {
     let created = Time::from_millis(id.minted_millis());
     Execution {
         id,

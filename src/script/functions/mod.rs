@@ -3,6 +3,11 @@
 //! Not here: files, network, `eval`, `sleep`, `timestamp`, `exit`, `print`, random numbers.
 
 #![expect(missing_docs, clippy::unwrap_used, reason = "Rhai's macro writes it so")]
+#![expect(
+    clippy::doc_link_with_quotes,
+    clippy::must_use_candidate,
+    reason = "the documentation is for people who write Rhai"
+)]
 
 use std::sync::LazyLock;
 
@@ -12,6 +17,12 @@ use rhai::packages::{
 };
 use rhai::{Dynamic, FuncRegistration, Module, Shared};
 
+pub mod text;
+pub mod time;
+pub mod list;
+pub mod range;
+pub mod json;
+pub mod hash;
 pub mod world;
 
 /// All groups, built once; a constant in all but name.
@@ -26,6 +37,12 @@ static MODULES: LazyLock<Vec<Shared<Module>>> = LazyLock::new(|| {
         BasicMathPackage::new().as_shared_module(),
         BasicArrayPackage::new().as_shared_module(),
         BasicMapPackage::new().as_shared_module(),
+        rhai::exported_module!(text::functions).into(),
+        rhai::exported_module!(time::functions).into(),
+        rhai::exported_module!(list::functions).into(),
+        rhai::exported_module!(range::functions).into(),
+        rhai::exported_module!(json::functions).into(),
+        rhai::exported_module!(hash::functions).into(),
         rhai::exported_module!(world::functions).into(),
         missing().into(),
     ]

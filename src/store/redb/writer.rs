@@ -106,13 +106,13 @@ impl Writer {
         };
         match written {
             Ok(written) => {
-                let moved = written.revision > self.revision;
+                // First the watch, then the answers: whoever has an answer finds its commit there.
+                if written.revision > self.revision {
+                    self.changes.send_replace(written.revision);
+                }
                 self.revision = written.revision;
                 for (commit, answer) in group.into_iter().zip(written.answers) {
                     commit.give(answer);
-                }
-                if moved {
-                    self.changes.send_replace(self.revision);
                 }
                 Ok(())
             }
@@ -179,10 +179,15 @@ impl Writer {
     fn refuse_for(&self, span: Duration, error: &Error) -> bool {
         let end = Instant::now() + span;
         loop {
-            match self.waiting.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            let rest = end.saturating_duration_since(Instant::now());
+            match self.waiting.recv_timeout(rest) {
                 Ok(commit) => commit.give(Err(error.clone())),
                 Err(RecvTimeoutError::Timeout) => return true,
                 Err(RecvTimeoutError::Disconnected) => return false,
+            }
+            // Whoever asks again at once must not keep the file from being opened.
+            if rest.is_zero() {
+                return true;
             }
         }
     }

@@ -1,0 +1,77 @@
+//! `ifso pack`.
+
+use clap::{Args, Subcommand};
+
+use crate::cli::client::{Client, segment};
+use crate::cli::failure::Failure;
+use crate::cli::output::{Column, Output};
+use crate::cli::row::{brief, json, text};
+
+/// Look up packs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pack {
+    /// List packs.
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show one pack.
+    #[command(visible_alias = "get")]
+    Show {
+        /// Its name.
+        name: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What a list takes.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// At most so many.
+    #[arg(long, short = 'n', default_value_t = 100)]
+    limit: usize,
+    /// Print one JSON array.
+    #[arg(long)]
+    json: bool,
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("pack", |row| text(row, "ref")),
+    Column::new("version", |row| text(row, "version")),
+    Column::new("problems", |row| row["problems"].as_array().map_or(0, Vec::len).to_string())
+        .right(),
+    Column::new("about", |row| brief(&text(row, "description"), 60)),
+];
+
+const FIELDS: &[Column] = &[
+    Column::new("pack", |row| text(row, "ref")),
+    Column::new("name", |row| text(row, "name")),
+    Column::new("about", |row| text(row, "description")),
+    Column::new("version", |row| text(row, "version")),
+    Column::new("author", |row| text(row, "author")),
+    Column::new("folder", |row| text(row, "path")),
+    Column::new("actions", |row| text(row, "contents.actions")),
+    Column::new("triggers", |row| text(row, "contents.triggers")),
+    Column::new("sensors", |row| text(row, "contents.sensors")),
+    Column::new("problems", |row| json(row, "problems")),
+];
+
+impl Pack {
+    pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => list.run(client, output).await,
+            Self::Show { name, json } => {
+                let row = client.get(&format!("/api/v1/packs/{}", segment(&name)), &[]).await?;
+                output.one(json, FIELDS, &row)
+            }
+        }
+    }
+}
+
+impl List {
+    async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
+        let query = Vec::new();
+        let rows = client.list("/api/v1/packs", &query, self.limit).await?;
+        output.list(self.json, COLUMNS, &rows)
+    }
+}

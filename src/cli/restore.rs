@@ -1,0 +1,40 @@
+//! `ifso restore`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::app;
+use crate::cli::Whereabouts;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::config::{Config, Flags};
+
+/// Put a backup in the place of a store that does not exist.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The backup.
+    file: PathBuf,
+}
+
+impl Restore {
+    pub(crate) fn run(
+        self,
+        whereabouts: &Whereabouts,
+        output: &mut Output,
+    ) -> Result<ExitCode, Failure> {
+        let config = config(whereabouts)?;
+        app::restore(&config, &self.file)?;
+        output.line(&format!("restored {} into {}", self.file.display(), config.data.display()))?;
+        output.note("start it with `ifso serve`")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The configuration of the home that the flags name.
+pub(crate) fn config(whereabouts: &Whereabouts) -> Result<Config, Failure> {
+    let home = whereabouts.home.as_deref().unwrap_or(Path::new("."));
+    let flags = Flags { data: whereabouts.data.clone(), ..Flags::default() };
+    Ok(Config::load(home, std::env::vars(), &flags)?)
+}

@@ -1,0 +1,94 @@
+//! `ifso serve`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use crate::app;
+use crate::cli::Whereabouts;
+use crate::cli::client::URL_FILE;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::config::{Config, Flags, LogFormat};
+
+/// Serve a home. Prints `ready http://…` on stdout once work is accepted; logs go to stderr. SIGTERM
+/// drains and ends with code 0; a second one ends at once.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen [default: 127.0.0.1:9101].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Listen on an address that other machines can reach, although nothing is encrypted.
+    #[arg(long)]
+    insecure_listen: bool,
+    /// Log levels, such as `info` or `warn,ifso::rules=debug`.
+    #[arg(long, value_name = "LEVELS")]
+    log: Option<String>,
+    /// The form of log lines.
+    #[arg(long, value_enum)]
+    log_format: Option<Form>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Form {
+    Text,
+    Json,
+}
+
+impl Serve {
+    pub(crate) fn run(
+        self,
+        whereabouts: &Whereabouts,
+        output: &mut Output,
+    ) -> Result<ExitCode, Failure> {
+        let home = whereabouts.home.clone().unwrap_or_else(|| PathBuf::from("."));
+        let config = Config::load(&home, std::env::vars(), &self.flags(whereabouts))?;
+        config.begin_logs(output.has_colours())?;
+        let url_file = config.data.join(URL_FILE);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::machine("no thread could be started", &error))?;
+        let mut announced = false;
+        let served = runtime.block_on(app::serve(config, |ready: &app::Ready| {
+            announced = true;
+            announce(ready, &url_file, output);
+        }));
+        // Gone when it serves no longer; but a second Ifso that never did leaves the first one's.
+        if announced && let Err(error) = std::fs::remove_file(&url_file) {
+            tracing::debug!(%error, "there was no address to take back");
+        }
+        served?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn flags(&self, whereabouts: &Whereabouts) -> Flags {
+        Flags {
+            listen: self.listen.clone(),
+            insecure_listen: self.insecure_listen,
+            data: whereabouts.data.clone(),
+            log: self.log.clone(),
+            log_format: self.log_format.map(|form| match form {
+                Form::Text => LogFormat::Text,
+                Form::Json => LogFormat::Json,
+            }),
+        }
+    }
+}
+
+/// Says that work is accepted: one line on stdout, and the first key once on stderr.
+fn announce(ready: &app::Ready, url_file: &std::path::Path, output: &mut Output) {
+    if let Err(error) = std::fs::write(url_file, format!("{}\n", ready.url)) {
+        tracing::warn!(%error, "clients will not find this Ifso by its home");
+    }
+    let mut said = Ok(());
+    if let Some(key) = &ready.first_key {
+        said = output.notice(&format!("the first admin key, shown once: {key}")).and_then(|()| {
+            output.note("it also stands in `admin.key` in the data folder, for you alone")
+        });
+    }
+    if said.and_then(|()| output.line(&format!("ready {}", ready.url))).is_err() {
+        tracing::warn!("nobody reads standard output");
+    }
+}

@@ -1,0 +1,91 @@
+//! Which parts of parameters, configurations and results are secret, and how they look when shown.
+
+use serde_json::{Map, Value};
+
+use crate::model::parameter::Parameters;
+use crate::packs::schema;
+
+/// What stands in the place of a secret: StackStorm's.
+const MASK: &str = "********";
+
+/// The secret parts of parameters as a tree: the type of a secret where there is one (null where it
+/// says none), an object or a one-item list around deeper ones. An empty object where nothing is secret.
+#[must_use]
+pub fn of(parameters: &Parameters) -> Value {
+    let schema = |(name, parameter): &(String, _)| {
+        let parameter: &crate::model::parameter::Parameter = parameter;
+        let mut schema = schema::of(parameter);
+        schema.insert("secret".to_owned(), Value::Bool(parameter.secret));
+        (name.clone(), Value::Object(schema))
+    };
+    find(&Value::Object(parameters.iter().map(schema).collect()))
+}
+
+/// The secret parts of what `schema` describes; `schema` is a JSON Schema or a map of names to such.
+#[must_use]
+pub fn find(schema: &Value) -> Value {
+    inside(schema).unwrap_or_else(|| Value::Object(Map::new()))
+}
+
+fn inside(schema: &Value) -> Option<Value> {
+    let kind = schema.get("type").filter(|kind| kind.is_string() || kind.is_array());
+    if kind.is_some() && schema.get("secret") == Some(&Value::Bool(true)) {
+        return kind.cloned();
+    }
+    if kind.is_none() && is_schema(schema) {
+        return (schema.get("secret") == Some(&Value::Bool(true))).then_some(Value::Null);
+    }
+    let properties = match (kind, schema.get("items"), schema.get("properties")) {
+        (Some(_), Some(items), _) => return inside(items).map(|items| Value::Array(vec![items])),
+        (Some(_), None, properties) => properties?.as_object()?,
+        (None, ..) => schema.as_object()?,
+    };
+    let found: Map<_, _> = properties
+        .iter()
+        .filter_map(|(name, property)| Some((name.clone(), inside(property)?)))
+        .collect();
+    (!found.is_empty()).then_some(Value::Object(found))
+}
+
+/// Whether an object without a type is a schema by itself, not a map of names to schemas.
+fn is_schema(value: &Value) -> bool {
+    value.as_object().is_some_and(|fields| fields.values().any(|field| !field.is_object()))
+}
+
+/// `value` with the parts that `secrets` (of `of` or `find`) names masked.
+#[must_use]
+pub fn mask(value: &Value, secrets: &Value) -> Value {
+    match (secrets, value) {
+        (Value::Object(named), Value::Object(fields)) => {
+            let field = |(name, field): (&String, &Value)| {
+                let shown = named.get(name).map_or_else(|| field.clone(), |part| mask(field, part));
+                (name.clone(), shown)
+            };
+            Value::Object(fields.iter().map(field).collect())
+        }
+        (Value::Array(each), Value::Array(items)) => match each.first() {
+            Some(each) => items.iter().map(|item| mask(item, each)).collect(),
+            None => value.clone(),
+        },
+        (Value::Object(_) | Value::Array(_), _) => value.clone(),
+        _ => Value::String(MASK.to_owned()),
+    }
+}
+
+/// The secret parts themselves, to be struck out of output.
+#[must_use]
+pub fn values<'v>(value: &'v Value, secrets: &Value) -> Vec<&'v Value> {
+    match (secrets, value) {
+        (Value::Object(named), Value::Object(fields)) => named
+            .iter()
+            .filter_map(|(name, part)| Some(values(fields.get(name)?, part)))
+            .flatten()
+            .collect(),
+        (Value::Array(each), Value::Array(items)) => match each.first() {
+            Some(each) => items.iter().flat_map(|item| values(item, each)).collect(),
+            None => Vec::new(),
+        },
+        (Value::Object(_) | Value::Array(_), _) => Vec::new(),
+        _ => vec![value],
+    }
+}

@@ -1,0 +1,184 @@
+//! `rhai`: a script of the pack, evaluated under limits. It sees `parameters` and `config`, and its
+//! last value is the result; it has no file, network or clock.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use rhai::packages::{Package, StandardPackage};
+use rhai::{Dynamic, Engine, EvalAltResult, Scope};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::process;
+use crate::model::execution::End;
+use crate::model::parameter::Parameters;
+use crate::runners::{Ended, Job, Outcome, Runner, Stream, described};
+
+/// The longest script.
+const LONGEST: u64 = 1 << 20;
+
+/// Text that `print` may leave.
+const LONGEST_OUTPUT: usize = 1 << 20;
+
+/// Evaluates scripts.
+pub(super) struct Rhai;
+
+#[async_trait]
+impl Runner for Rhai {
+    fn name(&self) -> &'static str {
+        "rhai"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn about(&self) -> &'static str {
+        "Evaluates a Rhai script of the pack: `parameters` and `config` in, its last value out"
+    }
+
+    fn parameters(&self, _runner_type: &str) -> Parameters {
+        described(json!([
+            ["timeout", { "types": ["integer"], "default": 60, "description": "Seconds it may take" }],
+        ]))
+    }
+
+    // A script touches nothing outside: after the death of an engine it is simply evaluated again.
+    async fn run(&self, job: Job, stop: CancellationToken) -> Outcome {
+        let Some(file) = job.action.entry_point.clone() else {
+            let action = &job.action.reference;
+            return Outcome::failed(format!(
+                "action `{action}` names no script; give it an `entry_point`"
+            ));
+        };
+        let own = process::own_parameters(&job, &self.parameters("rhai"));
+        let timeout = process::timeout(&job);
+        let script = Script {
+            file,
+            parameters: Value::Object(own),
+            config: (*job.config).clone(),
+            deadline: Instant::now() + timeout,
+            stop: Arc::default(),
+        };
+        let halt = script.stop.clone();
+        let evaluating = tokio::task::spawn_blocking(move || script.evaluate());
+        tokio::pin!(evaluating);
+        let evaluated = tokio::select! {
+            evaluated = &mut evaluating => evaluated,
+            () = stop.cancelled() => {
+                halt.store(true, Ordering::Relaxed);
+                evaluating.await
+            }
+        };
+        let (text, outcome) = match evaluated {
+            Ok(evaluated) => evaluated,
+            Err(error) => return Outcome::failed(format!("the script crashed: {error}")),
+        };
+        if !text.is_empty() {
+            job.say(Stream::Stdout, text).await;
+        }
+        outcome
+    }
+}
+
+/// One evaluation.
+struct Script {
+    file: PathBuf,
+    parameters: Value,
+    config: Value,
+    deadline: Instant,
+    stop: Arc<AtomicBool>,
+}
+
+impl Script {
+    /// What it printed, and what came of it.
+    fn evaluate(&self) -> (String, Outcome) {
+        let file = self.file.display();
+        let size = std::fs::metadata(&self.file).map(|meta| meta.len());
+        let text = match size {
+            Ok(size) if size > LONGEST => {
+                let why = format!("script `{file}` is longer than {LONGEST} bytes");
+                return (String::new(), Outcome::failed(why));
+            }
+            Ok(_) => std::fs::read_to_string(&self.file),
+            Err(error) => Err(error),
+        };
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => {
+                let why = format!("script `{file}` cannot be read: {error}");
+                return (String::new(), Outcome::failed(why));
+            }
+        };
+        let printed = Arc::new(Mutex::new(String::new()));
+        let engine = self.engine(&printed);
+        let evaluated =
+            self.scope().and_then(|mut scope| engine.eval_with_scope::<Dynamic>(&mut scope, &text));
+        let evaluated = evaluated.and_then(|value| rhai::serde::from_dynamic::<Value>(&value));
+        let outcome = match evaluated {
+            Ok(result) => Outcome::succeeded(json!({ "result": result })),
+            Err(error) => self.failed(&error),
+        };
+        let printed = std::mem::take(&mut *printed.lock().unwrap_or_else(PoisonError::into_inner));
+        (printed, outcome)
+    }
+
+    fn scope(&self) -> Result<Scope<'static>, Box<EvalAltResult>> {
+        let mut scope = Scope::new();
+        scope.push_constant_dynamic("parameters", rhai::serde::to_dynamic(&self.parameters)?);
+        scope.push_constant_dynamic("config", rhai::serde::to_dynamic(&self.config)?);
+        Ok(scope)
+    }
+
+    /// An engine with nothing in it but the language, and limits on everything.
+    fn engine(&self, printed: &Arc<Mutex<String>>) -> Engine {
+        let mut engine = Engine::new_raw();
+        engine.register_global_module(StandardPackage::new().as_shared_module());
+        engine
+            .set_max_operations(50_000_000)
+            .set_max_call_levels(32)
+            .set_max_expr_depths(64, 32)
+            .set_max_string_size(1 << 20)
+            .set_max_array_size(10_000)
+            .set_max_map_size(10_000)
+            .set_max_variables(256)
+            .set_max_functions(64)
+            .disable_symbol("eval")
+            .disable_symbol("curry")
+            .set_strict_variables(true);
+        let printed = printed.clone();
+        engine.on_print(move |line| {
+            let mut text = printed.lock().unwrap_or_else(PoisonError::into_inner);
+            if text.len() + line.len() < LONGEST_OUTPUT {
+                text.push_str(line);
+                text.push('\n');
+            }
+        });
+        let (stop, deadline) = (self.stop.clone(), self.deadline);
+        engine.on_progress(move |operations| {
+            // The clock is asked every thousand operations only: that takes microseconds.
+            let look = operations.is_multiple_of(1024);
+            let over = look && (stop.load(Ordering::Relaxed) || Instant::now() >= deadline);
+            over.then_some(Dynamic::UNIT)
+        });
+        engine
+    }
+
+    fn failed(&self, error: &EvalAltResult) -> Outcome {
+        if matches!(error, EvalAltResult::ErrorTerminated(..)) {
+            let (end, why) = if self.stop.load(Ordering::Relaxed) {
+                (End::Canceled, "it was cancelled")
+            } else {
+                (End::TimedOut, "it took longer than it may")
+            };
+            return Outcome::ended(Ended::So(end), why);
+        }
+        let position = error.position();
+        let line = position.line().unwrap_or_default();
+        let column = position.position().unwrap_or_default();
+        Outcome::failed(format!("{}:{line}:{column}: {error}", self.file.display()))
+    }
+}

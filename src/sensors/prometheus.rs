@@ -1,0 +1,247 @@
+//! `prometheus`: a PromQL query on an interval, one event per series.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::intake::Submission;
+use crate::model::event::Report;
+use crate::model::problem::Problem;
+use crate::model::reference::Reference;
+use crate::model::sensor::Definition;
+use crate::model::time::Time;
+use crate::sensors::fetch::{Answered, Fetch, TIMEOUT};
+use crate::sensors::secret::Secret;
+use crate::sensors::span::Span;
+use crate::sensors::{Context, Error, Kind, Sensor, settings, wrong};
+
+/// See the module.
+pub(super) struct Prometheus;
+
+const EXAMPLE: &str = "\
+kind: prometheus
+url: http://127.0.0.1:9090      # the server, not the API's path
+query: node_filesystem_avail_bytes / node_filesystem_size_bytes
+every: 30s                      # default 1m
+only: change                    # always (default) | change: series whose value is another than last time
+trigger: prometheus.sample      # default; data: query, labels, value, time
+headers: { X-Scope-OrgID: storage }
+bearer: { file: secrets/prometheus }
+timeout: 10s                    # default
+";
+
+/// Series of one query at most; a query that gives more wants an aggregation.
+const SERIES_LIMIT: usize = 10_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    url: String,
+    query: String,
+    #[serde(default = "minute")]
+    every: Span,
+    #[serde(default)]
+    only: Only,
+    #[serde(default)]
+    trigger: Option<Reference>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    bearer: Option<Secret>,
+    #[serde(default = "timeout")]
+    timeout: Span,
+}
+
+fn minute() -> Span {
+    Span::seconds(60)
+}
+
+fn timeout() -> Span {
+    TIMEOUT
+}
+
+/// Which series become events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Only {
+    /// Each, every time.
+    #[default]
+    Always,
+    /// Those whose value is another than last time; new ones too.
+    Change,
+}
+
+struct Querier {
+    definition: Arc<Definition>,
+    fetch: Fetch,
+    api: Url,
+    query: String,
+    every: Span,
+    only: Only,
+    trigger: Reference,
+    /// The values of last time by labels; not kept across restarts of Ifso.
+    last: Mutex<HashMap<String, String>>,
+}
+
+impl Kind for Prometheus {
+    fn name(&self) -> &'static str {
+        "prometheus"
+    }
+
+    fn about(&self) -> &'static str {
+        "reports the series of a PromQL query on an interval"
+    }
+
+    fn example(&self) -> &'static str {
+        EXAMPLE
+    }
+
+    fn build(&self, definition: &Arc<Definition>) -> Result<Box<dyn Sensor>, Vec<Problem>> {
+        let read: Settings = settings(definition)?;
+        if read.every < Span::seconds(1) {
+            return Err(vec![wrong(definition, "every", "expected 1s or more")]);
+        }
+        if read.query.trim().is_empty() {
+            return Err(vec![wrong(definition, "query", "it is empty")]);
+        }
+        let fetch = Fetch::new(definition, &read.url, &read.headers, read.bearer, read.timeout)?;
+        let mut api = fetch.url().clone();
+        api.set_path(&format!("{}/api/v1/query", api.path().trim_end_matches('/')));
+        api.query_pairs_mut().append_pair("query", &read.query);
+        Ok(Box::new(Querier {
+            definition: Arc::clone(definition),
+            fetch,
+            api,
+            query: read.query,
+            every: read.every,
+            only: read.only,
+            trigger: read
+                .trigger
+                .unwrap_or_else(|| "prometheus.sample".parse().expect("a whole reference")),
+            last: Mutex::default(),
+        }))
+    }
+}
+
+#[async_trait]
+impl Sensor for Querier {
+    async fn run(&self, context: Context, stop: CancellationToken) -> Result<(), Error> {
+        loop {
+            let next = context.clock.now().plus(self.every.0);
+            let asked = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                asked = self.fetch.get(&context, &self.definition.folder, &self.api) => asked?,
+            };
+            let series = self.series(&asked)?;
+            context.health.running();
+            self.report(&context, series).await?;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                () = context.clock.sleep_until(next) => {}
+            }
+        }
+    }
+}
+
+/// One series as the query gave it.
+struct Series {
+    labels: Value,
+    /// As Prometheus writes it.
+    value: String,
+    time: Option<Time>,
+}
+
+impl Querier {
+    fn series(&self, asked: &Answered) -> Result<Vec<Series>, Error> {
+        let body = asked.json().ok_or_else(|| self.fetch.refused(asked, "no JSON: "))?;
+        if body["status"] != "success" {
+            let what = format!(
+                "`{}` refuses the query `{}`: {}",
+                self.fetch.url(),
+                self.query,
+                body["error"].as_str().unwrap_or("it does not say why")
+            );
+            return Err(Error::Source { what });
+        }
+        let series = read(&body["data"])
+            .map_err(|what| Error::Stop { what: format!("the query `{}` {what}", self.query) })?;
+        if series.len() > SERIES_LIMIT {
+            let what = format!(
+                "the query `{}` gives {} series; at most {SERIES_LIMIT} are taken: aggregate it",
+                self.query,
+                series.len()
+            );
+            return Err(Error::Source { what });
+        }
+        Ok(series)
+    }
+
+    async fn report(&self, context: &Context, series: Vec<Series>) -> Result<(), Error> {
+        let values: HashMap<_, _> =
+            series.iter().map(|one| (one.labels.to_string(), one.value.clone())).collect();
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wanted = |one: &&Series| {
+            self.only == Only::Always || last.get(&one.labels.to_string()) != Some(&one.value)
+        };
+        let reports: Vec<_> = series.iter().filter(wanted).map(|one| self.event(one)).collect();
+        if !reports.is_empty() {
+            context.report(Submission { reports, ..Submission::default() }).await?;
+        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = values;
+        Ok(())
+    }
+
+    fn event(&self, series: &Series) -> Report {
+        // JSON has no NaN and no infinity: those are null, and spelt out beside it.
+        let number = series.value.parse::<f64>().ok().filter(|value| value.is_finite());
+        let mut data = json!({
+            "query": self.query,
+            "labels": series.labels,
+            "value": number,
+            "time": series.time.map(|time| time.to_string()),
+        });
+        if number.is_none() {
+            data["special"] = json!(series.value);
+        }
+        let sensor = self.definition.reference.as_str();
+        let mut report = Report::new(self.trigger.clone(), sensor, data);
+        report.time = series.time;
+        report
+    }
+}
+
+/// The result of an instant query.
+fn read(data: &Value) -> Result<Vec<Series>, String> {
+    let one = |labels: Value, point: &Value| Series {
+        labels,
+        value: point[1].as_str().unwrap_or_default().to_owned(),
+        time: point[0].as_f64().map(millis),
+    };
+    match (data["resultType"].as_str(), data["result"].as_array()) {
+        (Some("vector"), Some(list)) => {
+            Ok(list.iter().map(|series| one(series["metric"].clone(), &series["value"])).collect())
+        }
+        (Some("scalar"), Some(_)) => Ok(vec![one(json!({}), &data["result"])]),
+        (Some(other), _) => Err(format!(
+            "gives a {other}; only instant vectors and scalars have one value per series"
+        )),
+        (None, _) => Err("has no result".to_owned()),
+    }
+}
+
+/// Prometheus counts seconds, with milliseconds behind the dot.
+fn millis(seconds: f64) -> Time {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "times far outside of any calendar saturate"
+    )]
+    let millis = (seconds * 1000.0).round() as i64;
+    Time::from_millis(millis)
+}

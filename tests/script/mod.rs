@@ -1,0 +1,3 @@
+//! The Rhai host.
+
+mod functions;

@@ -1,0 +1,103 @@
+//! What every kind of sensor promises, tried on each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ifso::model::problem::Problem;
+use ifso::model::sensor::{Definition, HealthState};
+use ifso::sensors::{KINDS, Kind, check};
+use serde_json::{Value, json};
+
+use super::{Station, definition, in_folder};
+
+fn example(kind: &dyn Kind) -> Arc<Definition> {
+    definition(kind.name(), kind.example())
+}
+
+/// The problems of a kind's example with one key changed.
+fn with(kind: &dyn Kind, key: &str, value: Value) -> Vec<Problem> {
+    let mut definition = (*example(kind)).clone();
+    definition.settings[key] = value;
+    check(&Arc::new(definition))
+}
+
+/// A key of the example that its kind reads.
+fn key(kind: &dyn Kind) -> String {
+    let settings = example(kind).settings.clone();
+    let keys = settings.as_object().unwrap().keys().cloned();
+    keys.filter(|key| key != "kind").max_by_key(String::len).unwrap()
+}
+
+#[test]
+fn every_example_loads() {
+    for kind in KINDS {
+        let definition = example(*kind);
+        assert_eq!(definition.kind, kind.name());
+        assert_eq!(check(&definition), [], "{}", kind.name());
+        assert!(!kind.about().is_empty());
+    }
+}
+
+#[test]
+fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
+    for kind in KINDS {
+        let meant = key(*kind);
+        let problems = with(*kind, &format!("{meant}s"), json!(1));
+        let [problem] = &problems[..] else { panic!("{}: {problems:?}", kind.name()) };
+        assert_eq!(problem.help, Some(format!("did you mean `{meant}`?")), "{}", kind.name());
+        assert!(problem.message.starts_with(&format!("unknown field `{meant}s`")), "{problem}");
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_named_with_its_place() {
+    for kind in KINDS {
+        let key = key(*kind);
+        let problems = with(*kind, &key, json!({ "x": { "y": [] } }));
+        let [problem] = &problems[..] else { panic!("{}: {problems:?}", kind.name()) };
+        let message = &problem.message;
+        assert!(message.starts_with(&format!("`{key}")), "{}: {message}", kind.name());
+        assert_eq!(problem.place.to_string(), format!("sensors/{}.yaml", kind.name()));
+    }
+}
+
+#[tokio::test]
+async fn every_kind_ends_within_a_second() {
+    for kind in KINDS {
+        let folder = tempfile::tempdir().unwrap();
+        let name = kind.name();
+        let station = Station::new([in_folder(name, kind.example(), folder.path().into())]);
+        station.until(name, |health| health.state != HealthState::Starting).await;
+        let home = station.world.tasks.drain(Duration::from_secs(1)).await;
+        assert!(home, "`{name}` did not end");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_away_is_said_and_tried_again() {
+    for (name, file, part) in [
+        (
+            "prometheus",
+            "url: http://127.0.0.1:1\nquery: up",
+            "`http://127.0.0.1:1/` cannot be read",
+        ),
+        ("poll", "url: http://127.0.0.1:1\nkey: $.id", "`http://127.0.0.1:1/` cannot be read"),
+        ("file", "path: gone", "gone` cannot be watched"),
+        ("process", "command: [no-such-program]", "`no-such-program` cannot be started"),
+        ("webhook", "auth: bearer\nsecrets: [{ file: gone }]", "gone` cannot be read"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = format!("kind: {name}\n{file}");
+        let station = Station::new([in_folder(name, &file, folder.path().into())]);
+        for restarts in 1..=3 {
+            let health = station.until(name, |health| health.restarts == restarts).await;
+            let health = match health.state {
+                HealthState::Waiting => health,
+                _ => station.until(name, |health| health.state == HealthState::Waiting).await,
+            };
+            let reason = health.reason.unwrap();
+            assert!(reason.contains(part), "{name}: {reason}");
+            station.world.manual.advance(Duration::from_secs(4));
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! T2 and T7: every call to the disk fails once, in turn. Nothing of a failed batch is acknowledged and
+//! lost, nothing is there by half, and the store works again by itself.
+
+use std::time::{Duration, Instant};
+
+use ifso::store::batch::Batch;
+use ifso::store::redb::{Redb, Settings};
+use ifso::store::{Error, Store};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::disk::{Disk, Fault, Kind};
+use super::figure;
+use super::load::Load;
+
+const ROUNDS: usize = 8;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn settings() -> Settings {
+    Settings { first_pause: Duration::from_micros(100), ..Settings::default() }
+}
+
+/// Works through the load while the disk fails; gives how many calls failed visibly.
+async fn run(disk: &Disk, fault: Option<Fault>) -> Result<u64, String> {
+    let (mut load, mut failures) = (Load::new(StdRng::seed_from_u64(7)), 0);
+    if let Some(fault) = fault {
+        disk.fail(fault);
+    }
+    let store = open(disk, &mut failures)?;
+    for _ in 0..ROUNDS {
+        match load.round(&store).await {
+            Ok(()) => {}
+            Err(Error::Full { .. } | Error::Io { .. }) => {
+                failures += 1;
+                recovered(&store).await?;
+                load.check(&store).await?;
+            }
+            Err(error) => return Err(format!("a commit: {error:?}")),
+        }
+    }
+    load.check(&store).await?;
+    drop(store);
+    // Whatever was acknowledged after the failure stands on what is on the disk, not in a cache.
+    disk.reboot();
+    let store = open(disk, &mut failures)?;
+    load.check(&store).await?;
+    Ok(failures)
+}
+
+/// Opens the store, again and again while the disk fails.
+fn open(disk: &Disk, failures: &mut u64) -> Result<Redb, String> {
+    let begun = Instant::now();
+    loop {
+        match Redb::open_at(disk.clone(), settings()) {
+            Ok(store) => return Ok(store),
+            Err(Error::Full { .. } | Error::Io { .. }) if begun.elapsed() < PATIENCE => {
+                *failures += 1;
+            }
+            Err(error) => return Err(format!("it does not open: {error:?}")),
+        }
+    }
+}
+
+/// Waits until the store takes commits again, which it does by itself.
+async fn recovered(store: &Redb) -> Result<(), String> {
+    let begun = Instant::now();
+    loop {
+        let mut batch = Batch::new();
+        batch.put(ifso::store::Key { table: "counts", bytes: vec![0] }, vec![1]);
+        match store.commit(batch).await {
+            Ok(_) => return Ok(()),
+            Err(Error::Full { .. } | Error::Io { .. }) if begun.elapsed() < PATIENCE => {
+                tokio::task::yield_now().await;
+            }
+            Err(error) => return Err(format!("it does not recover: {error:?}")),
+        }
+    }
+}
+
+#[test]
+fn every_call_to_the_disk_may_fail_once() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let whole = Disk::new(1);
+    assert_eq!(runtime.block_on(run(&whole, None)), Ok(0));
+    let calls = whole.calls();
+    let (mut cases, mut failures, mut wrong) = (0, 0, Vec::new());
+    for kind in [Kind::Broken, Kind::Full] {
+        // One call, and a while.
+        for count in [1, 9] {
+            for from in 1..=calls {
+                let fault = Fault { from, count, kind };
+                match runtime.block_on(run(&Disk::new(from), Some(fault))) {
+                    Ok(seen) => failures += seen,
+                    Err(what) => wrong.push(format!("{fault:?}: {what}")),
+                }
+                cases += 1;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {cases}: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
+    assert!(failures > calls, "the faults were not felt: {failures}");
+    figure(&format!(
+        "T2/T7 all {calls} of {calls} calls x 2 faults x 2 lengths: {cases} cases, {failures} refusals, 0 lost 0 half"
+    ));
+}
