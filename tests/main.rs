@@ -1,6 +1,7 @@
 //! The one test binary; its modules mirror `src`.
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "nobody imports a test binary")]
 
+mod parts;
 mod world;
 
 mod demo;

@@ -5,6 +5,8 @@ mod files;
 mod hooks;
 mod polls;
 mod processes;
+mod kafka;
+mod kafka_decode;
 mod schedules;
 mod supervisor;
 

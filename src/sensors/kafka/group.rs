@@ -2,6 +2,7 @@
 //! librdkafka says meanwhile. All of it runs on the reader's thread, inside `poll`.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::client::ClientContext;
@@ -13,8 +14,10 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 
+use crate::clock::Clock;
 use crate::intake::{Door, Submission};
 use crate::model::event::Origin;
+use crate::model::time::Time;
 use crate::sensors::decode::Decoder;
 use crate::sensors::kafka::place::{self, Choice, From, Held, Question};
 use crate::sensors::kafka::scout::{Scout, TopicIds};
@@ -65,6 +68,19 @@ pub(super) struct State {
     topic: Option<String>,
     /// Whether a broker has answered since the start.
     met: bool,
+    /// Which part was found last: records come in runs of one partition.
+    last: usize,
+}
+
+impl State {
+    /// The part of this name, where it is ours.
+    pub(super) fn part(&mut self, topic: &str, partition: i32) -> Option<&mut Part> {
+        let wanted = |part: &Part| part.partition == partition && *part.topic == *topic;
+        if !self.parts.get(self.last).is_some_and(wanted) {
+            self.last = self.parts.iter().position(wanted)?;
+        }
+        self.parts.get_mut(self.last)
+    }
 }
 
 impl Progress {
@@ -108,6 +124,16 @@ impl Progress {
     }
 }
 
+/// A topic of which partitions are handed over.
+struct Topic {
+    name: Arc<str>,
+    source: Arc<str>,
+    /// The beginning of its streams' names.
+    stream: String,
+    id: Option<String>,
+    start: Start,
+}
+
 /// The consumer's context: what librdkafka calls back.
 pub(super) struct Group {
     /// The sensor's reference.
@@ -117,6 +143,7 @@ pub(super) struct Group {
     pub(super) settings: Arc<Settings>,
     pub(super) scout: Scout,
     pub(super) door: Door,
+    pub(super) clock: Clock,
     pub(super) runtime: Handle,
     pub(super) progress: Arc<Progress>,
     pub(super) ids: TopicIds,
@@ -127,15 +154,16 @@ impl Group {
     fn take_over(&self, list: &mut TopicPartitionList) -> Result<Vec<Part>, Error> {
         let mut parts = Vec::new();
         let mut first = Submission::default();
-        let mut ids = HashMap::new();
+        let mut topics = HashMap::new();
         for mut place in list.elements() {
-            let topic = place.topic().to_owned();
-            let id = match ids.get(&topic) {
-                Some(id) => Option::clone(id),
-                None => self.scout.topic_id(&topic)?,
+            let topic = match topics.entry(place.topic().to_owned()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let topic = self.meet(new.key(), &mut first)?;
+                    new.insert(topic)
+                }
             };
-            let part = self.locate(&topic, place.partition(), id.as_deref(), &mut first)?;
-            ids.insert(topic, id);
+            let part = self.locate(topic, place.partition(), &mut first)?;
             place.set_offset(Offset::Offset(part.next)).map_err(|error| self.broken(&error))?;
             parts.push(part);
         }
@@ -145,23 +173,35 @@ impl Group {
         Ok(parts)
     }
 
-    fn locate(
-        &self,
-        topic: &str,
-        partition: i32,
-        id: Option<&str>,
-        first: &mut Submission,
-    ) -> Result<Part, Error> {
-        let base = format!("kafka/{}/{}/{topic}/{partition}", self.sensor, self.cluster);
+    /// Looks a topic up, and keeps when it was met first: `start: latest` means from then on. A
+    /// partition that is added later is so read from its beginning.
+    fn meet(&self, topic: &str, first: &mut Submission) -> Result<Topic, Error> {
+        let stream = format!("kafka/{}/{}/{topic}", self.sensor, self.cluster);
+        let met = self.runtime.block_on(self.door.position(&stream))?;
+        let start = match (self.settings.start, met) {
+            (Start::Latest, Some(met)) => Start::At(Time::from_millis(met)),
+            (start, _) => start,
+        };
+        if met.is_none() {
+            let now = self.clock.now().millis();
+            first.advance.push(Origin { stream: stream.as_str().into(), at: now });
+        }
+        let id = self.scout.topic_id(topic)?;
+        Ok(Topic { name: topic.into(), source: format!("kafka:{topic}").into(), stream, id, start })
+    }
+
+    /// Decides where a partition is read from.
+    fn locate(&self, topic: &Topic, partition: i32, first: &mut Submission) -> Result<Part, Error> {
+        let (base, id) = (format!("{}/{partition}", topic.stream), topic.id.as_deref());
         let held = self.runtime.block_on(Held::find(&self.door, &base, id))?;
-        let (low, high) = self.scout.watermarks(topic, partition)?;
+        let (low, high) = self.scout.watermarks(&topic.name, partition)?;
         let Choice { from, losses } = Question {
-            name: &format!("{topic}/{partition}"),
+            name: &format!("{}/{partition}", topic.name),
             held: &held,
             has_id: id.is_some(),
             low,
             high,
-            start: self.settings.start,
+            start: topic.start,
             on_reset: self.settings.on_reset,
         }
         .answer()?;
@@ -170,7 +210,7 @@ impl Group {
             From::First | From::Start(Start::Earliest) => low,
             From::End | From::Start(Start::Latest) => high,
             From::Start(Start::At(time)) => {
-                self.scout.offset_at(topic, partition, time)?.unwrap_or(high)
+                self.scout.offset_at(&topic.name, partition, time)?.unwrap_or(high)
             }
         };
         let stream: Arc<str> = place::stream(&base, id, losses).into();
@@ -179,10 +219,16 @@ impl Group {
             first.advance.push(Origin { stream: Arc::clone(&stream), at: next - 1 });
             first.advance.push(Origin { stream: base.into(), at: mark(id) });
         }
-        let decoder = self.settings.decoder(topic).decoder();
-        let decoder = decoder.map_err(|what| Error::Stop { what })?;
-        let (topic, source) = (topic.into(), format!("kafka:{topic}").into());
-        Ok(Part { topic, partition, stream, source, decoder, next, stored: next })
+        let decoder = self.settings.decoder(&topic.name).decoder();
+        Ok(Part {
+            topic: Arc::clone(&topic.name),
+            partition,
+            stream,
+            source: Arc::clone(&topic.source),
+            decoder: decoder.map_err(|what| Error::Stop { what })?,
+            next,
+            stored: next,
+        })
     }
 
     fn broken(&self, error: &KafkaError) -> Error {
@@ -261,10 +307,15 @@ impl ClientContext for Group {
                 | Code::TopicAuthorizationFailed
                 | Code::InvalidTopic,
             ) => self.progress.change(|state| state.topic = Some(reason)),
-            // The first one names the address; those that follow only count brokers.
-            _ => self.progress.change(|state| {
-                state.away.get_or_insert(reason);
-            }),
+            code => {
+                let reason = format!("brokers `{}`: {reason}", self.settings.brokers.join(","));
+                self.progress.change(|state| {
+                    // It says how many are down; what was said before says why.
+                    if state.away.is_none() || code != Some(Code::AllBrokersDown) {
+                        state.away = Some(reason);
+                    }
+                });
+            }
         }
     }
 

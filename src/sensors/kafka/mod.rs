@@ -33,8 +33,9 @@ mod letters;
 /// Batches that are read and wait for the door: one, so that reading goes on beside the commit and
 /// memory stays bounded by `limits`.
 const WAITING_BATCHES: usize = 1;
-/// How long the consumer may take to leave its group; then it is left to itself.
-const GOODBYE: Duration = Duration::from_secs(10);
+/// How long the consumer may take to leave its group; then it is left to itself. Shorter than the
+/// supervisor's grace.
+const GOODBYE: Duration = Duration::from_secs(4);
 
 /// The kind `kafka`.
 pub struct Kafka;

@@ -71,6 +71,7 @@ impl Reader {
             settings: Arc::clone(&self.settings),
             scout,
             door: self.context.door.clone(),
+            clock: Arc::clone(&self.context.clock),
             runtime: self.runtime.clone(),
             progress: Arc::clone(&self.progress),
             ids: TopicIds::default(),
@@ -128,8 +129,7 @@ impl Reader {
     fn take(&self, message: &BorrowedMessage<'_>, batch: &mut Batch) {
         let mut state = self.progress.state();
         let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-        let ours = |part: &&mut Part| part.partition == partition && *part.topic == *topic;
-        let Some(part) = state.parts.iter_mut().find(ours) else { return };
+        let Some(part) = state.part(topic, partition) else { return };
         if offset < part.next {
             return;
         }
