@@ -43,6 +43,7 @@ pub(crate) struct Send {
     /// Its trigger: `pack.name`.
     trigger: String,
     /// Its payload: fields as `name=text` or `name:=json`, or one JSON object.
+    #[arg(id = "payload", value_name = "DATA")]
     data: Vec<String>,
     /// Who reports it.
     #[arg(long)]
