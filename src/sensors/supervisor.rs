@@ -386,6 +386,7 @@ mod tests {
     use crate::intake;
     use crate::model::time::Time;
     use crate::store::redb::Redb;
+    use crate::telemetry::metrics::Metrics;
 
     struct Panicking;
 
@@ -408,7 +409,13 @@ mod tests {
         let ids = Ids::new(Arc::clone(&clock));
         let store = Arc::new(Redb::in_memory().unwrap());
         let catalog = Current::default();
-        let (door, _stage) = intake::open(store, catalog, Arc::clone(&clock), ids.clone());
+        let (door, _stage) = intake::open(intake::Parts {
+            store,
+            catalog,
+            clock: Arc::clone(&clock),
+            ids: ids.clone(),
+            metrics: Metrics::new(),
+        });
         let health = Reporter::new(Arc::clone(&clock));
         let context = Context {
             door,
