@@ -406,9 +406,13 @@ mod tests {
     async fn a_panic_is_said_and_stays_with_its_sensor() {
         let clock = Manual::at(Time::from_millis(0)).clock();
         let ids = Ids::new(Arc::clone(&clock));
-        let store = Arc::new(Redb::in_memory().unwrap());
-        let catalog = Current::default();
-        let (door, _stage) = intake::open(store, catalog, Arc::clone(&clock), ids.clone());
+        let (door, _stage) = intake::open(intake::Parts {
+            store: Arc::new(Redb::in_memory().unwrap()),
+            catalog: Current::default(),
+            clock: Arc::clone(&clock),
+            ids: ids.clone(),
+            metrics: crate::telemetry::metrics::Metrics::new(),
+        });
         let health = Reporter::new(Arc::clone(&clock));
         let context = Context {
             door,
