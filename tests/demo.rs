@@ -1,15 +1,16 @@
-//! The home of the demo, which is this repository.
+//! The home of the demo, which is this repository, as `ifso check` sees it.
 
-use std::path::Path;
-
-use ifso::packs::Kinds;
-use ifso::packs::catalog::Catalog;
+use std::process::Command;
 
 #[test]
-fn the_demo_loads_without_a_word() {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let kinds = Kinds { runners: &super::packs::runners(), sensor: &|_| Vec::new() };
-    let catalog = ifso::packs::load(home, kinds, &Catalog::default());
-    let problems: Vec<String> = catalog.problems.iter().map(ToString::to_string).collect();
-    assert!(problems.is_empty(), "{}", problems.join("\n"));
+fn the_demo_has_no_problems() {
+    let output = Command::new(env!("CARGO_BIN_EXE_ifso"))
+        .args(["check", "--home", env!("CARGO_MANIFEST_DIR")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{errors}");
+    let problems = format!("{said}{errors}");
+    assert!(!problems.contains("warning") && !problems.contains("error"), "{problems}");
 }

@@ -1,15 +1,17 @@
 //! The one test binary; its modules mirror `src`.
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "nobody imports a test binary")]
 
+mod parts;
 mod world;
 
+mod api;
+mod cli;
 mod demo;
 mod executions;
 mod flow;
 mod intake;
 mod oracle;
 mod packs;
-mod parts;
 mod rules;
 mod runners;
 mod script;

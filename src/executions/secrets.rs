@@ -3,7 +3,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::execution::Execution;
 use crate::model::parameter::Parameters;
 use crate::packs::secrets;
 

@@ -11,11 +11,11 @@ impl Chance {
         Self(seed)
     }
 
-    /// The seed from `IFSO_SEED`, else one from the machine's clock.
+    /// The seed from `ORACLE_SEED`, else one from the machine's clock.
     #[expect(clippy::disallowed_methods, reason = "the oracle stands outside; the seed is printed")]
     pub(crate) fn seed() -> u64 {
-        if let Ok(text) = std::env::var("IFSO_SEED") {
-            return text.parse().expect("IFSO_SEED is a whole number");
+        if let Ok(text) = std::env::var("ORACLE_SEED") {
+            return text.parse().expect("ORACLE_SEED is a whole number");
         }
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         u64::from(since.subsec_nanos()) ^ since.as_secs()

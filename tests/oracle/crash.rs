@@ -11,7 +11,7 @@ use super::engine::Site;
 use super::judge::{Evidence, Verdict};
 use super::load::Load;
 
-/// Kills in CI; `IFSO_KILLS` asks for more.
+/// Kills in CI; `ORACLE_KILLS` asks for more.
 const KILLS: u64 = 150;
 /// First boots that are killed.
 const FIRST_BOOTS: u64 = 12;
@@ -23,7 +23,7 @@ const START: Duration = Duration::from_secs(30);
 fn kills_lose_nothing_and_repeat_nothing() {
     let seed = Chance::seed();
     let mut chance = Chance::new(seed);
-    let kills = super::wanted("IFSO_KILLS", KILLS);
+    let kills = super::wanted("ORACLE_KILLS", KILLS);
     let folder = tempfile::tempdir().unwrap();
     let first_boots = first_boots(folder.path(), &mut chance);
 

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::http::{Fate, Request};
@@ -90,6 +91,11 @@ impl Site {
     }
 }
 
+/// Sends a signal; says whether there was somebody to take it.
+fn send(pid: Pid, signal: Signal) -> bool {
+    kill_process(pid, signal).is_ok()
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -153,19 +159,22 @@ impl Engine {
         let children = format!("/proc/{id}/task/{id}/children");
         let children = fs::read_to_string(children).unwrap_or_default();
         let traced = children.split_whitespace().next().filter(|_| self.traced);
-        let program = traced.and_then(|word| word.parse().ok()).map(rustix::process::Pid::from_raw);
-        match program.flatten() {
-            // It may end by itself meanwhile; waiting tells.
-            Some(pid) => drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL)),
-            None => drop(self.child.kill()),
-        }
+        let program = traced.and_then(|word| word.parse().ok()).map(Pid::from_raw);
+        let Some(program) = program.flatten() else {
+            drop(self.child.kill());
+            self.child.wait().unwrap();
+            return;
+        };
+        // Either may end by itself meanwhile; waiting tells. strace would wait for the supervisor too:
+        // it lets go of it when it is asked to end.
+        send(program, Signal::KILL);
+        send(Pid::from_child(&self.child), Signal::TERM);
         self.child.wait().unwrap();
     }
 
     /// SIGTERM; gives the exit code where it ends within `patience`.
     pub(crate) fn stop(mut self, patience: Duration) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(send(Pid::from_child(&self.child), Signal::TERM), "it had ended");
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -10,7 +10,7 @@ use super::judge::{Evidence, Verdict};
 use super::ledger::Ledger;
 use super::load::{ACCEPTED, UNKNOWN, post_event};
 
-/// Cases in CI; `IFSO_CASES` asks for more.
+/// Cases in CI; `ORACLE_CASES` asks for more.
 const CASES: u64 = 16;
 /// Events of one case.
 const EVENTS: u32 = 8;
@@ -27,7 +27,7 @@ fn a_failing_call_loses_nothing() {
     let seed = Chance::seed();
     let mut chance = Chance::new(seed);
     let (mut accepted, mut ended) = (0, 0);
-    for case in 0..super::wanted("IFSO_CASES", CASES) {
+    for case in 0..super::wanted("ORACLE_CASES", CASES) {
         let (call, most) = CALLS[usize::try_from(case).unwrap() % CALLS.len()];
         let fault = FAULTS[usize::try_from(chance.next() % 3).unwrap()];
         let fault = format!("{fault}:when={}", chance.between(1, most));
@@ -53,7 +53,7 @@ fn a_failing_call_loses_nothing() {
         accepted += verdict.accepted;
         engine.end();
     }
-    let cases = super::wanted("IFSO_CASES", CASES);
+    let cases = super::wanted("ORACLE_CASES", CASES);
     println!(
         "T2 cases {cases} ended {ended} accepted {accepted} 0 lost 0 duplicate 0 stuck seed {seed}"
     );

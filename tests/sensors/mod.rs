@@ -4,10 +4,10 @@ mod contract;
 mod files;
 mod hooks;
 mod monitoring;
-mod polls;
-mod processes;
 mod kafka;
 mod kafka_decode;
+mod polls;
+mod processes;
 mod schedules;
 mod supervisor;
 

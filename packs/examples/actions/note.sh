@@ -1,6 +1,7 @@
 #!/bin/sh
-# Parameters with a position arrive as arguments, the others in the environment: never as text in a
-# line of this script, so nothing that an event says can become a command.
+# A parameter with a position arrives as an argument, others as `--name=value`; a command line finds
+# them as $P_name. They are never text in a line of shell, so nothing that an event says can become
+# a command.
 set -eu
 home=$(cd "$(dirname "$0")/../../.." && pwd)
 mkdir -p "$home/.home"
