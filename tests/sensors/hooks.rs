@@ -9,10 +9,7 @@ use crate::world::World;
 
 fn sign(secret: &str, message: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    hmac::sign(&key, message.as_bytes()).as_ref().iter().fold(String::new(), |mut text, byte| {
-        text.push_str(&format!("{byte:02x}"));
-        text
-    })
+    ifso::store::table::hex(hmac::sign(&key, message.as_bytes()).as_ref())
 }
 
 async fn station(file: &str) -> Station {

@@ -40,10 +40,7 @@ impl Site {
             .route("/api/v1/webhooks/{name}", post(webhook))
             .route("/api/v2/alerts", post(alerts))
             .with_state(self.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        drop(tokio::task::spawn(async move { axum::serve(listener, router).await }));
-        address
+        super::serve(router).await
     }
 
     fn delivery(&self, headers: HeaderMap, body: Bytes) -> Option<(Hooks, Delivery)> {
