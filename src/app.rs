@@ -240,8 +240,14 @@ impl House {
         let runners = runners(config)?;
         let reload = reload(config, &runners);
         let catalog = load(&reload).await;
-        let (door, intake) =
-            intake::open(Arc::clone(&store), catalog.clone(), clock.clone(), ids.clone());
+        let metrics = Metrics::new();
+        let (door, intake) = intake::open(intake::Parts {
+            store: Arc::clone(&store),
+            catalog: catalog.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            metrics: metrics.clone(),
+        });
         let (executions, dispatcher) = executions::open(executions::Parts {
             store: Arc::clone(&store),
             catalog: catalog.clone(),
@@ -250,6 +256,7 @@ impl House {
             tasks: tasks.clone(),
             runners: runners.iter().map(|runner| (runner.name(), Arc::clone(runner))).collect(),
             tokens: tokens(&keys),
+            metrics: metrics.clone(),
             settings: executions::Settings {
                 concurrency: CONCURRENCY,
                 timeout: TIMEOUT,
@@ -275,7 +282,7 @@ impl House {
             clock: clock.clone(),
             ids,
             tasks: tasks.clone(),
-            metrics: Metrics::new(),
+            metrics,
             store: Arc::clone(&store),
             keys,
             catalog,

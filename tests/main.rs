@@ -1,6 +1,7 @@
 //! The one test binary; its modules mirror `src`.
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "nobody imports a test binary")]
 
+mod parts;
 mod world;
 
 mod demo;
@@ -8,7 +9,6 @@ mod executions;
 mod flow;
 mod intake;
 mod oracle;
-mod parts;
 mod packs;
 mod rules;
 mod runners;

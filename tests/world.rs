@@ -22,6 +22,7 @@ use ifso::runners::{Begin, Ended, Job, Outcome, Piece, Runner, Stream};
 use ifso::store::Handle;
 use ifso::store::redb::Redb;
 use ifso::tasks::Tasks;
+use ifso::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -52,8 +53,14 @@ impl World {
         let ids = Ids::new(clock.clone());
         let catalog: Current = Arc::new(ArcSwap::from_pointee(catalog));
         let tasks = Tasks::new();
-        let (door, stage) =
-            intake::open(store.clone(), catalog.clone(), clock.clone(), ids.clone());
+        let metrics = Metrics::new();
+        let (door, stage) = intake::open(intake::Parts {
+            store: store.clone(),
+            catalog: catalog.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            metrics: metrics.clone(),
+        });
         let hands = Hands::default();
         let runner: Arc<dyn Runner> = Arc::new(hands.clone());
         let (executions, dispatcher) = executions::open(executions::Parts {
@@ -64,6 +71,7 @@ impl World {
             tasks: tasks.clone(),
             runners: HashMap::from([("hands", runner)]),
             tokens: Arc::new(|_, _| "token".to_owned()),
+            metrics,
             settings: executions::Settings {
                 concurrency: 4,
                 timeout: Duration::from_secs(60),

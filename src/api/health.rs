@@ -97,6 +97,8 @@ fn metrics(call: &Call) -> Answer {
     let all = call.state.sensors.list();
     let enabled = all.iter().filter(|s| s.health.state != HealthState::Disabled).count();
     call.state.metrics.sensors(enabled, all.iter().filter(|s| up(s.health.state)).count());
+    call.state.metrics.waiting(call.state.door.waiting());
+    call.state.metrics.running(call.state.executions.running());
     let text = call.state.metrics.text().map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics", error.to_string())
     })?;

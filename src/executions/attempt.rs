@@ -93,7 +93,7 @@ async fn once(
     let catalog = room.parts.catalog.load_full();
     let config = catalog.configs.get(execution.action.reference.pack()).cloned();
     let config = config.unwrap_or_else(|| Arc::new(Value::Object(Map::new())));
-    let secrets = secrets::values(&execution.action.parameters, &execution.given);
+    let secrets = secrets::texts(execution, &catalog);
     let printer = Printer::open(room, (execution.id, execution.attempt), &secrets).await?;
     let (pieces, arriving) = mpsc::channel(PIECES_LIMIT);
     let ran = async {
@@ -108,6 +108,9 @@ async fn once(
     }
     strike(&mut outcome, &secrets);
     settle::settle(room, execution, ticket, &outcome, output).await?;
+    if let Some(runner) = room.parts.runners.get(execution.action.runner.as_str()) {
+        runner.release(execution.id, execution.attempt).await;
+    }
     Ok(outcome.ended)
 }
 

@@ -27,6 +27,7 @@ use crate::packs::catalog::Current;
 use crate::runners::Runner;
 use crate::store::{self, Handle, table};
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::Metrics;
 
 pub use dispatch::Dispatcher;
 
@@ -144,6 +145,8 @@ pub struct Parts {
     pub runners: HashMap<&'static str, Arc<dyn Runner>>,
     /// Tokens for actions.
     pub tokens: Tokens,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Settings.
     pub settings: Settings,
 }

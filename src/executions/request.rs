@@ -50,6 +50,7 @@ impl Executions {
             }
             Err(error) => return Err(error.into()),
         }
+        parts.metrics.requested(1);
         self.room.tell(&execution);
         Ok(execution)
     }

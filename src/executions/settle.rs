@@ -77,6 +77,9 @@ pub(super) async fn settle(
         }
         match parts.store.commit(batch).await {
             Ok(_) => {
+                if settled.status.is_done() {
+                    parts.metrics.ended(settled.status.word());
+                }
                 room.tell(&settled);
                 return Ok(());
             }

@@ -23,6 +23,7 @@ use crate::model::id::EventId;
 use crate::packs::catalog::Current;
 use crate::store::tables::{DeadLetter, Position};
 use crate::store::{self, Handle, table};
+use crate::telemetry::metrics::Metrics;
 
 /// Submissions that wait for the loop at most; a full queue slows the sensors down.
 pub const WAITING_LIMIT: usize = 256;
@@ -65,16 +66,27 @@ pub enum Refusal {
     Stopping,
 }
 
+/// What the room is built from.
+pub struct Parts {
+    /// The store.
+    pub store: Handle,
+    /// The catalog.
+    pub catalog: Current,
+    /// The time.
+    pub clock: Clock,
+    /// Ids.
+    pub ids: Ids,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
 /// Builds the door and the loop behind it.
 #[must_use]
-pub fn open(store: Handle, catalog: Current, clock: Clock, ids: Ids) -> (Door, Stage) {
+pub fn open(parts: Parts) -> (Door, Stage) {
     let (sender, waiting) = mpsc::channel(WAITING_LIMIT);
-    let door = Door { waiting: sender, store: Arc::clone(&store) };
+    let door = Door { waiting: sender, store: Arc::clone(&parts.store) };
     let stage = Stage {
-        store,
-        catalog,
-        clock,
-        ids,
+        parts,
         waiting,
         schemas: admit::Schemas::default(),
         tally: tally::Tally::default(),
@@ -124,6 +136,12 @@ impl Door {
             mpsc::error::TrySendError::Closed(_) => Refusal::Stopping,
         })?;
         answered.await.map_err(|_| Refusal::Stopping)?
+    }
+
+    /// How many submissions wait for the loop.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        WAITING_LIMIT - self.waiting.capacity()
     }
 
     /// The last place of `stream` that was taken in: where a source starts again.

@@ -8,25 +8,25 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, Ids};
+use crate::clock::Clock;
 use crate::intake::admit::{self, Past, Schemas};
 use crate::intake::effects::{Effects, SYSTEM_SCOPE};
 use crate::intake::history;
-use crate::intake::tally::Tally;
-use crate::intake::{Outcome, Refusal, Submission, Waiting};
+use crate::intake::tally::{Tally, word};
+use crate::intake::{Outcome, Parts, Refusal, Submission, Waiting};
 use crate::model::cause::Cause;
 use crate::model::event::{Event, Report};
 use crate::model::key::KeyValue;
 use crate::model::reference::Reference;
 use crate::model::rule::Decision;
 use crate::model::time::Time;
-use crate::packs::catalog::{Catalog, Current};
+use crate::packs::catalog::Catalog;
 use crate::rules::{self, Evaluation, Facts, Memories};
+use crate::store;
 use crate::store::batch::Batch;
 use crate::store::queue::{self, Ticket};
 use crate::store::table::{self, Held, Rows};
 use crate::store::tables::{Block, DeadLetter, Remembered, Work};
-use crate::store::{self, Handle};
 
 /// Submissions that share one commit at most: one event pays one fsync, and all that wait share it.
 const BATCH_LIMIT: usize = 256;
@@ -47,10 +47,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What the loop works with.
 pub struct Stage {
-    pub(crate) store: Handle,
-    pub(crate) catalog: Current,
-    pub(crate) clock: Clock,
-    pub(crate) ids: Ids,
+    pub(crate) parts: Parts,
     pub(crate) waiting: mpsc::Receiver<Waiting>,
     pub(crate) schemas: Schemas,
     pub(crate) tally: Tally,
@@ -71,7 +68,7 @@ impl Stage {
     ///
     /// Not cancel-safe: a batch that was begun would be answered by nobody. Stop it by `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut changes = self.store.changes();
+        let mut changes = self.parts.store.changes();
         let mut pause = None;
         loop {
             let mut taken = Vec::new();
@@ -80,7 +77,7 @@ impl Stage {
                 () = stop.cancelled() => return self.leave().await,
                 count = self.waiting.recv_many(&mut taken, BATCH_LIMIT) => if count == 0 { return self.leave().await },
                 woken = changes.changed(), if pause.is_none() => if woken.is_err() { return },
-                () = wait(&self.clock, pause), if pause.is_some() => pause = None,
+                () = wait(&self.parts.clock, pause), if pause.is_some() => pause = None,
             }
             changes.mark_unchanged();
             let inside = match self.inside().await {
@@ -94,7 +91,7 @@ impl Stage {
                 continue;
             }
             if !self.take_in(taken, inside).await {
-                pause = Some(self.clock.now().plus(PAUSE));
+                pause = Some(self.parts.clock.now().plus(PAUSE));
             }
         }
     }
@@ -105,8 +102,8 @@ impl Stage {
             return;
         }
         let mut batch = Batch::new();
-        let written = match self.tally.write(&self.store, &mut batch).await {
-            Ok(()) => self.store.commit(batch).await.map(drop),
+        let written = match self.tally.write(&self.parts.store, &mut batch).await {
+            Ok(()) => self.parts.store.commit(batch).await.map(drop),
             Err(error) => Err(error),
         };
         if let Err(error) = written {
@@ -116,7 +113,7 @@ impl Stage {
 
     /// Events that were made inside and are due.
     async fn inside(&self) -> Result<Vec<Held<Ticket>>, store::Error> {
-        queue::due(&self.store, queue::INTAKE, self.clock.now(), INSIDE_LIMIT).await
+        queue::due(&self.parts.store, queue::INTAKE, self.parts.clock.now(), INSIDE_LIMIT).await
     }
 
     /// Takes one batch in and answers it. Says whether it is on disk.
@@ -156,8 +153,8 @@ impl Stage {
         submissions: &[Submission],
         inside: &[Held<Ticket>],
     ) -> Result<Vec<Vec<Outcome>>, store::Error> {
-        let catalog = self.catalog.load_full();
-        let now = self.clock.now();
+        let catalog = self.parts.catalog.load_full();
+        let now = self.parts.clock.now();
         let mut work = self.admit(submissions, &catalog, now).await?;
         for ticket in inside {
             queue::done(&mut work.batch, ticket);
@@ -166,15 +163,47 @@ impl Stage {
         let tally = self.tally.with(&work.decisions, &refused, now);
         let count = tally.is_due(now);
         if count {
-            tally.write(&self.store, &mut work.batch).await?;
+            tally.write(&self.parts.store, &mut work.batch).await?;
         }
         let block = block(&mut work, &refused, catalog.generation);
         history::keep(&mut work.batch, &block);
-        if !work.batch.is_empty() {
-            self.store.commit(work.batch).await?;
-        }
+        self.write(work.batch).await?;
         self.tally = if count { Tally::default() } else { tally };
+        self.measure(&work.outcomes, &block);
         Ok(work.outcomes)
+    }
+
+    async fn write(&self, batch: Batch) -> Result<(), store::Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let begun = self.parts.clock.now();
+        let written = self.parts.store.commit(batch).await;
+        let outcome = match &written {
+            Ok(_) => "written",
+            Err(store::Error::Conflict { .. }) => "conflict",
+            Err(_) => "failed",
+        };
+        self.parts.metrics.committed(outcome, self.parts.clock.now().since(begun));
+        written.map(drop)
+    }
+
+    fn measure(&self, outcomes: &[Vec<Outcome>], block: &Block) {
+        for outcome in outcomes.iter().flatten() {
+            let word = match outcome {
+                Outcome::Accepted(_) => "accepted",
+                Outcome::Duplicate(_) => "duplicate",
+                Outcome::Refused(_) => "refused",
+            };
+            self.parts.metrics.reported(word, 1);
+        }
+        for decision in &block.decisions {
+            self.parts.metrics.decided(word(&decision.verdict), 1);
+        }
+        let refused = block.refused.iter().map(Vec::len).sum();
+        self.parts.metrics.decided("not_matched", refused);
+        let made = block.decisions.iter().map(|decision| decision.executions.len()).sum();
+        self.parts.metrics.requested(made);
     }
 
     async fn admit(
@@ -183,7 +212,7 @@ impl Stage {
         catalog: &Catalog,
         now: Time,
     ) -> Result<Draft, store::Error> {
-        let mut past = Past::read(&self.store, submissions).await?;
+        let mut past = Past::read(&self.parts.store, submissions).await?;
         let mut work = Draft::default();
         for submission in submissions {
             let admitted = admit::admit(
@@ -191,7 +220,7 @@ impl Stage {
                 &mut past,
                 &mut self.schemas,
                 catalog,
-                (&self.ids, now),
+                (&self.parts.ids, now),
             );
             for (report, outcome) in submission.reports.iter().zip(&admitted.outcomes) {
                 if let Outcome::Refused(reason) = outcome {
@@ -231,7 +260,7 @@ impl Stage {
             _ => report.source.to_string(),
         };
         let letter = DeadLetter {
-            id: self.ids.record(),
+            id: self.parts.ids.record(),
             sensor,
             from: place.unwrap_or_else(|| report.trigger.to_string()),
             reason: reason.to_owned(),
@@ -284,7 +313,7 @@ impl Stage {
                 None => table::create(&mut work.batch, &row),
             }
         }
-        let mut effects = Effects { catalog, ids: &self.ids, now, batch: &mut work.batch };
+        let mut effects = Effects { catalog, ids: &self.parts.ids, now, batch: &mut work.batch };
         for (event, decisions) in events.iter().zip(decisions) {
             for mut decision in decisions {
                 effects.add(event, &mut decision);
@@ -304,18 +333,18 @@ impl Stage {
         wanted.sort();
         wanted.dedup();
         let keys = wanted.iter().map(|(rule, key)| Remembered::store_key(rule, key));
-        let found = table::get_many::<Remembered>(&self.store, keys).await?;
+        let found = table::get_many::<Remembered>(&self.parts.store, keys).await?;
         Ok(wanted.into_iter().zip(found).filter_map(|(key, held)| Some((key, held?))).collect())
     }
 
     /// The keys that rules may read, read again only after something was written.
     async fn keys(&mut self) -> Result<Arc<BTreeMap<String, Value>>, store::Error> {
-        let revision = *self.store.changes().borrow();
+        let revision = *self.parts.store.changes().borrow();
         if self.keys.0 != revision || revision == 0 {
             let lead = [SYSTEM_SCOPE.as_bytes(), &[0]].concat();
             let rows = Rows::first(KEYS_LIMIT).under(lead);
-            let found = table::scan::<KeyValue>(&self.store, rows).await?;
-            let now = self.clock.now();
+            let found = table::scan::<KeyValue>(&self.parts.store, rows).await?;
+            let now = self.parts.clock.now();
             let live =
                 found.into_iter().filter(|held| held.row.expires.is_none_or(|end| end > now));
             let keys = live.map(|held| (held.row.name, held.row.value)).collect();

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::chance::Chance;
 use super::engine::Site;
-use super::judge::{Claim, Evidence, Verdict};
-use super::ledger;
+use super::judge::{Evidence, Verdict};
 use super::load::Load;
 
 /// Kills in CI; `IFSO_KILLS` asks for more.
@@ -18,20 +17,18 @@ const KILLS: u64 = 150;
 const FIRST_BOOTS: u64 = 12;
 /// How long a start may take on a machine that is busy with other tests.
 const START: Duration = Duration::from_secs(30);
-/// How long what was accepted may take to be over.
-const QUIET: Duration = Duration::from_mins(1);
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the figure is published")]
 fn kills_lose_nothing_and_repeat_nothing() {
     let seed = Chance::seed();
     let mut chance = Chance::new(seed);
-    let kills = wanted_kills();
+    let kills = super::wanted("IFSO_KILLS", KILLS);
     let folder = tempfile::tempdir().unwrap();
     let first_boots = first_boots(folder.path(), &mut chance);
 
     let site = Site::new(folder.path());
-    let (sent, effects) = (folder.path().join("sent"), site.home.join("effects"));
+    let sent = folder.path().join("sent");
     let key = Arc::new(Mutex::new(String::new()));
     let load = Load::start(site.address, &key, &sent, &mut chance);
     let begun = Instant::now();
@@ -47,18 +44,11 @@ fn kills_lose_nothing_and_repeat_nothing() {
     }
     let killing = begun.elapsed().as_secs();
 
+    site.end_schedule();
     let engine = site.start();
     engine.must_be_ready(START, &format!("seed {seed}, the last start"));
     load.stop();
-    let (claims, waited) = settled(&site);
-    let evidence = Evidence {
-        sent: ledger::lines(&sent)
-            .into_iter()
-            .map(|line| (line[0].clone(), line[1].clone()))
-            .collect(),
-        effects: ledger::effects(&effects),
-        claims,
-    };
+    let (evidence, waited) = Evidence::gather(&site, &sent);
     let verdict = Verdict::of(&evidence);
     println!(
         "T1 kills {} in {killing} s (first boots {first_boots}) {verdict} quiet after {} ms seed {seed}",
@@ -71,11 +61,6 @@ fn kills_lose_nothing_and_repeat_nothing() {
     }
     assert!(verdict.accepted as u64 > kills, "too little was accepted to show anything");
     assert_eq!(engine.stop(Duration::from_secs(20)), Some(0), "SIGTERM ends it well");
-}
-
-#[expect(clippy::disallowed_methods, reason = "the oracle stands outside")]
-fn wanted_kills() -> u64 {
-    std::env::var("IFSO_KILLS").map_or(KILLS, |text| text.parse().expect("a whole number"))
 }
 
 /// Kills first boots at random points; whatever they leave must start afterwards.
@@ -94,31 +79,4 @@ fn first_boots(folder: &Path, chance: &mut Chance) -> u64 {
         engine.kill();
     }
     FIRST_BOOTS * 2
-}
-
-/// Waits until every execution is over, at most `QUIET`; gives them and the time that it took.
-fn settled(site: &Site) -> (Vec<Claim>, Duration) {
-    let begun = Instant::now();
-    loop {
-        let claims = claims(site);
-        if begun.elapsed() > QUIET || claims.iter().all(Claim::is_done) {
-            return (claims, begun.elapsed());
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
-/// All executions, page by page.
-fn claims(site: &Site) -> Vec<Claim> {
-    const PAGE: usize = 100;
-    let mut claims = Vec::new();
-    for page in 0.. {
-        let found = site.get(&format!("/api/v1/executions?limit={PAGE}&offset={}", page * PAGE));
-        let found = found.as_array().expect("a list is an array");
-        claims.extend(found.iter().map(Claim::read));
-        if found.len() < PAGE {
-            break;
-        }
-    }
-    claims
 }

@@ -36,24 +36,24 @@ impl Site {
 
     /// Starts the program.
     pub(crate) fn start(&self) -> Engine {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.home.join("../engine.log"))
-            .unwrap();
-        let mut child = Command::new(PROGRAM)
-            .arg("serve")
-            .arg("--home")
-            .arg(&self.home)
-            .arg("--data")
-            .arg(&self.data)
-            .args(["--listen", &self.address.to_string()])
-            .env("IFSO_LOG", "info")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        self.spawn(Command::new(PROGRAM), false)
+    }
+
+    /// Starts it under strace, which makes one of its system calls fail or be its last.
+    pub(crate) fn start_with(&self, call: &str, fault: &str) -> Engine {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
+        strace.arg(format!("inject={call}:{fault}")).arg(PROGRAM);
+        self.spawn(strace, true)
+    }
+
+    fn spawn(&self, mut command: Command, traced: bool) -> Engine {
+        let path = self.home.join("../engine.log");
+        let log = File::options().create(true).append(true).open(&path).unwrap();
+        command.arg("serve").arg("--home").arg(&self.home).arg("--data").arg(&self.data);
+        command.args(["--listen", &self.address.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().unwrap();
         let (sender, lines) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
@@ -63,7 +63,12 @@ impl Site {
                 }
             }
         });
-        Engine { child, lines, log: self.home.join("../engine.log") }
+        Engine { child, lines, log: path, traced }
+    }
+
+    /// Takes the schedule away, so that nothing new comes by itself.
+    pub(crate) fn end_schedule(&self) {
+        fs::remove_file(self.home.join("sensors/tick.yaml")).unwrap();
     }
 
     /// The key of the first start.
@@ -102,6 +107,7 @@ pub(crate) struct Engine {
     child: Child,
     lines: Receiver<String>,
     log: PathBuf,
+    traced: bool,
 }
 
 impl Engine {
@@ -134,6 +140,26 @@ impl Engine {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let end = log.lines().last().unwrap_or_default();
         assert_eq!(status.signal(), Some(9), "it ended by itself, with {status}: {end}");
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// `kill -9`, where it still runs; under strace the program, not strace.
+    pub(crate) fn end(mut self) {
+        let id = self.child.id();
+        let children = format!("/proc/{id}/task/{id}/children");
+        let children = fs::read_to_string(children).unwrap_or_default();
+        let traced = children.split_whitespace().next().filter(|_| self.traced);
+        let program = traced.and_then(|word| word.parse().ok()).map(rustix::process::Pid::from_raw);
+        match program.flatten() {
+            // It may end by itself meanwhile; waiting tells.
+            Some(pid) => drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL)),
+            None => drop(self.child.kill()),
+        }
+        self.child.wait().unwrap();
     }
 
     /// SIGTERM; gives the exit code where it ends within `patience`.

@@ -2,10 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::engine::Site;
+use super::ledger;
 use super::load::{ACCEPTED, REFUSED, UNKNOWN};
+
+/// How long what was accepted may take to be over.
+const QUIET: Duration = Duration::from_mins(1);
 
 /// What the program says of one execution.
 #[derive(Debug, Clone)]
@@ -50,14 +57,56 @@ pub(crate) struct Evidence {
     pub(crate) claims: Vec<Claim>,
 }
 
+impl Evidence {
+    /// Waits until every execution is over, at most `QUIET`, and collects the ledgers; says how long
+    /// that took.
+    pub(crate) fn gather(site: &Site, sent: &Path) -> (Self, Duration) {
+        let (claims, waited) = settled(site);
+        let pair = |line: Vec<String>| (line[0].clone(), line[1].clone());
+        let sent = ledger::lines(sent).into_iter().map(pair).collect();
+        (Self { sent, effects: ledger::effects(&site.home.join("effects")), claims }, waited)
+    }
+}
+
+/// Waits until every execution is over, at most `QUIET`; gives them and the time that it took.
+fn settled(site: &Site) -> (Vec<Claim>, Duration) {
+    let begun = Instant::now();
+    loop {
+        let claims = claims(site);
+        if begun.elapsed() > QUIET || claims.iter().all(Claim::is_done) {
+            return (claims, begun.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// All executions, page by page.
+fn claims(site: &Site) -> Vec<Claim> {
+    const PAGE: usize = 100;
+    let mut claims = Vec::new();
+    for page in 0.. {
+        let found = site.get(&format!("/api/v1/executions?limit={PAGE}&offset={}", page * PAGE));
+        let found = found.as_array().expect("a list is an array");
+        claims.extend(found.iter().map(Claim::read));
+        if found.len() < PAGE {
+            break;
+        }
+    }
+    claims
+}
+
 /// The actions that may run again when nobody knows how an attempt ended; all others may not.
 pub(crate) const REPEATABLE: &str = "oracle.note_again";
+/// The step of the schedule in `home/sensors/tick.yaml`.
+const TICK_MS: i64 = 500;
 
 /// What does not fit: each list names what is wrong.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     /// Events that were accepted.
     pub(crate) accepted: usize,
+    /// Points of the schedule that led to an execution.
+    pub(crate) ticks: usize,
     /// Executions that ended well.
     pub(crate) succeeded: usize,
     /// Accepted without an execution, or a success without its effect.
@@ -133,11 +182,19 @@ impl Verdict {
         }
     }
 
-    /// Each point of a schedule makes one execution at most.
+    /// Each point of the schedule makes one execution, from the first to the last.
     fn ticks(&mut self, by_uid: &BTreeMap<&str, Vec<&Claim>>) {
-        for (uid, claims) in by_uid.iter().filter(|(uid, _)| uid.starts_with("tick-")) {
+        let mut last: Option<i64> = None;
+        for (uid, claims) in by_uid {
+            let Some(time) = uid.strip_prefix("tick-") else { continue };
+            let time: jiff::Timestamp = time.parse().expect("a tick has a time");
+            let (at, before) = (time.as_millisecond(), last.replace(time.as_millisecond()));
+            self.ticks += 1;
             if claims.len() > 1 {
                 self.duplicate.push(format!("{uid} has {} executions", claims.len()));
+            }
+            if before.is_some_and(|before| at - before != TICK_MS) {
+                self.lost.push(format!("ticks before {uid}"));
             }
         }
     }
@@ -160,8 +217,9 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "accepted {} succeeded {} {} lost {} duplicate {} stuck {} phantom {} unwell",
+            "accepted {} ticks {} succeeded {} {} lost {} duplicate {} stuck {} phantom {} unwell",
             self.accepted,
+            self.ticks,
             self.succeeded,
             self.lost.len(),
             self.duplicate.len(),
@@ -187,12 +245,12 @@ mod planted {
             sent: [("a", ACCEPTED), ("b", UNKNOWN), ("c", REFUSED)]
                 .map(|(uid, word)| (uid.to_owned(), word.to_owned()))
                 .into(),
-            effects: [("e1", "a"), ("e2", "tick-1")]
+            effects: [("e1", "a"), ("e2", "tick-2026-01-01T00:00:00.000Z")]
                 .map(|(id, uid)| (id.to_owned(), effect(uid)))
                 .into(),
             claims: vec![
                 claim("e1", "oracle.note", "a", "succeeded"),
-                claim("e2", "oracle.note", "tick-1", "succeeded"),
+                claim("e2", "oracle.note", "tick-2026-01-01T00:00:00.000Z", "succeeded"),
             ],
         }
     }
@@ -244,9 +302,18 @@ mod planted {
     #[test]
     fn two_executions_of_a_tick_are_a_duplicate() {
         let change = |e: &mut Evidence| {
-            e.claims.push(claim("e3", "oracle.note", "tick-1", "failed"));
+            e.claims.push(claim("e3", "oracle.note", "tick-2026-01-01T00:00:00.000Z", "failed"));
         };
         assert_eq!(found(change), [0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_missing_tick_is_lost() {
+        let change = |e: &mut Evidence| {
+            let claim = claim("e3", "oracle.note", "tick-2026-01-01T00:00:01.000Z", "failed");
+            e.claims.push(claim);
+        };
+        assert_eq!(found(change), [1, 0, 0, 0]);
     }
 
     #[test]

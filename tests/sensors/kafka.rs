@@ -70,8 +70,13 @@ impl Engine {
         let clock = clock::system();
         let (tasks, registry) = (Tasks::new(), Registry::new());
         let ids = Ids::new(clock.clone());
-        let (door, stage) =
-            ifso::intake::open(store.clone(), catalog.clone(), clock.clone(), ids.clone());
+        let (door, stage) = ifso::intake::open(ifso::intake::Parts {
+            store: store.clone(),
+            catalog: catalog.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            metrics: ifso::telemetry::metrics::Metrics::new(),
+        });
         let (generation, changes) = watch::channel(1);
         let supervisor = Supervisor {
             catalog,
