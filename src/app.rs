@@ -24,6 +24,7 @@ use crate::runners::supervisor::{self, Supervisor as Holder};
 use crate::runners::{Runners, Tools};
 use crate::sensors::hooks::Hooks;
 use crate::sensors::supervisor::{Registry, Supervisor};
+use crate::store::measured::measured;
 use crate::store::redb::{self, Redb};
 use crate::store::{Handle, retention};
 use crate::tasks::Tasks;
@@ -38,10 +39,6 @@ const SWEEP: Duration = Duration::from_secs(300);
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a token of an action lives beyond the attempt's own time.
 const TOKEN_SLACK: Duration = Duration::from_secs(60);
-/// Attempts under way at once.
-const CONCURRENCY: usize = 64;
-/// How long an attempt may take where nobody says so.
-const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What is known once work is accepted.
 #[derive(Debug)]
@@ -234,13 +231,13 @@ impl House {
         let clock = clock::system();
         let ids = Ids::new(clock.clone());
         let tasks = Tasks::new();
-        let store: Handle = redb.clone();
+        let metrics = Metrics::new();
+        let store = measured(redb.clone(), metrics.clone());
         let keys = auth::Keys::new(Arc::clone(&store), clock.clone(), ids.clone());
         let first_key = keys.first(&config.data).await?.map(|key| key.reveal().to_owned());
         let runners = runners(config)?;
         let reload = reload(config, &runners);
         let catalog = load(&reload).await;
-        let metrics = Metrics::new();
         let (door, intake) = intake::open(intake::Parts {
             store: Arc::clone(&store),
             catalog: catalog.clone(),
@@ -258,8 +255,8 @@ impl House {
             tokens: tokens(&keys),
             metrics: metrics.clone(),
             settings: executions::Settings {
-                concurrency: CONCURRENCY,
-                timeout: TIMEOUT,
+                concurrency: config.settings.executions.concurrency,
+                timeout: config.settings.executions.timeout.0,
                 data: config.data.clone(),
                 api_url: url.clone(),
             },
@@ -293,7 +290,7 @@ impl House {
             runners: Arc::new(known(&runners)),
             backup: backup(&redb),
         };
-        let keep = retention::Settings::default();
+        let keep = config.settings.keep.retention();
         Ok(Self {
             tasks,
             clock,

@@ -4,10 +4,13 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::model::problem::{Place, Problem, nearest};
+use crate::model::span;
+use crate::store::retention;
 use crate::telemetry::logs;
 
 /// The settings' file in a home.
@@ -29,6 +32,81 @@ pub struct Settings {
     pub log: String,
     /// The form of log lines.
     pub log_format: LogFormat,
+    /// Executions.
+    pub executions: Executions,
+    /// How long records are kept.
+    pub keep: Keep,
+}
+
+/// Settings of executions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Executions {
+    /// Attempts under way at once at most.
+    pub concurrency: usize,
+    /// How long an attempt may take where neither caller nor action nor runner say so.
+    pub timeout: Length,
+}
+
+impl Default for Executions {
+    fn default() -> Self {
+        Self { concurrency: 64, timeout: Length(Duration::from_mins(5)) }
+    }
+}
+
+/// How long records are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keep {
+    /// Events with what the rules made of them.
+    pub events: Length,
+    /// Executions with their output.
+    pub executions: Length,
+    /// Inputs that could not become events.
+    pub dead_letters: Length,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        let days = |days: u64| Length(Duration::from_hours(24 * days));
+        Self { events: days(7), executions: days(30), dead_letters: days(30) }
+    }
+}
+
+impl Keep {
+    /// The same by table of the store.
+    #[must_use]
+    pub fn retention(&self) -> retention::Settings {
+        let keep = [
+            ("blocks", self.events),
+            ("executions", self.executions),
+            ("outputs", self.executions),
+            ("dead_letters", self.dead_letters),
+        ];
+        let keep = keep.into_iter().map(|(table, length)| (table.to_owned(), length.0)).collect();
+        retention::Settings { keep }
+    }
+}
+
+/// A span of time, as people write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length(pub Duration);
+
+impl Serialize for Length {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let seconds = self.0.as_secs();
+        let whole = [(86_400, "d"), (3600, "h"), (60, "m")];
+        let unit = whole.iter().find(|(size, _)| seconds > 0 && seconds.is_multiple_of(*size));
+        let (size, letter) = unit.copied().unwrap_or((1, "s"));
+        serializer.collect_str(&format_args!("{}{letter}", seconds / size))
+    }
+}
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        span::parse(&text).map(Self).map_err(de::Error::custom)
+    }
 }
 
 /// The form of log lines.
@@ -59,6 +137,8 @@ impl Default for Settings {
             data: DATA.into(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
+            executions: Executions::default(),
+            keep: Keep::default(),
         }
     }
 }
@@ -110,7 +190,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The file says something that is no setting.
-    #[error("{0}")]
+    #[error("{}: {}", .0.place, .0.message)]
     File(Problem),
     /// The environment says something that is no setting.
     #[error("environment variable `{name}`: {what}")]
@@ -249,15 +329,16 @@ fn overlay(
         return Ok(());
     }
     let mut table = toml::Table::try_from(&*settings).expect("settings are plain data");
-    let Some(old) = table.get(&key) else {
-        let near = nearest(&key, table.keys().map(String::as_str));
+    let known: Vec<String> = names(&table);
+    let Some(old) = find(&mut table, &key) else {
+        let near = nearest(&key, known.iter().map(String::as_str));
         let near = near.map(|near| format!("; did you mean `IFSO_{}`?", near.to_ascii_uppercase()));
         // Not an error: orchestrators put variables of their own making beside ours.
         warnings.push(format!("`{name}` is not a setting{}", near.unwrap_or_default()));
         return Ok(());
     };
     let wrong = |what: String| Error::Environment { name: name.to_owned(), what };
-    let new = match old {
+    *old = match old {
         toml::Value::Boolean(_) => value
             .parse()
             .map(toml::Value::Boolean)
@@ -268,10 +349,32 @@ fn overlay(
             .map_err(|_| wrong(format!("`{value}` is not a number")))?,
         _ => toml::Value::String(value.to_owned()),
     };
-    table.insert(key, new);
     *settings =
         table.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
     Ok(())
+}
+
+/// The settings' names as the environment has them: `listen`, `executions_timeout`.
+fn names(table: &toml::Table) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(inner) => {
+                names.extend(inner.keys().map(|inner| format!("{name}_{inner}")));
+            }
+            _ => names.push(name.clone()),
+        }
+    }
+    names
+}
+
+fn find<'a>(table: &'a mut toml::Table, key: &str) -> Option<&'a mut toml::Value> {
+    table.iter_mut().find_map(|(name, value)| match value {
+        toml::Value::Table(inner) => {
+            inner.get_mut(key.strip_prefix(name.as_str())?.strip_prefix('_')?)
+        }
+        _ => (name == key).then_some(value),
+    })
 }
 
 fn read(home: &Path) -> Result<Settings, Error> {
@@ -332,11 +435,16 @@ mod tests {
     fn later_sources_win() {
         let flags = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
         let file = "listen = \"127.0.0.1:1\"\nlog = \"warn\"";
-        let environment = [("IFSO_LISTEN", "127.0.0.1:2"), ("IFSO_LOG_FORMAT", "json")];
+        let environment = [
+            ("IFSO_LISTEN", "127.0.0.1:2"),
+            ("IFSO_LOG_FORMAT", "json"),
+            ("IFSO_EXECUTIONS_TIMEOUT", "90s"),
+        ];
         let config = load(file, &environment, &flags).unwrap();
         assert_eq!(config.settings.listen, "127.0.0.1:3");
         assert_eq!(config.settings.log, "warn");
         assert_eq!(config.settings.log_format, LogFormat::Json);
+        assert_eq!(config.settings.executions.timeout, Length(Duration::from_secs(90)));
     }
 
     #[test]
@@ -367,8 +475,8 @@ mod tests {
     fn the_commented_default_says_what_the_defaults_are() {
         let text = include_str!("../deploy/config.toml");
         assert_eq!(parse(text).unwrap(), Settings::default());
-        let table: toml::Table = text.parse().unwrap();
+        let written: toml::Table = text.parse().unwrap();
         let all = toml::Table::try_from(Settings::default()).unwrap();
-        assert_eq!(table.keys().collect::<Vec<_>>(), all.keys().collect::<Vec<_>>());
+        assert_eq!(names(&written), names(&all));
     }
 }

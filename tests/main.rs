@@ -4,6 +4,8 @@
 mod parts;
 mod world;
 
+mod api;
+mod cli;
 mod demo;
 mod executions;
 mod flow;

@@ -77,7 +77,10 @@ fn get(call: &Call) -> Answer {
     let reference: Reference = call.named("ref", "action")?;
     let catalog = call.state.catalog.load_full();
     let found = catalog.actions.get(&reference);
-    let action = found.ok_or_else(|| Problem::unknown("action", reference.as_str()))?;
+    let action = found.ok_or_else(|| {
+        let names = catalog.actions.keys().map(Reference::as_str);
+        Problem::unknown_among("action", reference.as_str(), names)
+    })?;
     paging::one(call, shape::action(action), shape::ACTION)
 }
 
@@ -85,7 +88,10 @@ fn parameters(call: &Call) -> Answer {
     let reference: Reference = call.named("ref", "action")?;
     let catalog = call.state.catalog.load_full();
     let found = catalog.actions.get(&reference);
-    let action = found.ok_or_else(|| Problem::unknown("action", reference.as_str()))?;
+    let action = found.ok_or_else(|| {
+        let names = catalog.actions.keys().map(Reference::as_str);
+        Problem::unknown_among("action", reference.as_str(), names)
+    })?;
     paging::one(
         call,
         json!({ "id": reference, "parameters": merged(&call.state.runners, action) }),

@@ -2,30 +2,38 @@
 //!
 //! `type` is the trigger, `source` and `id` together are the key under which it counts once.
 
-use std::fmt::Write as _;
-
 use axum::http::HeaderMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::api::call::read_json;
 use crate::api::problem::Problem;
 use crate::model::event::Report;
 use crate::model::reference::Reference;
 use crate::model::time::Time;
+use crate::sensors::decode::cloudevents::{once, shaped};
 
 /// One event in a JSON envelope.
-pub(crate) fn structured(body: &[u8]) -> Result<Report, Problem> {
+///
+/// # Errors
+/// 400, naming the attribute.
+pub fn structured(body: &[u8]) -> Result<Report, Problem> {
     envelope(&read_json(body)?, None)
 }
 
 /// Several events, each in an envelope.
-pub(crate) fn batch(body: &[u8]) -> Result<Vec<Report>, Problem> {
+///
+/// # Errors
+/// As `structured`, naming the event too.
+pub fn batch(body: &[u8]) -> Result<Vec<Report>, Problem> {
     let all: Vec<Map<String, Value>> = read_json(body)?;
     all.iter().enumerate().map(|(number, one)| envelope(one, Some(number))).collect()
 }
 
 /// Attributes in `ce-*` headers, the payload in the body.
-pub(crate) fn binary(headers: &HeaderMap, kind: &str, body: &[u8]) -> Result<Report, Problem> {
+///
+/// # Errors
+/// As `structured`.
+pub fn binary(headers: &HeaderMap, kind: &str, body: &[u8]) -> Result<Report, Problem> {
     let mut attributes = Map::new();
     for (name, value) in headers {
         let Some(name) = name.as_str().strip_prefix("ce-") else { continue };
@@ -59,20 +67,18 @@ fn read(event: &Map<String, Value>) -> Result<Report, Problem> {
     let (id, source, kind) = (text(event, "id")?, text(event, "source")?, text(event, "type")?);
     let trigger: Reference =
         kind.parse().map_err(|error| wrong("type", &format!("names no trigger: {error}")))?;
-    if event.contains_key("data_base64") {
-        return Err(wrong("data_base64", "is not understood; send `data`"));
-    }
-    let data = event.get("data").cloned().unwrap_or(Value::Null);
+    let data = match (event.get("data"), event.get("data_base64")) {
+        (Some(_), Some(_)) => return Err(wrong("data_base64", "stands beside `data`")),
+        (None, Some(encoded)) => json!({ "data_base64": encoded }),
+        (data, None) => shaped(data.cloned().unwrap_or_default()),
+    };
     let mut report = Report::new(trigger, source, data);
     report.subject = optional(event, "subject")?.map(Into::into);
     report.time = match optional(event, "time")? {
         Some(time) => Some(time.parse::<Time>().map_err(|e| wrong("time", &e.to_string()))?),
         None => None,
     };
-    let mut once = format!("ce/{}/", source.len());
-    // The length keeps source and id apart, whatever they hold.
-    write!(once, "{source}/{id}").expect("a String takes everything");
-    report.once = Some(once);
+    report.once = Some(once(source, id));
     Ok(report)
 }
 

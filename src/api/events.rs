@@ -21,6 +21,7 @@ use crate::model::id::EventId;
 use crate::model::reference::Reference;
 use crate::model::rule::Verdict;
 use crate::model::time::Time;
+use crate::sensors::decode::cloudevents::shaped;
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::post(
@@ -145,7 +146,7 @@ fn plain(call: &Call) -> Result<Report, Problem> {
     let plain: Plain = read_json(&call.body).map_err(|problem| {
         problem.help("a plain event is `{\"trigger\": \"pack.name\", \"data\": {…}}`")
     })?;
-    let mut report = Report::new(plain.trigger, "api", plain.data);
+    let mut report = Report::new(plain.trigger, "api", shaped(plain.data));
     if let Some(source) = plain.source {
         report.source = source.into();
     }

@@ -11,6 +11,7 @@ pub mod gate;
 pub mod paging;
 pub mod openapi;
 pub mod server;
+pub mod cloudevents;
 
 mod actions;
 mod alerts;
@@ -18,7 +19,6 @@ mod apikeys;
 mod backups;
 mod deadletters;
 mod events;
-mod cloudevents;
 mod executions;
 mod filter;
 mod health;

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::model::problem::nearest;
 use crate::{auth, executions, intake, store};
 
 /// An answer that is no success: `{"faultstring", "code", "help"}`.
@@ -34,6 +35,20 @@ impl Problem {
     #[must_use]
     pub fn unknown(what: &str, name: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("no {what} is called `{name}`"))
+    }
+
+    /// The same, with the nearest of the `names` that there are.
+    #[must_use]
+    pub fn unknown_among<'a>(
+        what: &str,
+        name: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let problem = Self::unknown(what, name);
+        match nearest(name, names) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(format!("`ifso {what} list` shows the ones there are")),
+        }
     }
 
     /// 403: the key is good, but not for this.
@@ -118,6 +133,7 @@ impl From<store::Error> for Problem {
         use StatusCode as S;
         let (status, code) = match &error {
             store::Error::Conflict { .. } => (S::CONFLICT, "conflict"),
+            store::Error::Exists { .. } => (S::CONFLICT, "file_exists"),
             store::Error::Full { .. } => (S::INSUFFICIENT_STORAGE, "disk_full"),
             store::Error::Damaged { .. } => (S::INTERNAL_SERVER_ERROR, "record_damaged"),
             _ => (S::SERVICE_UNAVAILABLE, "store_unavailable"),
@@ -195,7 +211,10 @@ impl From<executions::Error> for Problem {
                 Self::bad("bad_parameters", message).details(json!({ "problems": problems }))
             }
             E::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", message),
-            E::OnceAgain { .. } => Self::conflict("key_reused", message),
+            E::OnceAgain { execution, .. } => Self::conflict(
+                "key_reused",
+                format!("this `Idempotency-Key` was used for another request, {execution}"),
+            ),
             E::Illegal(_) => Self::conflict("illegal_move", message),
         };
         match help {

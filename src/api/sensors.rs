@@ -91,7 +91,11 @@ fn list(call: &Call, shape: fn(&Status) -> Value, known: &[&str]) -> Answer {
 fn find(call: &Call) -> Result<Status, Problem> {
     let reference: Reference = call.named("ref", "sensor")?;
     let found = call.state.sensors.get(&reference);
-    found.ok_or_else(|| Problem::unknown("sensor", reference.as_str()))
+    found.ok_or_else(|| {
+        let all = call.state.sensors.list();
+        let names = all.iter().map(|status| status.definition.reference.as_str());
+        Problem::unknown_among("sensor", reference.as_str(), names)
+    })
 }
 
 fn get(call: &Call, shape: fn(&Status) -> Value, known: &[&str]) -> Answer {

@@ -82,7 +82,7 @@ fn all(call: Call) -> Response {
                 biased;
                 () = call.stop.cancelled() => return,
                 () = sender.closed() => return,
-                changed = changes.recv() => match changed {
+                heard = changes.recv() => match heard {
                     Ok(execution) => execution,
                     Err(RecvError::Lagged(_)) => continue,
                     Err(RecvError::Closed) => return,

@@ -65,7 +65,10 @@ fn get(call: &Call) -> Answer {
     let reference: Reference = call.named("ref", "trigger")?;
     let catalog = call.state.catalog.load_full();
     let found = catalog.triggers.get(&reference);
-    let trigger = found.ok_or_else(|| Problem::unknown("trigger", reference.as_str()))?;
+    let trigger = found.ok_or_else(|| {
+        let names = catalog.triggers.keys().map(Reference::as_str);
+        Problem::unknown_among("trigger", reference.as_str(), names)
+    })?;
     paging::one(call, row(trigger), KNOWN)
 }
 

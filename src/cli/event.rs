@@ -43,8 +43,7 @@ pub(crate) struct Send {
     /// Its trigger: `pack.name`.
     trigger: String,
     /// Its payload: fields as `name=text` or `name:=json`, or one JSON object.
-    #[arg(id = "payload", value_name = "DATA")]
-    data: Vec<String>,
+    fields: Vec<String>,
     /// Who reports it.
     #[arg(long)]
     source: Option<String>,
@@ -135,7 +134,7 @@ fn decisions(row: &Value) -> String {
 
 impl Send {
     async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
-        let data = payload(&self.data)?;
+        let data = payload(&self.fields)?;
         let mut body = json!({ "trigger": self.trigger, "data": data });
         for (name, value) in [("source", self.source), ("subject", self.subject)] {
             if let Some(value) = value {

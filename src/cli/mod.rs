@@ -58,13 +58,13 @@ struct Line {
 #[derive(Debug, Clone, Default, Args)]
 pub struct Whereabouts {
     /// The home folder: where `packs/`, `rules/` and `sensors/` are [default: the current folder].
-    #[arg(long, global = true, value_name = "DIR", env = "IFSO_HOME")]
+    #[arg(long, global = true, value_name = "DIR", env = "IFSO_HOME", hide_env_values = true)]
     pub home: Option<PathBuf>,
     /// The data folder [default: `data` in the home].
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// The address of a serving Ifso; the key for it comes from `IFSO_KEY` [default: as the home says].
-    #[arg(long, global = true, value_name = "URL", env = "IFSO_URL")]
+    #[arg(long, global = true, value_name = "URL", env = "IFSO_URL", hide_env_values = true)]
     pub url: Option<String>,
     /// The API key [default: the data folder's `admin.key`].
     #[arg(long, global = true, hide = true, env = "IFSO_KEY", hide_env_values = true)]

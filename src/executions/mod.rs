@@ -7,6 +7,7 @@ mod dispatch;
 mod output;
 mod request;
 mod secrets;
+mod templates;
 mod settle;
 
 use std::collections::HashMap;
@@ -19,11 +20,14 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
+use crate::model::action::Action;
 use crate::model::cause::Cause;
 use crate::model::execution::{Execution, Illegal};
 use crate::model::id::ExecutionId;
+use crate::model::parameter::Parameters;
 use crate::model::reference::Reference;
 use crate::packs::catalog::Current;
+use crate::packs::parameters;
 use crate::runners::Runner;
 use crate::store::{self, Handle, table};
 use crate::tasks::Tasks;
@@ -168,6 +172,16 @@ struct Room {
 }
 
 impl Room {
+    /// What may be given to an action: its runner's parameters, and its own over them.
+    fn accepts(&self, action: &Action) -> Parameters {
+        match self.parts.runners.get(action.runner.as_str()) {
+            Some(runner) => {
+                parameters::merge(&runner.parameters(&action.runner_type), &action.parameters)
+            }
+            None => action.parameters.clone(),
+        }
+    }
+
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, CancellationToken>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -81,7 +81,7 @@ impl Executions {
         if !action.enabled {
             return Err(Error::Disabled(request.action.clone()));
         }
-        parameters::check(&action.parameters, &request.parameters).map_err(|problems| {
+        parameters::check(&self.room.accepts(action), &request.parameters).map_err(|problems| {
             Error::BadParameters { problems: problems.iter().map(ToString::to_string).collect() }
         })?;
         Ok(Execution {

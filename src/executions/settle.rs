@@ -143,7 +143,7 @@ fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Time) {
             "action_name": ended.action.reference.name(),
             "action_ref": ended.action.reference,
             "runner_ref": ended.action.runner_type,
-            "parameters": shown(ended),
+            "parameters": shown(room, ended),
             "result": ended.result,
         })),
         origin: None,
@@ -157,6 +157,6 @@ fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Time) {
 }
 
 /// The given parameters as anybody may see them.
-fn shown(execution: &Execution) -> Value {
-    secrets::mask(&execution.action.parameters, &execution.given)
+fn shown(room: &Room, execution: &Execution) -> Value {
+    secrets::mask(&room.accepts(&execution.action), &execution.given)
 }

@@ -105,9 +105,12 @@ impl Effects<'_> {
             Some(action) if !action.enabled => {
                 Some(format!("action `{}` is disabled", action.reference))
             }
-            Some(action) => parameters::check(&action.parameters, given).err().map(|problems| {
-                problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-            }),
+            Some(known) => {
+                let accepts = self.catalog.accepts.get(action).map_or(&known.parameters, |all| all);
+                parameters::check(accepts, given).err().map(|problems| {
+                    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+                })
+            }
         };
         match refused {
             Some(reason) => self.fail(&mut execution, reason),

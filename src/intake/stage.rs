@@ -255,9 +255,13 @@ impl Stage {
         }
         let place =
             report.origin.as_ref().map(|origin| format!("{} at {}", origin.stream, origin.at));
+        let sensor = match &report.cause {
+            Cause::Sensor(sensor) => sensor.clone(),
+            _ => report.source.to_string(),
+        };
         let letter = DeadLetter {
             id: self.parts.ids.record(),
-            sensor: report.source.to_string(),
+            sensor,
             from: place.unwrap_or_else(|| report.trigger.to_string()),
             reason: reason.to_owned(),
             content: cut(report.data.to_string()),

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::model::parameter::{Parameter, Parameters};
-use crate::packs::cast;
 use crate::packs::fields::{listed, meant};
 use crate::packs::schema;
+use crate::packs::{cast, render};
 
 /// One parameter that a caller got wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,8 +31,8 @@ impl ParameterError {
 }
 
 /// The parameters of an action as a caller sees them: the runner's, and the action's over them.
-/// Of a runner's parameter an action may change only `default`, `description`, `enum`, `immutable`
-/// and `required`.
+/// Of a runner's parameter an action may change `default`, `description`, `enum`, `immutable`,
+/// `required` and `secret`, and narrow `type`.
 #[must_use]
 pub fn merge(runner: &Parameters, action: &Parameters) -> Parameters {
     let mut merged = runner.clone();
@@ -50,6 +50,9 @@ pub fn merge(runner: &Parameters, action: &Parameters) -> Parameters {
         if !own.choices.is_empty() {
             held.choices.clone_from(&own.choices);
         }
+        if !own.types.is_empty() {
+            held.types.clone_from(&own.types);
+        }
         held.immutable |= own.immutable;
         held.required |= own.required;
         held.secret |= own.secret;
@@ -65,9 +68,9 @@ pub(crate) fn overrides(
 ) {
     for (name, own) in action {
         let Some((_, held)) = runner.iter().find(|(held, _)| held == name) else { continue };
-        if !own.types.is_empty() && own.types != held.types {
+        if !own.types.iter().all(|kind| allows(held, kind)) {
             let message = format!(
-                "`{name}` belongs to the runner as {}; an action cannot change its `type`",
+                "`{name}` belongs to the runner as {}; an action may only narrow its `type`",
                 listed(&held.types.iter().map(String::as_str).collect::<Vec<_>>())
             );
             wrong(name, message);
@@ -76,6 +79,12 @@ pub(crate) fn overrides(
             wrong(name, format!("`{name}` belongs to the runner; it cannot have a `position`"));
         }
     }
+}
+
+/// Whether a runner's parameter may be of the type `kind`.
+fn allows(held: &Parameter, kind: &str) -> bool {
+    let wider = |known: &String| known == kind || (known == "number" && kind == "integer");
+    held.types.is_empty() || held.types.iter().any(wider)
 }
 
 /// What a caller gave, checked, with defaults for the rest. Text is cast to the type that is wanted.
@@ -121,8 +130,13 @@ fn one(
         let message = format!("`{name}` is fixed by the action and cannot be given");
         return Err(ParameterError::new(name, message).help("leave it out"));
     }
-    let fallback = || parameter.default.clone().filter(|default| !default.is_null());
-    let Some(value) = given.filter(|value| !value.is_null()).cloned().or_else(fallback) else {
+    let value = given.filter(|value| !value.is_null());
+    let default = parameter.default.as_ref().filter(|default| !default.is_null());
+    if let (None, Some(template)) = (value, default.filter(|value| render::is_template(value))) {
+        // It gets its value, and its type, when the action runs.
+        return Ok(Some(template.clone()));
+    }
+    let Some(value) = value.or(default).cloned() else {
         if parameter.required {
             let message = format!("`{name}` is missing");
             let help = match parameter.description.as_str() {
@@ -151,15 +165,14 @@ fn cast(name: &str, parameter: &Parameter, value: Value) -> Result<Value, Parame
             Err(expected) => wanted = wanted.or(Some(expected)),
         }
     }
-    let shown = if parameter.secret { "what was given".to_owned() } else { value.to_string() };
+    let shown = shown(parameter, &value);
     let names: Vec<&str> = types.iter().map(String::as_str).collect();
     let expected = wanted.map_or_else(|| format!("of type {}", listed(&names)), str::to_owned);
     Err(ParameterError::new(name, format!("`{name}`: {shown} is not {expected}")))
 }
 
 fn fits(name: &str, parameter: &Parameter, value: &Value) -> Result<(), ParameterError> {
-    let shown =
-        || if parameter.secret { "what was given".to_owned() } else { format!("`{value}`") };
+    let shown = || shown(parameter, value);
     if !parameter.choices.is_empty() && !parameter.choices.contains(value) {
         let choices: Vec<String> = parameter.choices.iter().map(plain).collect();
         let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
@@ -189,6 +202,11 @@ fn fits(name: &str, parameter: &Parameter, value: &Value) -> Result<(), Paramete
     }
 }
 
+/// A value as errors show it.
+fn shown(parameter: &Parameter, value: &Value) -> String {
+    if parameter.secret { "what was given".to_owned() } else { format!("`{}`", plain(value)) }
+}
+
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -204,5 +222,101 @@ fn is(value: &Value, kind: &str) -> bool {
         "array" => value.is_array(),
         "null" => value.is_null(),
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parameter(schema: Value) -> Parameter {
+        let mut read: Parameter = Parameter::default();
+        let Value::Object(mut fields) = schema else { panic!("not an object") };
+        let mut flag = |name: &str| fields.remove(name) == Some(json!(true));
+        (read.required, read.immutable) = (flag("required"), flag("immutable"));
+        read.secret = flag("secret");
+        read.default = fields.remove("default");
+        if let Some(Value::String(kind)) = fields.remove("type") {
+            read.types = vec![kind];
+        }
+        if let Some(Value::Array(choices)) = fields.remove("enum") {
+            read.choices = choices;
+        }
+        read.schema = fields;
+        read
+    }
+
+    fn checked(schema: Value, given: Value) -> Result<Value, String> {
+        let parameters = vec![("x".to_owned(), parameter(schema))];
+        let Value::Object(given) = given else { panic!("not an object") };
+        check(&parameters, &given)
+            .map(Value::Object)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
+
+    #[test]
+    fn what_fits_is_cast_and_filled_in() {
+        for (schema, given, result) in [
+            (json!({"type": "integer"}), json!({"x": "7"}), json!({"x": 7})),
+            (json!({"type": "boolean"}), json!({"x": "FALSE"}), json!({"x": false})),
+            (json!({"type": "array"}), json!({"x": "['a', 1]"}), json!({"x": ["a", 1]})),
+            (json!({"type": "string"}), json!({"x": "7"}), json!({"x": "7"})),
+            (json!({}), json!({"x": "7"}), json!({"x": "7"})),
+            (json!({"default": 5}), json!({}), json!({"x": 5})),
+            (json!({"default": 5, "required": true}), json!({"x": null}), json!({"x": 5})),
+            (json!({"type": "string"}), json!({"x": null}), json!({"x": null})),
+            (json!({"type": "string"}), json!({}), json!({})),
+            (json!({"immutable": true, "default": 1}), json!({}), json!({"x": 1})),
+        ] {
+            assert_eq!(checked(schema.clone(), given), Ok(result), "{schema}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        for (schema, given, said) in [
+            (json!({"required": true}), json!({}), "`x` is missing"),
+            (json!({}), json!({"y": 1}), "the action has no parameter `y`"),
+            (
+                json!({"immutable": true}),
+                json!({"x": 1}),
+                "`x` is fixed by the action and cannot be given",
+            ),
+            (json!({"type": "integer"}), json!({"x": 1.5}), "`x`: `1.5` is not of type `integer`"),
+            (json!({"type": "integer"}), json!({"x": "a"}), "`x`: `a` is not a whole number"),
+            (json!({"type": "boolean"}), json!({"x": "1"}), "`x`: `1` is not of type `boolean`"),
+            (json!({"enum": ["a", "b"]}), json!({"x": "c"}), "`x`: `c` is not one of its values"),
+            (
+                json!({"type": "integer", "minimum": 5}),
+                json!({"x": 4}),
+                "`x`: 4 is less than the minimum of 5",
+            ),
+            (
+                json!({"type": "integer", "secret": true}),
+                json!({"x": "hush"}),
+                "`x`: what was given is not a whole number",
+            ),
+            (
+                json!({"pattern": "^a", "secret": true}),
+                json!({"x": "hush"}),
+                "`x`: what was given does not fit",
+            ),
+        ] {
+            assert_eq!(checked(schema.clone(), given), Err(said.to_owned()), "{schema}");
+        }
+    }
+
+    #[test]
+    fn an_action_stands_over_its_runner() {
+        let of = |schema| vec![("cmd".to_owned(), parameter(schema))];
+        let runner = of(json!({"type": "string", "description": "The line"}));
+        let own = of(json!({"default": "ls", "immutable": true}));
+        let merged = merge(&runner, &own);
+        assert_eq!(merged[0].1.types, ["string"]);
+        assert!(merged[0].1.immutable && merged[0].1.default == Some(json!("ls")));
+        let mut wrong = Vec::new();
+        overrides(&runner, &of(json!({"type": "integer"})), |name, _| wrong.push(name.to_owned()));
+        assert_eq!(wrong, ["cmd"]);
     }
 }

@@ -30,7 +30,9 @@ pub fn find(schema: &Value) -> Value {
 fn inside(schema: &Value) -> Option<Value> {
     let kind = schema.get("type").filter(|kind| kind.is_string() || kind.is_array());
     if kind.is_some() && schema.get("secret") == Some(&Value::Bool(true)) {
-        return kind.cloned();
+        // Of several types the first: a list would read as a list of secrets.
+        let first = kind.and_then(|kind| kind.get(0)).or(kind);
+        return first.cloned();
     }
     if kind.is_none() && is_schema(schema) {
         return (schema.get("secret") == Some(&Value::Bool(true))).then_some(Value::Null);
@@ -72,20 +74,61 @@ pub fn mask(value: &Value, secrets: &Value) -> Value {
     }
 }
 
-/// The secret parts themselves, to be struck out of output.
+/// The texts and numbers in the secret parts of `value`: what has to be struck out of output.
 #[must_use]
-pub fn values<'v>(value: &'v Value, secrets: &Value) -> Vec<&'v Value> {
+pub fn texts(value: &Value, secrets: &Value) -> Vec<String> {
+    parts(value, secrets).into_iter().flat_map(leaves).collect()
+}
+
+fn leaves(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Number(number) => vec![number.to_string()],
+        Value::Array(items) => items.iter().flat_map(leaves).collect(),
+        Value::Object(fields) => fields.values().flat_map(leaves).collect(),
+        Value::Bool(_) | Value::Null => Vec::new(),
+    }
+}
+
+/// The secret parts themselves.
+fn parts<'v>(value: &'v Value, secrets: &Value) -> Vec<&'v Value> {
     match (secrets, value) {
         (Value::Object(named), Value::Object(fields)) => named
             .iter()
-            .filter_map(|(name, part)| Some(values(fields.get(name)?, part)))
+            .filter_map(|(name, part)| Some(parts(fields.get(name)?, part)))
             .flatten()
             .collect(),
         (Value::Array(each), Value::Array(items)) => match each.first() {
-            Some(each) => items.iter().flat_map(|item| values(item, each)).collect(),
+            Some(each) => items.iter().flat_map(|item| parts(item, each)).collect(),
             None => Vec::new(),
         },
         (Value::Object(_) | Value::Array(_), _) => Vec::new(),
         _ => vec![value],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::parameter::Parameter;
+    use serde_json::json;
+
+    fn parameter(types: &[&str], secret: bool) -> Parameter {
+        let types = types.iter().map(|kind| (*kind).to_owned()).collect();
+        Parameter { types, secret, ..Parameter::default() }
+    }
+
+    #[test]
+    fn a_secret_of_several_types_is_masked_whatever_it_is() {
+        let parameters = vec![
+            ("token".to_owned(), parameter(&["string", "null"], true)),
+            ("any".to_owned(), parameter(&[], true)),
+            ("open".to_owned(), parameter(&["string"], false)),
+        ];
+        let secrets = of(&parameters);
+        let given = json!({"token": ["a"], "any": {"x": 7, "y": "b"}, "open": "c"});
+        let shown = json!({"token": "********", "any": "********", "open": "c"});
+        assert_eq!(mask(&given, &secrets), shown);
+        assert_eq!(texts(&given, &secrets), ["7", "b", "a"]);
     }
 }

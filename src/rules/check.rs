@@ -8,10 +8,10 @@ use rhai::{
     AST, ASTNode, Expr, FnCallExpr, FnPtr, Position, ScriptFuncDef, Shared, Stmt, StmtBlock,
 };
 
+use crate::model::problem::nearest;
 use crate::model::problem::{Place, Problem};
 use crate::rules::read::place;
 use crate::rules::sites::spot;
-use crate::rules::suggest::nearest;
 use crate::rules::{Known, effects, wanted};
 use crate::script::{self, limits};
 

@@ -12,6 +12,7 @@ use crate::rules::closure::{Asked, Closure};
 use crate::rules::set::{Bench, Set};
 use crate::script::convert::{kind, to_dynamic, to_json};
 use crate::script::fault::Fault;
+use crate::script::limits::{self, Sizes};
 use crate::script::scope::World;
 
 /// Bytes of a memory key (`per`).
@@ -23,6 +24,8 @@ pub struct Evaluation {
     pub(crate) answers: Vec<Answer>,
     refused: Vec<Reference>,
     wants: Vec<(Reference, String)>,
+    /// The event as Rhai sees it, for `decide`.
+    pub(crate) asked: Asked,
 }
 
 /// What one rule said that did not say no.
@@ -68,7 +71,8 @@ pub fn evaluate(set: &Set, event: &Event, facts: &Facts) -> Evaluation {
     if positions.is_empty() {
         return evaluation;
     }
-    let mut hearing = Hearing::open(set, event, facts);
+    let asked = Asked { data: to_dynamic(&event.data), ..Asked::default() };
+    let mut hearing = Hearing::open(set, event, facts, asked);
     for index in positions {
         let rule = set.rule(index);
         match hearing.matches(index) {
@@ -83,7 +87,7 @@ pub fn evaluate(set: &Set, event: &Event, facts: &Facts) -> Evaluation {
             Err(fault) => evaluation.answers.push(Answer { index, said: Said::Wrong(fault) }),
         }
     }
-    hearing.close();
+    evaluation.asked = hearing.close();
     evaluation
 }
 
@@ -99,17 +103,16 @@ pub(crate) struct Hearing<'h> {
 }
 
 impl<'h> Hearing<'h> {
-    pub(crate) fn open(set: &'h Set, event: &'h Event, facts: &'h Facts) -> Self {
-        let asked = Asked {
-            data: to_dynamic(&event.data),
-            envelope: envelope(event).into_shared(),
-            tag: Dynamic::UNIT,
-        };
-        Self { set, event, facts, bench: set.bench(), asked, worlds: HashMap::new() }
+    pub(crate) fn open(set: &'h Set, event: &'h Event, facts: &'h Facts, asked: Asked) -> Self {
+        let mut bench = set.bench();
+        limits::admit(&mut bench.engine, &limits::DECIDING, Sizes::of(&event.data));
+        Self { set, event, facts, bench, asked, worlds: HashMap::new() }
     }
 
-    pub(crate) fn close(self) {
+    /// Gives the bench back; the event may be heard again.
+    pub(crate) fn close(self) -> Asked {
         self.set.put_back(self.bench);
+        self.asked
     }
 
     /// Whether a rule matches, and under which key.
@@ -137,6 +140,9 @@ impl<'h> Hearing<'h> {
     pub(crate) fn ask(&mut self, index: usize, closure: &Closure) -> Result<Dynamic, Fault> {
         let rule = self.set.rule(index);
         self.asked.tag = self.world(rule.reference.pack());
+        if closure.wants_envelope() && self.asked.envelope.is_unit() {
+            self.asked.envelope = envelope(self.event);
+        }
         let Bench { engine, deadline, caches } = &mut self.bench;
         let caches = &mut caches[self.set.surroundings(index)];
         deadline.start();

@@ -63,7 +63,7 @@ impl Importer {
                  without folder and ending, such as `import \"thresholds\" as t`"
             );
         }
-        let near = crate::rules::suggest::nearest(name, self.library.keys().map(String::as_str));
+        let near = crate::model::problem::nearest(name, self.library.keys().map(String::as_str));
         let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         format!("the pack has no library `lib/{name}.rhai`{near}")
     }

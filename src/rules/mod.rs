@@ -4,7 +4,6 @@
 //! `per` of every rule on the event's trigger; `decide` weighs the answers against memory and asks
 //! `then`. The order of events is the order of decisions.
 
-pub mod suggest;
 pub mod pattern;
 pub mod effects;
 pub mod declare;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rhai::{AST, Array, Dynamic, FnPtr, Map};
 
+use crate::model::problem::nearest;
 use crate::model::problem::{Place, Problem};
 use crate::model::reference::Reference;
 use crate::model::span;
@@ -14,7 +15,6 @@ use crate::rules::declare::Declared;
 use crate::rules::pattern::Pattern;
 use crate::rules::rule::{Closures, Rule};
 use crate::rules::sites::Sites;
-use crate::rules::suggest::nearest;
 use crate::rules::wanted::doubtful;
 use crate::script::convert::kind;
 use crate::script::fault;

@@ -5,12 +5,12 @@ use rhai::{Expr, FnCallExpr, Position};
 use serde_json::Value;
 
 use crate::model::parameter::{Parameter, Parameters};
+use crate::model::problem::nearest;
 use crate::model::problem::{Place, Problem};
 use crate::model::reference::Reference;
 use crate::rules::Known;
 use crate::rules::effects::{OPTIONS, check_option};
 use crate::rules::read::place;
-use crate::rules::suggest::nearest;
 use crate::script::convert::to_json;
 
 /// What is wrong with one call of an effect's function.

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use rhai::packages::{Package, StandardPackage};
 use rhai::{Dynamic, Engine, EvalAltResult, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -16,12 +15,25 @@ use super::process;
 use crate::model::execution::End;
 use crate::model::parameter::Parameters;
 use crate::runners::{Ended, Job, Outcome, Runner, Stream, described};
+use crate::script::convert::{to_dynamic, to_json};
+use crate::script::fault::Fault;
+use crate::script::limits::{DECIDING, Limits};
 
 /// The longest script.
 const LONGEST: u64 = 1 << 20;
 
 /// Text that `print` may leave.
 const LONGEST_OUTPUT: usize = 1 << 20;
+
+/// An action may work longer than a rule decides, and hold more. How long says its time-out.
+const WORKING: Limits = Limits {
+    operations: 50_000_000,
+    call_levels: 32,
+    string_bytes: 1 << 20,
+    array_items: 10_000,
+    map_items: 10_000,
+    ..DECIDING
+};
 
 /// Evaluates scripts.
 pub(super) struct Rhai;
@@ -115,40 +127,23 @@ impl Script {
         };
         let printed = Arc::new(Mutex::new(String::new()));
         let engine = self.engine(&printed);
-        let evaluated =
-            self.scope().and_then(|mut scope| engine.eval_with_scope::<Dynamic>(&mut scope, &text));
-        let evaluated = evaluated.and_then(|value| rhai::serde::from_dynamic::<Value>(&value));
-        let outcome = match evaluated {
-            Ok(result) => Outcome::succeeded(json!({ "result": result })),
+        let mut scope = Scope::new();
+        scope.push_constant_dynamic("parameters", to_dynamic(&self.parameters));
+        scope.push_constant_dynamic("config", to_dynamic(&self.config));
+        let outcome = match engine.eval_with_scope::<Dynamic>(&mut scope, &text) {
             Err(error) => self.failed(&error),
+            Ok(value) => match to_json(&value) {
+                Ok(result) => Outcome::succeeded(json!({ "result": result })),
+                Err(error) => Outcome::failed(format!("the result of `{file}`: {error}")),
+            },
         };
         let printed = std::mem::take(&mut *printed.lock().unwrap_or_else(PoisonError::into_inner));
         (printed, outcome)
     }
 
-    fn scope(&self) -> Result<Scope<'static>, Box<EvalAltResult>> {
-        let mut scope = Scope::new();
-        scope.push_constant_dynamic("parameters", rhai::serde::to_dynamic(&self.parameters)?);
-        scope.push_constant_dynamic("config", rhai::serde::to_dynamic(&self.config)?);
-        Ok(scope)
-    }
-
-    /// An engine with nothing in it but the language, and limits on everything.
+    /// The engine of the script room, with room for work that an event has not.
     fn engine(&self, printed: &Arc<Mutex<String>>) -> Engine {
-        let mut engine = Engine::new_raw();
-        engine.register_global_module(StandardPackage::new().as_shared_module());
-        engine
-            .set_max_operations(50_000_000)
-            .set_max_call_levels(32)
-            .set_max_expr_depths(64, 32)
-            .set_max_string_size(1 << 20)
-            .set_max_array_size(10_000)
-            .set_max_map_size(10_000)
-            .set_max_variables(256)
-            .set_max_functions(64)
-            .disable_symbol("eval")
-            .disable_symbol("curry")
-            .set_strict_variables(true);
+        let (mut engine, _) = crate::script::engine(&WORKING);
         let printed = printed.clone();
         engine.on_print(move |line| {
             let mut text = printed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,9 +171,10 @@ impl Script {
             };
             return Outcome::ended(Ended::So(end), why);
         }
-        let position = error.position();
-        let line = position.line().unwrap_or_default();
-        let column = position.position().unwrap_or_default();
-        Outcome::failed(format!("{}:{line}:{column}: {error}", self.file.display()))
+        let file = self.file.to_string_lossy();
+        let fault = Fault::of(error, &file);
+        let line = fault.line.unwrap_or_default();
+        let column = fault.column.unwrap_or_default();
+        Outcome::failed(format!("{file}:{line}:{column}: {}", fault.message))
     }
 }

@@ -63,6 +63,10 @@ impl Runner for Shell {
         all
     }
 
+    fn survives(&self) -> bool {
+        true
+    }
+
     async fn run(&self, job: Job, stop: CancellationToken) -> Outcome {
         let program = match self.program(&job) {
             Ok(program) => program,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rhai::Engine;
+use serde_json::Value;
 
 /// The limits of one script. Each has an effect of its own: operations bound the work, sizes and
 /// depth bound the memory, wall time bounds what operations do not count.
@@ -30,23 +31,23 @@ pub struct Limits {
     pub wall: Duration,
 }
 
-/// A rule's closure, asked about one event. The sizes times depth times variables stay below
-/// 32 MiB whatever a script does (`tests/rules/limits.rs` measures the worst one known).
+/// A rule's closure, asked about one event. What a script can hold at a time is bounded by its sizes
+/// times variables times depth: 16 MiB of texts, or 8 MiB of lists.
 pub const DECIDING: Limits = Limits {
     operations: 20_000,
     call_levels: 16,
     expression_depth: 32,
-    string_bytes: 64 * 1024,
+    string_bytes: 32 * 1024,
     array_items: 1_000,
     map_items: 500,
-    variables: 64,
+    variables: 32,
     functions: 1_000,
     wall: Duration::from_millis(50),
 };
 
 /// The top level of a file that registers things: loops that make many rules need more steps.
 pub const LOADING: Limits =
-    Limits { operations: 50_000, wall: Duration::from_millis(500), ..DECIDING };
+    Limits { operations: 50_000, variables: 256, wall: Duration::from_millis(500), ..DECIDING };
 
 /// Bytes of stack for whoever evaluates under `LOADING`. Closures that capture closures make a chain
 /// as long as the operations allow, and Rust takes it down recursively: 50,000 operations need 2 MiB
@@ -65,6 +66,61 @@ impl Limits {
             .set_max_variables(self.variables)
             .set_max_functions(self.functions);
     }
+}
+
+/// How large a value is, everything inside it counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Bytes of all texts.
+    pub string_bytes: usize,
+    /// Items of all lists.
+    pub array_items: usize,
+    /// Entries of all maps.
+    pub map_items: usize,
+}
+
+/// The largest input for which limits are widened; a script on a larger one may fail.
+const INPUT_LIMIT: Sizes =
+    Sizes { string_bytes: 1024 * 1024, array_items: 20_000, map_items: 20_000 };
+
+impl Sizes {
+    /// The sizes of a JSON value.
+    #[must_use]
+    pub fn of(value: &Value) -> Self {
+        let mut sizes = Self::default();
+        sizes.add(value);
+        sizes
+    }
+
+    fn add(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.string_bytes += text.len(),
+            Value::Array(items) => {
+                self.array_items += items.len();
+                for item in items {
+                    self.add(item);
+                }
+            }
+            Value::Object(entries) => {
+                self.map_items += entries.len();
+                for value in entries.values() {
+                    self.add(value);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Widens an engine's sizes, so that a script can work on an input of these sizes as it is, and build
+/// as much beside it as ever.
+pub fn admit(engine: &mut Engine, limits: &Limits, input: Sizes) {
+    let Sizes { string_bytes, array_items, map_items } = input;
+    let most = INPUT_LIMIT;
+    engine
+        .set_max_string_size(limits.string_bytes + string_bytes.min(most.string_bytes))
+        .set_max_array_size(limits.array_items + array_items.min(most.array_items))
+        .set_max_map_size(limits.map_items + map_items.min(most.map_items));
 }
 
 /// Operations between two looks at the clock: a look costs as much as an operation.

@@ -9,17 +9,17 @@ use crate::model::time::Time;
 
 /// One alert, and what makes it the same one when it comes again.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Alert {
+pub struct Alert {
     /// The event's data.
-    pub(crate) data: Value,
+    pub data: Value,
     /// What the alert is about; firing and resolved have the same.
-    pub(crate) key: String,
+    pub key: String,
     /// When it began, in milliseconds since 1970; nothing where nobody says.
-    pub(crate) began: Option<Time>,
+    pub began: Option<Time>,
     /// Whether it is over.
-    pub(crate) resolved: bool,
+    pub resolved: bool,
     /// When that happened which is reported here, where the reporter orders what it reports.
-    pub(crate) happened: Option<Time>,
+    pub happened: Option<Time>,
 }
 
 type Labels = BTreeMap<String, String>;
@@ -30,7 +30,10 @@ const ALERTS_LIMIT: usize = 10_000;
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// The body of Alertmanager's webhook.
-pub(crate) fn notified(body: &Value, now: Time) -> Result<Vec<Alert>, String> {
+///
+/// # Errors
+/// What is no alert, and where.
+pub fn notified(body: &Value, now: Time) -> Result<Vec<Alert>, String> {
     let alerts = list(body.get("alerts"), "`alerts`")?;
     let group = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
     let of_group = [
@@ -47,7 +50,10 @@ pub(crate) fn notified(body: &Value, now: Time) -> Result<Vec<Alert>, String> {
 }
 
 /// The body of a post to `/api/v1/alerts` or `/api/v2/alerts`.
-pub(crate) fn pushed(body: &Value, now: Time) -> Result<Vec<Alert>, String> {
+///
+/// # Errors
+/// What is no alert, and where.
+pub fn pushed(body: &Value, now: Time) -> Result<Vec<Alert>, String> {
     let alerts = list(Some(body), "the body")?;
     let of_group = ["receiver", "groupKey", "externalURL"].map(|key| (key, json!("")));
     let read = |(place, alert): (usize, &Value)| {
@@ -169,11 +175,57 @@ impl Delfin {
 
 /// The name of a set of labels as Prometheus computes it: FNV-1a, 64 bits, over the labels in order,
 /// each name and value followed by the byte 255 (`prometheus/common`, `model/signature.go`).
-pub(crate) fn fingerprint(labels: &Labels) -> String {
+fn fingerprint(labels: &Labels) -> String {
     let mut sum: u64 = 0xcbf2_9ce4_8422_2325;
     let mut add = |byte: u8| sum = (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     for (name, value) in labels {
         name.bytes().chain([255]).chain(value.bytes()).chain([255]).for_each(&mut add);
     }
     format!("{sum:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Taken from Debian's Alertmanager 0.25, which was sent these labels.
+    #[test]
+    fn fingerprints_are_those_of_prometheus() {
+        let labels = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        // The empty set is FNV's own offset.
+        assert_eq!(fingerprint(&labels(&[])), "cbf29ce484222325");
+        assert_ne!(fingerprint(&labels(&[("a", "bc")])), fingerprint(&labels(&[("ab", "c")])));
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let keys =
+            "(alerts|labels|status|startsAt|endsAt|storage_id|alert_id|occur_time|category|a)";
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            "(firing|resolved|Recovery|2026-01-01T00:00:00Z|-1|99999999999999999999|x)"
+                .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 64, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+                proptest::collection::btree_map(keys, inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(body in any_json()) {
+            let now = Time::from_millis(1_700_000_000_000);
+            for alert in [notified(&body, now), pushed(&body, now)].into_iter().flatten().flatten() {
+                prop_assert_eq!(alert.data.as_object().map(Map::len), Some(10));
+            }
+        }
+    }
 }

@@ -5,14 +5,15 @@
 //! their source fails; `supervisor` starts, watches and restarts them. Sensors that are driven by HTTP
 //! open a hook; the API hands deliveries to `hooks`. A sensor never talks to rules or executions.
 
+pub mod alerts;
 pub mod decode;
 pub mod hooks;
 pub mod kafka;
+pub mod signature;
 pub mod supervisor;
 
 mod at;
 mod alertmanager;
-mod alerts;
 mod cron;
 mod fetch;
 mod file;

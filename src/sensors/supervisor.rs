@@ -296,6 +296,15 @@ async fn live(definition: &Arc<Definition>, context: Context, stop: Cancellation
             return set(&context.health, HealthState::Stopped, Some(reason));
         }
     };
+    keep_running(sensor, &*built, context, stop).await;
+}
+
+async fn keep_running(
+    sensor: &Reference,
+    built: &dyn Sensor,
+    context: Context,
+    stop: CancellationToken,
+) {
     let mut failures = 0;
     loop {
         let began = context.clock.now();
@@ -370,7 +379,66 @@ fn words(panic: &(dyn std::any::Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::clock::Manual;
+    use crate::intake;
+    use crate::model::time::Time;
+    use crate::store::redb::Redb;
+    use crate::telemetry::metrics::Metrics;
+
+    struct Panicking;
+
+    #[async_trait]
+    impl Sensor for Panicking {
+        async fn run(&self, _: Context, _: CancellationToken) -> Result<(), Error> {
+            panic!("out of luck")
+        }
+    }
+
+    fn client() -> reqwest::Client {
+        // Another test may have done it already.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        reqwest::Client::builder().build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_said_and_stays_with_its_sensor() {
+        let clock = Manual::at(Time::from_millis(0)).clock();
+        let ids = Ids::new(Arc::clone(&clock));
+        let store = Arc::new(Redb::in_memory().unwrap());
+        let catalog = Current::default();
+        let (door, _stage) = intake::open(intake::Parts {
+            store,
+            catalog,
+            clock: Arc::clone(&clock),
+            ids: ids.clone(),
+            metrics: Metrics::new(),
+        });
+        let health = Reporter::new(Arc::clone(&clock));
+        let context = Context {
+            door,
+            clock,
+            ids,
+            health: health.clone(),
+            tasks: Tasks::new(),
+            hooks: Hooks::new(),
+            client: client(),
+            config: Arc::default(),
+        };
+        let (sensor, stop) = ("site.x".parse().unwrap(), CancellationToken::new());
+        let kept = keep_running(&sensor, &Panicking, context, stop.clone());
+        let looked = async {
+            while health.health().restarts == 0 {
+                tokio::task::yield_now().await;
+            }
+            stop.cancel();
+        };
+        tokio::join!(kept, looked);
+        let reason = health.health().reason.unwrap();
+        assert_eq!(reason, "it panicked: out of luck; this is a bug");
+    }
 
     #[test]
     fn pauses_double_up_to_a_minute_and_vary_by_half() {

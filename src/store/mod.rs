@@ -11,6 +11,7 @@ pub mod tables;
 pub mod queue;
 pub mod retention;
 pub mod redb;
+pub mod measured;
 
 use std::sync::Arc;
 

@@ -1,3 +1,6 @@
 //! Real parts for tests: started on loopback with free ports, ended by id.
 
+pub mod alertmanager;
 pub mod kafka;
+pub mod program;
+pub mod prometheus;

@@ -5,5 +5,6 @@ mod traps;
 mod deciding;
 mod limits;
 mod diagnostics;
+mod any;
 
 pub(crate) use story::Story;

@@ -1,5 +1,6 @@
 //! A desk at which attempts are made: a data folder, a supervisor, and a builder for jobs.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use ifso::model::parameter::{Parameter, Parameters};
 use ifso::model::policy::Delivery;
 use ifso::runners::supervisor::{Settings, Supervisor};
 use ifso::runners::{Begin, Ended, Job, Outcome, Piece, Runners, Stream, Tools};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +26,7 @@ pub(crate) struct Desk {
     pub(crate) runners: Runners,
     pub(crate) tools: Tools,
     pub(crate) ids: Ids,
+    cluster: OnceCell<MockCluster<'static, DefaultProducerContext>>,
 }
 
 impl Desk {
@@ -36,7 +40,7 @@ impl Desk {
         tools.grace = Duration::from_millis(500);
         change(&mut tools);
         let runners = Runners::new(&tools);
-        Self { folder, runners, tools, ids: Ids::new(clock::system()) }
+        Self { folder, runners, tools, ids: Ids::new(clock::system()), cluster: OnceCell::new() }
     }
 
     fn supervisor(data: &Path) -> Supervisor {
@@ -48,6 +52,12 @@ impl Desk {
     pub(crate) fn reopened(&self) -> Runners {
         let supervisor = Self::supervisor(self.folder.path());
         Runners::new(&Tools { supervisor, ..self.tools.clone() })
+    }
+
+    /// A mock cluster that lives as long as the desk.
+    pub(crate) fn brokers(&self) -> String {
+        let cluster = self.cluster.get_or_init(|| MockCluster::new(1).unwrap());
+        cluster.bootstrap_servers()
     }
 
     pub(crate) fn data(&self) -> &Path {

@@ -2,8 +2,10 @@
 
 mod desk;
 
+mod contract;
 mod ending;
 mod http;
+mod injection;
 mod kafka;
 mod python;
 mod returning;

@@ -126,7 +126,7 @@ async fn what_came_while_nobody_looked_is_told_once() {
 #[tokio::test]
 async fn what_was_there_before_the_sensor_is_told_where_the_file_says_so() {
     let (station, _folder) = station("initial: report\ntrigger: site.inbox", |path| {
-        fs::write(path.join("old"), "x").unwrap()
+        fs::write(path.join("old"), "x").unwrap();
     })
     .await;
     let events = station.events_become(1).await;

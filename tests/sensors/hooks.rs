@@ -1,6 +1,7 @@
 //! Webhooks: who may call, what becomes an event, and what the caller is told.
 
 use aws_lc_rs::hmac;
+use ifso::sensors::hooks::AlertsVersion;
 use serde_json::{Value, json};
 
 use super::{Station, catalog, definition, delivery};
@@ -8,10 +9,7 @@ use crate::world::World;
 
 fn sign(secret: &str, message: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    hmac::sign(&key, message.as_bytes()).as_ref().iter().fold(String::new(), |mut text, byte| {
-        text.push_str(&format!("{byte:02x}"));
-        text
-    })
+    ifso::store::table::hex(hmac::sign(&key, message.as_bytes()).as_ref())
 }
 
 async fn station(file: &str) -> Station {
@@ -202,4 +200,56 @@ async fn each_alert_and_change_is_one_event() {
     let alerts = json!([alert("firing", again)]);
     let answer = station.post("deploy", &[], &notification(&alerts)).await;
     assert_eq!(answer.body["duplicates"].as_array().unwrap().len(), 1, "{answer:?}");
+}
+
+fn delfin(occurred: i64, category: &str, severity: &str) -> Value {
+    json!({
+        "labels": {
+            "alert_id": "0x1", "alert_name": "Link state down", "sequence_number": occurred.to_string(),
+            "category": category, "severity": severity, "location": "Controller A port 1",
+            "storage_id": "s1", "occur_time": occurred.to_string(),
+        },
+        "annotations": { "summary": "a link is down" },
+    })
+}
+
+/// delfin never forgets: each push holds everything that ever was. `reference/soda.md` 4.3.
+#[tokio::test]
+async fn delfins_alerts_are_told_once_per_change() {
+    let station = station("kind: alertmanager\nname: deploy\nauth: none").await;
+    let (first, over, again) = (1_772_000_000_000_i64, 1_772_000_060_000, 1_772_000_120_000);
+    let all = [
+        delfin(first, "Fault", "Critical"),
+        delfin(first + 1000, "Fault", "Critical"),
+        delfin(over, "Recovery", "Informational"),
+        delfin(again, "Fault", "Critical"),
+    ];
+    let mut news = Vec::new();
+    for count in [1, 1, 2, 3, 3, 4, 4] {
+        let body = json!(&all[..count]).to_string();
+        let answer = station.hooks.alerts(AlertsVersion::V1, delivery(&[], &body)).await;
+        assert_eq!((answer.status, &answer.body["status"]), (200, &json!("success")));
+        news.push(answer.body["events"].as_array().unwrap().len());
+    }
+    assert_eq!(news, [1, 0, 0, 1, 0, 1, 0]);
+    let events = station.events_become(3).await;
+    let told: Vec<_> = events.iter().map(|event| event.data["status"].as_str().unwrap()).collect();
+    assert_eq!(told, ["firing", "resolved", "firing"]);
+    assert!(events.windows(2).all(|two| two[0].data["fingerprint"] == two[1].data["fingerprint"]));
+    assert_eq!(events[1].data["endsAt"], "2026-02-25T06:14:20.000Z");
+    // Other storages and places are other alerts; all at once they are told in order.
+    let station = super::Station::on(World::new(catalog(
+        [definition("deploy", "kind: alertmanager\nname: deploy\nauth: none")],
+        Value::Null,
+    )));
+    station.running("deploy").await;
+    let answer = station.hooks.alerts(AlertsVersion::V1, delivery(&[], &json!(all).to_string()));
+    assert_eq!(answer.await.body["events"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn alerts_find_nobody_where_no_sensor_takes_them() {
+    let station = Station::new([]);
+    let answer = station.hooks.alerts(AlertsVersion::V2, delivery(&[], "[]")).await;
+    assert_eq!((answer.status, &answer.body["code"]), (404, &json!("no_alert_sensor")));
 }

@@ -10,7 +10,9 @@ use ifso::clock::{self, Ids};
 use ifso::intake::history::{self, Filter};
 use ifso::model::event::Event;
 use ifso::model::problem::Place;
+use ifso::model::reference::Reference;
 use ifso::model::sensor::{Definition, Health, HealthState};
+use ifso::model::trigger::Trigger;
 use ifso::packs::catalog::{Catalog, Current};
 use ifso::sensors::hooks::Hooks;
 use ifso::sensors::supervisor::{self, Registry, Supervisor};
@@ -56,9 +58,13 @@ struct Engine {
 
 impl Engine {
     fn start(store: &Handle, settings: Value) -> Self {
+        Self::with(store, settings, BTreeMap::new())
+    }
+
+    fn with(store: &Handle, settings: Value, triggers: BTreeMap<Reference, Arc<Trigger>>) -> Self {
         let definition = definition(settings);
         let sensors = BTreeMap::from([(definition.reference.clone(), definition)]);
-        let catalog = Catalog { sensors, generation: 1, ..Catalog::default() };
+        let catalog = Catalog { sensors, triggers, generation: 1, ..Catalog::default() };
         let catalog: Current = Arc::new(ArcSwap::from_pointee(catalog));
         let runtime = Runtime::new().unwrap();
         let clock = clock::system();
@@ -198,6 +204,7 @@ fn settings(broker: &Broker, topic: &str) -> Value {
     json!({
         "brokers": broker.address(),
         "topics": [topic],
+        "group": format!("group-{topic}"),
         "start": "earliest",
         "settings": {
             "session.timeout.ms": 6000,
@@ -367,7 +374,7 @@ fn coordinators_that_move_and_requests_that_fail_lose_and_repeat_nothing() {
         produce(&broker, "moves", 4, sent..sent + 500);
         sent += 500;
         let mock = broker.mocking();
-        let group = MockCoordinator::Group("ifso-site.estate".to_owned());
+        let group = MockCoordinator::Group("group-moves".to_owned());
         mock.coordinator(group, node).unwrap();
         mock.partition_leader("moves", 0, Some(node)).unwrap();
         mock.request_errors(
@@ -470,8 +477,10 @@ fn a_topic_that_does_not_exist_yet_is_named_and_read_once_it_does() {
     let broker = shared();
     let engine = Engine::start(&store(), settings(broker, "not-yet"));
     if broker.is_real("a topic that does not exist yet") {
-        let health = engine.until("waiting", |health| health.state == HealthState::Waiting);
-        assert!(health.reason.as_ref().is_some_and(|why| why.contains("not-yet")), "{health:?}");
+        engine.until("waiting for the topic", |health| {
+            health.state == HealthState::Waiting
+                && health.reason.as_ref().is_some_and(|why| why.contains("not-yet"))
+        });
     }
     engine.runtime.block_on(broker.create("not-yet", 1));
     produce(broker, "not-yet", 1, 0..10);
@@ -514,6 +523,32 @@ fn what_cannot_be_read_is_a_dead_letter_and_reading_goes_on() {
     assert_eq!(dead.len(), bad.len());
     assert_eq!((dead[1].payload(), dead[1].key()), (Some(bad[1]), Some(b"k".as_slice())));
     tell("T9 8 records, 5 of them poison: 5 dead letters, 0 lost, 0 twice");
+    engine.stop();
+}
+
+#[test]
+fn an_event_that_does_not_fit_its_trigger_is_a_dead_letter_of_this_sensor() {
+    let broker = shared();
+    let reference: Reference = "kafka.message".parse().unwrap();
+    let trigger = Trigger {
+        reference: reference.clone(),
+        description: String::new(),
+        payload_schema: Arc::new(json!({ "properties": { "n": { "type": "integer" } } })),
+        parameters_schema: Arc::default(),
+        tags: Vec::new(),
+    };
+    let triggers = BTreeMap::from([(reference, Arc::new(trigger))]);
+    let engine = Engine::with(&store(), settings(broker, "misfit"), triggers);
+    engine.runtime.block_on(broker.create("misfit", 1));
+    let records = [r#"{"n": "zero"}"#, r#"{"n": 0}"#]
+        .map(|text| Record { payload: Some(text.as_bytes()), ..Record::default() });
+    broker.produce("misfit", &records);
+    assert_eq!(lost_and_twice(&engine.until_events(1), 1), (0, 0));
+    let letters = engine.dead_letters();
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert_eq!(letters[0].sensor, "site.estate");
+    assert!(letters[0].reason.contains("`/n` does not fit"), "{letters:?}");
+    engine.until("counted", |health| health.bad_inputs == 1);
     engine.stop();
 }
 

@@ -219,7 +219,7 @@ fn a_cloudevent_is_the_same_event_in_both_modes() {
     assert_eq!(report.trigger.as_str(), "shop.order_created");
     assert_eq!((&*report.source, report.subject.as_deref()), ("/shop", Some("order 7")));
     assert_eq!(report.time.unwrap().to_string(), "2026-11-20T18:00:00.000Z");
-    assert_eq!(report.once.as_deref(), Some("cloudevents//shop/7"));
+    assert_eq!(report.once.as_deref(), Some("cloudevents/5//shop/7"));
     assert_eq!(report.trace.as_deref(), Some("00-1-2-01"));
     assert_eq!(*report.data, json!({ "n": 7 }));
 }

@@ -3,10 +3,11 @@
 mod contract;
 mod files;
 mod hooks;
-mod polls;
-mod processes;
+mod monitoring;
 mod kafka;
 mod kafka_decode;
+mod polls;
+mod processes;
 mod schedules;
 mod supervisor;
 
@@ -24,6 +25,7 @@ use ifso::packs::catalog::Catalog;
 use ifso::packs::yaml;
 use ifso::sensors::hooks::{Answer, Delivery, Hooks};
 use ifso::sensors::supervisor::{Registry, Supervisor};
+use ifso::tasks::Tasks;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -87,11 +89,11 @@ impl Station {
     pub fn live(self) -> Self {
         let (manual, stop) = (self.world.manual.clone(), self.world.tasks.stop().clone());
         self.world.tasks.spawn(async move {
-            let step = Duration::from_millis(10);
-            let mut steps = tokio::time::interval(step);
+            let beat = Duration::from_millis(10);
+            let mut beats = tokio::time::interval(beat);
             while !stop.is_cancelled() {
-                steps.tick().await;
-                manual.advance(step);
+                beats.tick().await;
+                manual.advance(beat);
             }
         });
         self
@@ -198,4 +200,13 @@ pub async fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
         }
     };
     patient(found).await
+}
+
+/// Serves a router on a free port until the test ends; gives `host:port`.
+pub async fn serve(router: axum::Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // Its own, uncounted: it stands for somebody else's server and ends with the test's runtime.
+    drop(Tasks::new().spawn(async move { axum::serve(listener, router).await }));
+    address
 }

@@ -23,10 +23,7 @@ async fn server(answer: &Answer) -> String {
         (status, body.to_string())
     };
     let router = Router::new().route("/v1/pools", get(serve)).with_state(Arc::clone(answer));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/v1/pools", listener.local_addr().unwrap());
-    drop(tokio::task::spawn(async move { axum::serve(listener, router).await }));
-    url
+    format!("http://{}/v1/pools", super::serve(router).await)
 }
 
 async fn station(initial: bool, answer: &Answer) -> Station {
@@ -39,17 +36,18 @@ async fn station(initial: bool, answer: &Answer) -> Station {
     Station::on(world)
 }
 
-fn pools(pools: Value) -> (StatusCode, Value) {
+fn pools(pools: &Value) -> (StatusCode, Value) {
     (StatusCode::OK, json!({ "pools": pools }))
 }
 
 #[tokio::test]
 async fn what_is_added_changed_and_removed_is_told() {
-    let answer: Answer = Arc::new(Mutex::new(pools(json!([{ "id": 1, "free": 5 }, { "id": 2 }]))));
+    let answer: Answer = Arc::new(Mutex::new(pools(&json!([{ "id": 1, "free": 5 }, { "id": 2 }]))));
     let station = station(false, &answer).await;
     station.running("pools").await;
     assert_eq!(station.events().await.len(), 0);
-    *answer.lock().unwrap() = pools(json!([{ "id": 1, "free": 4 }, { "id": "x" }, { "no": "id" }]));
+    *answer.lock().unwrap() =
+        pools(&json!([{ "id": 1, "free": 4 }, { "id": "x" }, { "no": "id" }]));
     station.world.manual.advance(Duration::from_secs(10));
     let events = station.events_become(3).await;
     let told: Vec<_> =
@@ -74,19 +72,19 @@ async fn what_is_added_changed_and_removed_is_told() {
             ),
         ]
     );
-    assert_eq!(station.health("pools").unwrap().bad_inputs, 1);
+    station.until("pools", |health| health.bad_inputs == 1).await;
 }
 
 #[tokio::test]
 async fn an_error_is_said_and_forgets_nothing() {
-    let answer: Answer = Arc::new(Mutex::new(pools(json!([{ "id": 1 }]))));
+    let answer: Answer = Arc::new(Mutex::new(pools(&json!([{ "id": 1 }]))));
     let station = station(true, &answer).await;
     station.events_become(1).await;
     *answer.lock().unwrap() = (StatusCode::FORBIDDEN, json!("keep out"));
     station.world.manual.advance(Duration::from_secs(10));
     let health = station.until("pools", |health| health.state == HealthState::Waiting).await;
     assert!(health.reason.as_deref().unwrap().ends_with("answers 403: \"keep out\""), "{health:?}");
-    *answer.lock().unwrap() = pools(json!([{ "id": 1 }, { "id": 2 }]));
+    *answer.lock().unwrap() = pools(&json!([{ "id": 1 }, { "id": 2 }]));
     station.world.manual.advance(Duration::from_secs(1));
     let events = station.events_become(2).await;
     assert_eq!((&events[1].data["change"], &events[1].data["key"]), (&json!("added"), &json!("2")));

@@ -52,6 +52,7 @@ contracts!([
     an_expectation_alone_holds_or_conflicts,
     revisions_only_grow,
     removing_leaves_nothing,
+    commits_at_once_are_in_the_order_of_their_revisions,
     concurrent_increments_lose_nothing,
     changes_wake_whoever_waits,
     large_values_come_back_whole,
@@ -213,6 +214,24 @@ async fn removing_leaves_nothing(store: &Handle) {
     batch.expect(key("a"), Expectation::Absent);
     batch.put(key("a"), b"2".to_vec());
     store.commit(batch).await.unwrap();
+}
+
+async fn commits_at_once_are_in_the_order_of_their_revisions(store: &Handle) {
+    let commits = (0..200u8).map(|number| async move {
+        let mut batch = Batch::new();
+        batch.put(key("same"), vec![number]);
+        batch.put(key([number]), vec![number]);
+        (store.commit(batch).await.unwrap(), number)
+    });
+    let mut written = futures_util::future::join_all(commits).await;
+    written.sort_unstable();
+    assert!(written.windows(2).all(|pair| pair[0].0 < pair[1].0), "a revision was given twice");
+    let (revision, number) = written[written.len() - 1];
+    let same = store.get(&key("same")).await.unwrap().unwrap();
+    assert_eq!((same.revision, same.bytes), (revision, vec![number]));
+    for (revision, number) in written {
+        assert_eq!(store.get(&key([number])).await.unwrap().unwrap().revision, revision);
+    }
 }
 
 async fn concurrent_increments_lose_nothing(store: &Handle) {

@@ -24,6 +24,7 @@ impl std::fmt::Debug for Disk {
 }
 
 struct Inner {
+    seed: u64,
     random: StdRng,
     files: Vec<Content>,
     aside: Option<usize>,
@@ -32,6 +33,7 @@ struct Inner {
     named_on_disk: Option<usize>,
     calls: u64,
     changes: u64,
+    syncs: u64,
     /// The power goes at this change.
     cut: Option<u64>,
     off: bool,
@@ -81,6 +83,7 @@ enum Call {
 impl Disk {
     pub(crate) fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(Inner {
+            seed,
             random: StdRng::seed_from_u64(seed),
             files: Vec::new(),
             aside: None,
@@ -88,6 +91,7 @@ impl Disk {
             named_on_disk: None,
             calls: 0,
             changes: 0,
+            syncs: 0,
             cut: None,
             off: false,
             fault: None,
@@ -100,6 +104,14 @@ impl Disk {
         let disk = Self::new(seed);
         disk.0.lock().unwrap().lies = true;
         disk
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.0.lock().unwrap().seed
+    }
+
+    pub(crate) fn syncs(&self) -> u64 {
+        self.0.lock().unwrap().syncs
     }
 
     /// The power goes at the `changes`-th change from now.
@@ -118,6 +130,23 @@ impl Disk {
 
     pub(crate) fn calls(&self) -> u64 {
         self.0.lock().unwrap().calls
+    }
+
+    /// The store as it is on the disk.
+    pub(crate) fn image(&self) -> Option<Vec<u8>> {
+        let inner = self.0.lock().unwrap();
+        inner.named_on_disk.map(|file| inner.files[file].disk.clone())
+    }
+
+    /// Somebody puts another image in the store's place, or none.
+    pub(crate) fn replace(&self, image: Option<Vec<u8>>) {
+        let mut inner = self.0.lock().unwrap();
+        let named = image.map(|disk| {
+            let (cache, dirty) = (disk.clone(), Vec::new());
+            inner.files.push(Content { disk, cache, dirty });
+            inner.files.len() - 1
+        });
+        (inner.named, inner.named_on_disk) = (named, named);
     }
 
     /// The power goes now, if it is not gone, and comes back: of what was not synced, anything may be
@@ -169,6 +198,7 @@ impl Inner {
     }
 
     fn sync(&mut self, file: usize) -> io::Result<()> {
+        self.syncs += 1;
         let called = self.call(Call::Sync);
         let Inner { random, files, .. } = self;
         if called.is_err() && !self.off {

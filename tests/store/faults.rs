@@ -103,3 +103,42 @@ fn every_call_to_the_disk_may_fail_once() {
         "T2/T7 all {calls} of {calls} calls x 2 faults x 2 lengths: {cases} cases, {failures} refusals, 0 lost 0 half"
     ));
 }
+
+#[tokio::test]
+async fn a_store_that_comes_back_without_what_it_acknowledged_ends_for_good() {
+    for (gone, says) in [(true, "it is gone"), (false, "and came back at 0")] {
+        let disk = Disk::new(3);
+        drop(Redb::open_at(disk.clone(), settings()).unwrap());
+        let empty = disk.image();
+        let store = Redb::open_at(disk.clone(), settings()).unwrap();
+        let mut load = Load::new(StdRng::seed_from_u64(3));
+        load.round(&store).await.unwrap();
+        disk.replace(if gone { None } else { empty });
+        disk.fail(Fault { from: disk.calls() + 1, count: 1, kind: Kind::Broken });
+        assert!(matches!(load.round(&store).await, Err(Error::Io { .. })));
+        let why = tokio::time::timeout(PATIENCE, store.fatal()).await.unwrap();
+        assert!(why.to_string().contains(says), "{why}");
+        assert!(!why.is_passing() && store.failing().is_some());
+        let refused = load.round(&store).await.unwrap_err();
+        assert_eq!(refused.to_string(), why.to_string());
+        // Nothing was made in its place: the next start would take that for the store.
+        assert!(!gone || disk.image().is_none());
+    }
+}
+
+#[tokio::test]
+async fn commits_that_wait_share_one_sync() {
+    let disk = Disk::new(4);
+    let store = Redb::open_at(disk.clone(), settings()).unwrap();
+    let before = disk.syncs();
+    let commits = (0..500u32).map(|number| {
+        let mut batch = Batch::new();
+        let bytes = number.to_be_bytes().to_vec();
+        batch.put(ifso::store::Key { table: "meta", bytes }, vec![1]);
+        store.commit(batch)
+    });
+    let answers = futures_util::future::join_all(commits).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let syncs = disk.syncs() - before;
+    assert!((1..=100).contains(&syncs), "{syncs} syncs for 500 commits");
+}

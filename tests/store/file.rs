@@ -123,6 +123,23 @@ async fn a_newer_format_is_refused_and_left_as_it_was() {
     assert!(matches!(doctor(&path), Err(Error::TooNew { .. })));
 }
 
+/// A store as the first Ifso left it: 40 records `n` of `n` bytes `n`.
+#[tokio::test]
+async fn a_store_of_format_1_is_read_for_ever() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("store.redb");
+    let golden = include_bytes!("golden/format-1.redb.zst");
+    std::fs::write(&path, zstd::decode_all(golden.as_slice()).unwrap()).unwrap();
+    assert!(doctor(&path).unwrap().is_sound());
+    let store = open(&path).unwrap();
+    for number in 0..40u8 {
+        let record = store.get(&key(number.into())).await.unwrap().unwrap();
+        assert_eq!(record.bytes, vec![number; number.into()]);
+        assert_eq!(record.revision, u64::from(number) + 1);
+    }
+    assert_eq!(put(&store, 1, 1).await.unwrap(), 41);
+}
+
 #[tokio::test]
 async fn a_table_that_only_a_newer_ifso_knows_is_refused_and_a_missing_one_is_made() {
     let home = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
 //! kill -9 at any moment, while the file is being made too: the store opens again, and what was
 //! acknowledged is there.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use ifso::store::batch::Batch;
@@ -47,6 +47,32 @@ async fn the_child_that_is_killed() {
     }
 }
 
+fn start(home: &Path) -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "store::kill::the_child_that_is_killed", "--nocapture"]);
+    child.env(HOME, home).stdout(Stdio::piped()).stderr(Stdio::null());
+    child.spawn().unwrap()
+}
+
+#[test]
+fn a_second_process_is_refused_with_the_pid_of_the_first_until_that_is_killed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = start(home.path());
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.map(Result::unwrap).find(|line| line.starts_with("acknowledged"));
+    assert!(first.is_some(), "the child has ended");
+    let refused = Redb::open(&home.path().join("store.redb"), Settings::default()).err().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let owner = format!(" is in use by another process (pid {})", child.id());
+    assert!(refused.to_string().ends_with(&owner), "{refused}");
+    assert_eq!(
+        refused.help(),
+        Some("stop the other Ifso, or give this one another `--data` folder")
+    );
+    open(home.path());
+}
+
 #[tokio::test]
 async fn a_kill_at_any_moment_loses_nothing_acknowledged() {
     let mut random = StdRng::seed_from_u64(9);
@@ -57,10 +83,7 @@ async fn a_kill_at_any_moment_loses_nothing_acknowledged() {
         if young {
             home = tempfile::tempdir().unwrap();
         }
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "store::kill::the_child_that_is_killed", "--nocapture"]);
-        child.env(HOME, home.path()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = child.spawn().unwrap();
+        let mut child = start(home.path());
         let wait =
             Duration::from_micros(random.random_range(0..if young { 40_000 } else { 200_000 }));
         // Not a wait for anything: the moment of the kill is what is tried.

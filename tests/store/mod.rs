@@ -2,12 +2,14 @@
 
 mod contract;
 mod damage;
+mod decode;
 mod disk;
 mod faults;
 mod file;
 mod keeping;
 mod kill;
 mod load;
+mod model;
 mod power;
 
 use std::io::Write;

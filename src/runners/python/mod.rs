@@ -68,6 +68,10 @@ impl Runner for Python {
         ]))
     }
 
+    fn survives(&self) -> bool {
+        true
+    }
+
     async fn run(&self, job: Job, stop: CancellationToken) -> Outcome {
         let program = match self.program(&job, &stop).await {
             Ok(program) => program,

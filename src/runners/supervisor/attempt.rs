@@ -259,10 +259,10 @@ struct Flow {
 }
 
 impl Flow {
-    fn new(stream: Stream, pipe: Option<OwnedFd>) -> Self {
-        let pipe = pipe.map(pipe::Receiver::from_owned_fd).transpose();
+    fn new(stream: Stream, pipe: OwnedFd) -> Self {
+        let pipe = pipe::Receiver::from_owned_fd(pipe);
         let pipe = pipe.inspect_err(|error| tracing::error!(%error, "A pipe cannot be read"));
-        Self { stream, pipe: pipe.unwrap_or_default() }
+        Self { stream, pipe: pipe.ok() }
     }
 
     fn is_open(&self) -> bool {

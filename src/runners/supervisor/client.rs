@@ -142,17 +142,26 @@ impl Supervisor {
     }
 
     /// Says that an attempt's outcome is stored: the supervisor may forget it. Until then it keeps the
-    /// outcome, for an engine that died before it stored it.
+    /// outcome, for an engine that died before it stored it. None is started for this.
     ///
     /// # Errors
-    /// `Start`, `Deaf`, `Protocol`.
+    /// `Protocol`.
     pub async fn release(&self, id: AttemptId) -> Result<(), Error> {
-        self.open(id, Request::Release).await?.hear().await.map(drop)
+        let socket = self.reach().await.map_err(protocol::Error::Broken)?;
+        Self::say(socket, id, Request::Release).await?.hear().await.map(drop)
     }
 
     async fn open(&self, id: AttemptId, request: Request) -> Result<Conversation, Error> {
+        Self::say(self.connect().await?, id, request).await
+    }
+
+    async fn say(
+        socket: UnixStream,
+        id: AttemptId,
+        request: Request,
+    ) -> Result<Conversation, Error> {
         let opening = Opening { version: VERSION, id, request };
-        let (reader, mut writer) = self.connect().await?.into_split();
+        let (reader, mut writer) = socket.into_split();
         send(&mut writer, &opening).await?;
         Ok(Conversation { frames: Frames::new(reader), _writer: writer })
     }

@@ -135,7 +135,10 @@ fn whole(bytes: &[u8]) -> usize {
     // A character has at most four bytes; more continuation bytes than three are no text anyway.
     let continued = bytes.iter().rev().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
     let start = bytes.len() - continued - 1;
-    if bytes[start] >= 0xc0 { start } else { bytes.len() }
+    match std::str::from_utf8(&bytes[start..]) {
+        Err(error) if error.error_len().is_none() => start,
+        _ => bytes.len(),
+    }
 }
 
 fn text(bytes: &[u8]) -> String {

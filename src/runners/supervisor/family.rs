@@ -7,11 +7,10 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use crc_fast::{CrcAlgorithm, checksum};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getpid, getrlimit, kill_process, setrlimit};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 
 /// The mark on every process of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,11 +27,9 @@ impl Tag {
         Self(TAG_BASE | (sum >> 3))
     }
 
-    /// Marks the supervisor itself: what it starts from now on inherits the mark, from its first
-    /// instruction on.
-    pub(crate) fn wear(self) -> io::Result<()> {
-        let maximum = getrlimit(Resource::Rss).maximum;
-        Ok(setrlimit(Resource::Rss, Rlimit { current: Some(self.0), maximum })?)
+    /// The limit on resident memory that is the tag.
+    pub(crate) fn limit(self) -> u64 {
+        self.0
     }
 
     /// The tag that `pid` wears.
@@ -87,7 +84,7 @@ pub(crate) fn signal(pids: &[Pid], signal: Signal) {
     for pid in pids {
         match kill_process(*pid, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => tracing::warn!(%pid, %error, "A process cannot be signalled"),
+            Err(error) => tracing::debug!(%pid, %error, "A process cannot be signalled"),
         }
     }
 }

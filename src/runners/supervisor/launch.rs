@@ -6,9 +6,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use super::family::Tag;
 use super::protocol::{Limits, Program};
@@ -18,9 +18,9 @@ pub(super) struct Launched {
     /// Its first process.
     pub(super) pid: Pid,
     /// What it writes to its standard output.
-    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stdout: OwnedFd,
     /// What it writes to its standard error.
-    pub(super) stderr: Option<OwnedFd>,
+    pub(super) stderr: OwnedFd,
     /// Where its standard input is written to, where it has some.
     pub(super) stdin: Option<OwnedFd>,
 }
@@ -64,31 +64,39 @@ pub(super) fn launch(program: &Program, folder: &Path, tag: Tag) -> Result<Launc
     if program.arguments.iter().any(nul) || variables.iter().any(|(k, v)| nul(k) || nul(v)) {
         return Err(Error::Nul { file: name() });
     }
-    let stdin = if program.input.is_some() { Stdio::piped() } else { Stdio::null() };
-    if let Err(error) = tag.wear() {
-        tracing::warn!(%error, "Processes cannot be marked; what detaches itself is ended at once");
-    }
-    let child = Command::new(&file)
+    let failed = |source| Error::Other { file: name(), source };
+    let (stdout, child_out) = std::io::pipe().map_err(failed)?;
+    let (stderr, child_err) = std::io::pipe().map_err(failed)?;
+    let (child_in, stdin) = input(program.input.is_some()).map_err(failed)?;
+    let mut command = Command::new(&file);
+    command
         .args(&program.arguments)
         .env_clear()
         .envs(&program.environment)
         .env("TMPDIR", folder)
         .env("IFSO_PARAMETERS", folder.join("parameters.json"))
         .current_dir(place)
-        .stdin(stdin)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdin(child_in)
+        .stdout(child_out)
+        .stderr(child_err)
         // No `pre_exec`, user or group: they would turn `posix_spawn` into a slow fork.
-        .process_group(0)
-        .spawn();
-    let child = child.map_err(|error| explain(error, program.file.clone(), &file, place))?;
-    limit(&child, program.limits);
-    Ok(Launched {
-        pid: Pid::from_child(&child),
-        stdout: child.stdout.map(OwnedFd::from),
-        stderr: child.stderr.map(OwnedFd::from),
-        stdin: child.stdin.map(OwnedFd::from),
-    })
+        .process_group(0);
+    let worn = wear(tag, program.limits);
+    let child = command.spawn();
+    worn.take_off();
+    let child = child.map_err(|error| explain(error, name(), &file, place))?;
+    let pid = Pid::from_child(&child);
+    bind(pid, program.limits);
+    Ok(Launched { pid, stdout: stdout.into(), stderr: stderr.into(), stdin })
+}
+
+/// A program's standard input: a pipe, or nothing to read.
+fn input(wanted: bool) -> io::Result<(Stdio, Option<OwnedFd>)> {
+    if wanted {
+        let (reader, writer) = std::io::pipe()?;
+        return Ok((reader.into(), Some(writer.into())));
+    }
+    Ok((fs::File::open("/dev/null")?.into(), None))
 }
 
 /// The absolute file of `program`: with a bare name, `posix_spawn` would not be used.
@@ -119,18 +127,69 @@ fn explain(error: io::Error, file: String, found: &Path, place: &Path) -> Error 
     }
 }
 
-/// Limits the new process, and with it all that it will start. It has had some microseconds to
-/// itself, which is not enough to load its libraries.
-fn limit(child: &Child, limits: Limits) {
-    let all = [
+/// What a process may use, by the kernel's names.
+fn limited(limits: Limits) -> [(Resource, u64); 4] {
+    [
         (Resource::Data, limits.memory_bytes),
         (Resource::Nofile, limits.open_files),
         (Resource::Fsize, limits.file_bytes),
         (Resource::Core, 0),
-    ];
-    for (resource, most) in all {
+    ]
+}
+
+/// The supervisor's own limits while it wears those of a program.
+struct Worn(Vec<(Resource, Rlimit)>);
+
+/// Memory that the supervisor needs for itself while it wears a program's limit.
+const OWN_ROOM: u64 = 16 << 20;
+
+/// A limit on memory that the supervisor is never near.
+const ALWAYS_ENOUGH: u64 = 512 << 20;
+
+/// Puts a program's limits on the supervisor itself, for what it starts to inherit from its first
+/// instruction on: a process that was limited after its start may have forked already.
+fn wear(tag: Tag, limits: Limits) -> Worn {
+    let mut before = Vec::new();
+    for (resource, most) in limited(limits).into_iter().chain([(Resource::Rss, tag.limit())]) {
+        // With less memory than it has itself, the supervisor could not start anything.
+        if resource == Resource::Data && is_too_little(most) {
+            continue;
+        }
+        let now = getrlimit(resource);
+        match setrlimit(resource, Rlimit { current: Some(most), maximum: now.maximum }) {
+            Ok(()) => before.push((resource, now)),
+            Err(error) => tracing::debug!(?resource, %error, "A limit cannot be inherited"),
+        }
+    }
+    Worn(before)
+}
+
+impl Worn {
+    fn take_off(self) {
+        for (resource, before) in self.0 {
+            if let Err(error) = setrlimit(resource, before) {
+                tracing::error!(?resource, %error, "The supervisor stays limited");
+            }
+        }
+    }
+}
+
+/// Whether the supervisor itself has nearly as much private memory as a program may have.
+fn is_too_little(most: u64) -> bool {
+    if most >= ALWAYS_ENOUGH {
+        return false;
+    }
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.is_none_or(|kib| most < kib * 1024 + OWN_ROOM)
+}
+
+/// Makes the limits of a new process final: from now on it cannot raise them.
+fn bind(pid: Pid, limits: Limits) {
+    for (resource, most) in limited(limits) {
         let both = Rlimit { current: Some(most), maximum: Some(most) };
-        match prlimit(Some(Pid::from_child(child)), resource, both) {
+        match prlimit(Some(pid), resource, both) {
             Ok(_) | Err(rustix::io::Errno::SRCH) => {}
             Err(error) => tracing::warn!(?resource, %error, "A limit cannot be set"),
         }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -221,22 +221,19 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, Error> {
     Ok(frame)
 }
 
-/// Takes the first whole frame out of `buffer`; nothing when there is none yet.
+/// The first whole frame of `bytes` and how many bytes it took; nothing when there is none yet.
 ///
 /// # Errors
 /// `TooLong` as soon as the length is read; `Unreadable`.
-pub fn decode<T: DeserializeOwned>(buffer: &mut BytesMut) -> Result<Option<T>, Error> {
-    let Some(length) = buffer.first_chunk::<4>() else { return Ok(None) };
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<Option<(T, usize)>, Error> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_be_bytes(*length) as usize;
     if length > LONGEST_FRAME {
         return Err(Error::TooLong(length));
     }
-    if buffer.len() < 4 + length {
-        return Ok(None);
-    }
-    buffer.advance(4);
-    let frame: Bytes = buffer.split_to(length).freeze();
-    serde_json::from_slice(&frame).map(Some).map_err(Error::Unreadable)
+    let Some(frame) = rest.get(..length) else { return Ok(None) };
+    let message = serde_json::from_slice(frame).map_err(Error::Unreadable)?;
+    Ok(Some((message, 4 + length)))
 }
 
 /// Reads frames off one end of a connection.
@@ -259,7 +256,8 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     /// `Broken`, `TooLong`, `Unreadable`.
     pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
         loop {
-            if let Some(message) = decode(&mut self.buffer)? {
+            if let Some((message, length)) = decode(&self.buffer)? {
+                self.buffer.advance(length);
                 return Ok(Some(message));
             }
             if self.reader.read_buf(&mut self.buffer).await.map_err(Error::Broken)? == 0 {
@@ -278,4 +276,60 @@ pub async fn send<T: Serialize, W: AsyncWrite + Unpin>(
     message: &T,
 ) -> Result<(), Error> {
     writer.write_all(&encode(message)?).await.map_err(Error::Broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id() -> impl Strategy<Value = AttemptId> {
+        (any::<u128>(), any::<u32>()).prop_map(|(bits, attempt)| AttemptId {
+            execution: ExecutionId::from_bits(bits),
+            attempt,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn frames_lead_back_to_what_was_said(ids in prop::collection::vec(id(), 1..4), text in any::<String>()) {
+            let said: Vec<_> = ids
+                .into_iter()
+                .map(|id| Opening { version: VERSION, id, request: Request::Attach })
+                .collect();
+            let output = Reply::Output { stream: Stream::Stderr, text };
+            let mut bytes: Vec<u8> = said.iter().flat_map(|said| encode(said).unwrap()).collect();
+            bytes.extend(encode(&output).unwrap());
+            let mut rest = &bytes[..];
+            for said in said {
+                let (heard, length) = decode::<Opening>(rest).unwrap().unwrap();
+                prop_assert_eq!(&heard, &said);
+                prop_assert_eq!(heard.id.to_string().parse::<AttemptId>().unwrap(), said.id);
+                prop_assert!(decode::<Opening>(&rest[..length - 1]).unwrap().is_none());
+                rest = &rest[length..];
+            }
+            prop_assert_eq!(decode::<Reply>(rest).unwrap(), Some((output, rest.len())));
+        }
+
+        #[test]
+        fn no_bytes_break_the_decoder(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(Some((opening, length))) = decode::<Opening>(&bytes) {
+                prop_assert!(length <= bytes.len());
+                prop_assert!(encode(&opening).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_claims_too_much_is_refused_at_once() {
+        assert!(matches!(decode::<Reply>(&[0xff; 4]), Err(Error::TooLong(_))));
+    }
+
+    #[test]
+    fn only_attempts_name_folders() {
+        for text in ["", "exe_1-1", "../../etc-1", "exe_00000000000000000000000001-x", "-1"] {
+            assert!(text.parse::<AttemptId>().is_err(), "{text}");
+        }
+    }
 }

@@ -44,6 +44,8 @@ struct Known {
     denied: HashMap<AttemptId, u64>,
     connections: u64,
     tasks_counted: u64,
+    /// At the last sweep: what cannot be killed is said once.
+    strays: usize,
 }
 
 /// What a connection is answered.
@@ -200,7 +202,7 @@ impl Service {
     /// Ends processes whose attempt is over, or that nobody can be told to own.
     pub(super) fn sweep(&self) {
         self.reap();
-        let known = self.known();
+        let mut known = self.known();
         if known.attempts.is_empty() && family::children(rustix::process::getpid()).is_empty() {
             return;
         }
@@ -208,9 +210,12 @@ impl Service {
         let stray =
             orphans(&known).into_iter().filter(|(_, tag)| tag.is_none_or(|t| !tags.contains(&t)));
         let stray: Vec<_> = stray.map(|(pid, _)| pid).collect();
+        let before = std::mem::replace(&mut known.strays, stray.len());
         drop(known);
         if !stray.is_empty() {
-            tracing::warn!(count = stray.len(), "Processes without an attempt are killed");
+            if before == 0 {
+                tracing::warn!(count = stray.len(), "Processes without an attempt are killed");
+            }
             family::signal(&family::descendants(stray), Signal::KILL);
         }
     }

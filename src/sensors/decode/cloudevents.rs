@@ -126,10 +126,10 @@ impl Decoder for CloudEvents {
 }
 
 /// The key under which an event of `source` with `id` is taken in once, whichever way it comes:
-/// CloudEvents promises that the pair is unique.
+/// CloudEvents promises that the pair is unique. The length keeps the two apart, whatever they hold.
 #[must_use]
 pub fn once(source: &str, id: &str) -> String {
-    format!("cloudevents/{source}/{id}")
+    format!("cloudevents/{}/{source}/{id}", source.len())
 }
 
 struct Attributes(BTreeMap<String, String>);
@@ -151,7 +151,7 @@ fn content_type<'a>(record: &Record<'a>) -> Option<&'a str> {
 }
 
 /// Data in the shape that rules expect: an object; anything else stands under `value`.
-fn shaped(data: Value) -> Value {
+pub(crate) fn shaped(data: Value) -> Value {
     match data {
         Value::Object(_) => data,
         Value::Null => Value::Object(Map::new()),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -18,111 +18,11 @@ use crate::clock::Clock;
 use crate::intake::{Door, Submission};
 use crate::model::event::Origin;
 use crate::model::time::Time;
-use crate::sensors::decode::Decoder;
+use crate::sensors::Error;
 use crate::sensors::kafka::place::{self, Choice, From, Held, Question};
+use crate::sensors::kafka::progress::{Part, Progress};
 use crate::sensors::kafka::scout::{Scout, TopicIds};
 use crate::sensors::kafka::settings::{Settings, Start};
-use crate::sensors::{Error, Reporter};
-
-/// A partition that is ours.
-pub(super) struct Part {
-    pub(super) topic: Arc<str>,
-    pub(super) partition: i32,
-    /// Under which name the store keeps its position.
-    pub(super) stream: Arc<str>,
-    /// The source of its events.
-    pub(super) source: Arc<str>,
-    pub(super) decoder: Box<dyn Decoder>,
-    /// The offset to read next.
-    pub(super) next: i64,
-    /// The offset after the last one that is in the store.
-    stored: i64,
-}
-
-/// How far a batch has read one partition.
-#[derive(Debug, Clone)]
-pub(super) struct End {
-    pub(super) stream: Arc<str>,
-    pub(super) topic: Arc<str>,
-    pub(super) partition: i32,
-    /// The offset after its last record.
-    pub(super) next: i64,
-}
-
-/// What the reader's thread and the task that hands batches over both know.
-pub(super) struct Progress {
-    state: Mutex<State>,
-    health: Reporter,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) parts: Vec<Part>,
-    /// Ends that are in the store, for the group's own offsets.
-    pub(super) stored: Vec<End>,
-    /// Why the reader has to start over.
-    pub(super) failure: Option<Error>,
-    /// Why no broker is there.
-    away: Option<String>,
-    /// What is wrong with a topic.
-    topic: Option<String>,
-    /// Whether a broker has answered since the start.
-    met: bool,
-    /// Which part was found last: records come in runs of one partition.
-    last: usize,
-}
-
-impl State {
-    /// The part of this name, where it is ours.
-    pub(super) fn part(&mut self, topic: &str, partition: i32) -> Option<&mut Part> {
-        let wanted = |part: &Part| part.partition == partition && *part.topic == *topic;
-        if !self.parts.get(self.last).is_some_and(wanted) {
-            self.last = self.parts.iter().position(wanted)?;
-        }
-        self.parts.get_mut(self.last)
-    }
-}
-
-impl Progress {
-    pub(super) fn new(health: Reporter) -> Self {
-        Self { state: Mutex::default(), health }
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// These ends are in the store.
-    pub(super) fn stored(&self, ends: Vec<End>) {
-        let mut state = self.state();
-        for end in &ends {
-            let part = state.parts.iter_mut().find(|part| part.stream == end.stream);
-            if let Some(part) = part {
-                part.stored = part.stored.max(end.next);
-            }
-        }
-        state.stored.extend(ends);
-    }
-
-    /// Changes the state and shows it.
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state();
-        change(&mut state);
-        match (&state.away, &state.topic) {
-            (Some(reason), _) => self.health.waiting(reason),
-            (None, Some(reason)) if state.parts.is_empty() => self.health.waiting(reason),
-            (None, reason) if state.met => {
-                self.health.running();
-                self.health.update(|health| health.reason.clone_from(reason));
-            }
-            _ => {}
-        }
-    }
-
-    fn fail(&self, error: Error) {
-        self.state().failure.get_or_insert(error);
-    }
-}
 
 /// A topic of which partitions are handed over.
 struct Topic {
@@ -266,7 +166,7 @@ impl ConsumerContext for Group {
                 }
                 state.parts.extend(parts);
                 state.topic = None;
-                state.met = true;
+                state.joined = true;
             });
             if together { consumer.incremental_assign(list) } else { consumer.assign(list) }
         } else {
@@ -322,27 +222,15 @@ impl ClientContext for Group {
     fn stats(&self, statistics: Statistics) {
         let up =
             statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP");
+        let steady = statistics.cgrp.as_ref().is_some_and(|group| group.join_state == "steady");
         self.progress.change(|state| {
-            state.met |= up;
+            state.up = up;
+            state.joined |= steady;
             if up {
                 state.away = None;
             }
-            let lag = lag(state, &statistics);
-            self.progress.health.update(|health| health.lag = Some(lag));
+            let lag = state.joined.then(|| state.lag(&statistics));
+            self.progress.health.update(|health| health.lag = lag);
         });
     }
-}
-
-/// Records that are on the brokers and not in the store yet.
-fn lag(state: &State, statistics: &Statistics) -> u64 {
-    let behind = |part: &Part| {
-        let known = statistics.topics.get(&*part.topic)?.partitions.get(&part.partition)?;
-        // The end of a transaction takes an offset and is no record: where all was fetched, handed
-        // out and stored, nothing is behind, whatever the offsets say.
-        let through = known.next_offset >= known.hi_offset
-            && known.fetchq_cnt == 0
-            && known.app_offset <= part.stored;
-        u64::try_from(known.hi_offset - part.stored).ok().filter(|_| !through)
-    };
-    state.parts.iter().filter_map(behind).sum()
 }

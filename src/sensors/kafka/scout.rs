@@ -2,13 +2,13 @@
 //! end. It belongs to no group, so that it can be asked while the consumer is being handed partitions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::model::time::Time;
@@ -16,6 +16,8 @@ use crate::sensors::Error;
 
 /// How long one question to the cluster may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// In how many steps of that the first question is asked: brokers that refuse are not waited for.
+const TRIES: u32 = 20;
 /// How long we listen at a time for what librdkafka has to say.
 const HEARING: Duration = Duration::from_millis(10);
 /// How often we listen for a topic's id, which comes a moment after the reply that held it.
@@ -63,7 +65,7 @@ impl Scout {
     /// `Stop`, where librdkafka cannot make a client of it (a certificate that is not there, …).
     pub(super) fn new(config: &ClientConfig) -> Result<Self, Error> {
         let ids = Arc::new(TopicIds::default());
-        let listener = Listener { ids: Arc::clone(&ids), reason: Mutex::default() };
+        let listener = Listener { ids: Arc::clone(&ids), heard: Mutex::default() };
         let client = config.create_with_context(listener).map_err(|error| Error::Stop {
             what: format!("no client can be made with these settings: {error}"),
         })?;
@@ -76,13 +78,18 @@ impl Scout {
     /// # Errors
     /// `Source`, where no broker answers.
     pub(super) fn cluster(&self) -> Result<String, Error> {
-        let id = self.client.client().fetch_cluster_id(PATIENCE);
-        id.ok_or_else(|| {
+        for _ in 0..TRIES {
+            if let Some(id) = self.client.client().fetch_cluster_id(PATIENCE / TRIES) {
+                return Ok(id);
+            }
             self.listen();
-            let reason = self.client.context().reason();
-            let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            Error::Source { what: format!("no broker of `{}` answers{reason}", self.brokers) }
-        })
+            if self.client.context().heard().all_down {
+                break;
+            }
+        }
+        let reason = self.client.context().heard().reason.clone();
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        Err(Error::Source { what: format!("no broker of `{}` answers{reason}", self.brokers) })
     }
 
     /// The topic's id, where the cluster has ids and says it.
@@ -146,12 +153,20 @@ impl Scout {
 
 struct Listener {
     ids: Arc<TopicIds>,
-    reason: Mutex<Option<String>>,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Default)]
+struct Heard {
+    /// The first thing that went wrong: it names the address.
+    reason: Option<String>,
+    /// Whether every broker was tried.
+    all_down: bool,
 }
 
 impl Listener {
-    fn reason(&self) -> Option<String> {
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -161,10 +176,10 @@ impl ClientContext for Listener {
         tracing::debug!(target: "librdkafka", facility, line);
     }
 
-    fn error(&self, _error: KafkaError, reason: &str) {
-        // The first one names the address; what follows only counts brokers.
-        let mut kept = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get_or_insert_with(|| reason.to_owned());
+    fn error(&self, error: KafkaError, reason: &str) {
+        let mut heard = self.heard();
+        heard.all_down |= error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        heard.reason.get_or_insert_with(|| reason.to_owned());
     }
 }
 

@@ -43,19 +43,24 @@ pub(super) struct Opened {
 pub(super) fn open<P: Place>(place: &P, settings: &Settings) -> Result<Opened, Error> {
     let name = place.name();
     guarded(&name, || {
-        if let Some(found) = place.find().map_err(|error| refused(&name, error))? {
-            if !look(&name, found, settings)? {
-                // What an fsync failed to bring to the disk may still be in the system's cache and
-                // look sound; what is built on it would be lost with it (LWN, "PostgreSQL's
-                // fsync() surprise", 2018).
-                place.forget().map_err(|error| refused(&name, error))?;
-            }
-        } else {
+        if place.find().map_err(|error| refused(&name, error))?.is_none() {
             create(place, settings)?;
         }
+        Ok(())
+    })?;
+    reopen(place, settings)
+}
+
+/// Opens the store at `place`, which must be there.
+pub(super) fn reopen<P: Place>(place: &P, settings: &Settings) -> Result<Opened, Error> {
+    let name = place.name();
+    let find = || {
         let found = place.find().map_err(|error| refused(&name, error))?;
-        let found = found.ok_or_else(|| broken(&name, "it went away while it was opened"))?;
-        let (database, unclean) = start(&name, found, settings)?;
+        found.ok_or_else(|| broken(&name, "it is gone"))
+    };
+    guarded(&name, || {
+        look(&name, find()?, settings)?;
+        let (database, unclean) = start(&name, find()?, settings)?;
         let (_, revision) = about(&name, &view(&name, &database)?)?;
         complete(&name, &database)?;
         Ok(Opened { database, revision, unclean })
@@ -109,28 +114,31 @@ pub(super) fn set_revision(
     Ok(())
 }
 
-/// Says whether the file is known to be closed and sound. One that was closed is looked at without
-/// changing it: a newer format stays as it is, and damage in its structure is found before anything
-/// is built upon it. After an unclean stop redb walks all checksums by itself. A large file is opened
-/// at once; `ifso doctor` looks at it whole.
-fn look<B: StorageBackend>(name: &str, found: B, settings: &Settings) -> Result<bool, Error> {
+/// Looks at a file without changing it: a newer format stays as it is, and damage in the structure of a
+/// closed file is found before anything is built upon it. After an unclean stop redb walks all
+/// checksums by itself. Of a large file only the format is looked at; `ifso doctor` looks at it whole.
+fn look<B: StorageBackend>(name: &str, found: B, settings: &Settings) -> Result<(), Error> {
     let len = found.len().map_err(|error| refused(name, error))?;
     if len == 0 {
         return Err(broken(name, "it is empty"));
     }
-    if len > settings.check_limit_bytes {
-        return Ok(false);
-    }
     let overlay = Overlay::over(found).map_err(|error| refused(name, error))?;
-    let (mut database, unclean) = start(name, overlay, settings)?;
+    let large = len > settings.check_limit_bytes;
+    let (mut database, unclean) = if large {
+        let mut builder = builder(settings);
+        builder.set_repair_callback(::redb::RepairSession::abort);
+        match builder.create_with_backend(overlay) {
+            Err(::redb::DatabaseError::RepairAborted) => return Ok(()),
+            opened => (opened.map_err(|error| unopened(name, error))?, false),
+        }
+    } else {
+        start(name, overlay, settings)?
+    };
     about(name, &view(name, &database)?)?;
-    if unclean {
-        return Ok(false);
+    if unclean || large || database.check_integrity().map_err(|error| refused(name, error))? {
+        return Ok(());
     }
-    if !database.check_integrity().map_err(|error| refused(name, error))? {
-        return Err(broken(name, "its pages are not what was written"));
-    }
-    Ok(true)
+    Err(broken(name, "its pages are not what was written"))
 }
 
 /// Opens existing bytes, and says whether they had to be repaired.

@@ -110,8 +110,8 @@ impl Place for OnDisk {
             file.write_all(&vec![0; PROBE_BYTES])?;
             file.sync_all()
         });
-        fs::remove_file(&path)?;
-        written
+        let removed = fs::remove_file(&path);
+        written.and(removed)
     }
 }
 

@@ -1,0 +1,170 @@
+//! Without anybody to talk to: help, mistakes, and a home of one's own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::cli::{home, ifso, told};
+
+/// A served home; ended with the test, by its own process id.
+pub struct Served {
+    child: Child,
+    pub url: String,
+}
+
+impl Served {
+    pub fn start(home: &std::path::Path) -> Self {
+        let home = home.to_str().unwrap();
+        let mut child = ifso(&["serve", "--home", home, "--listen", "127.0.0.1:0"])
+            .env("PATH", "/usr/bin:/bin")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("ready ").map(str::to_owned);
+        let Some(url) = url else {
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            panic!("not ready: {line}{said}");
+        };
+        Self { child, url }
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not stop");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Already ended where the test went well.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn mistakes_are_answered_with_the_next_step() {
+    let cases: &[(&str, &[&str])] = &[
+        ("unknown_verb", &["serv"]),
+        ("unknown_noun_verb", &["rule", "lst"]),
+        ("missing_argument", &["run"]),
+        ("no_home", &["check", "--home", "/nonexistent/home"]),
+        ("nobody_answers", &["rule", "list", "--url", "http://127.0.0.1:1"]),
+        ("no_such_parameter_form", &["event", "send", "a.b", "x", "--url", "http://127.0.0.1:1"]),
+    ];
+    for (name, arguments) in cases {
+        let output = ifso(arguments).output().unwrap();
+        insta::assert_snapshot!(*name, told(&output));
+    }
+}
+
+#[test]
+fn every_verb_has_help() {
+    let help = ifso(&["--help"]).output().unwrap();
+    insta::assert_snapshot!("help", told(&help));
+    for verb in [
+        "serve",
+        "check",
+        "run",
+        "event",
+        "execution",
+        "rule",
+        "pack",
+        "action",
+        "sensor",
+        "trigger",
+        "key",
+        "deadletter",
+        "token",
+        "backup",
+        "restore",
+        "doctor",
+        "completions",
+        "version",
+    ] {
+        let output = ifso(&[verb, "--help"]).output().unwrap();
+        assert!(output.status.success() && output.stdout.len() > 100, "{verb}");
+    }
+}
+
+#[test]
+fn completions_name_every_verb() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = ifso(&["completions", shell]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("deadletter"), "{shell}");
+    }
+}
+
+#[test]
+fn a_wrong_setting_stops_the_start_and_names_its_place() {
+    let home = home();
+    std::fs::write(home.path().join("ifso.toml"), "lisen = \"127.0.0.1:1\"\n").unwrap();
+    let output = ifso(&["serve", "--home", home.path().to_str().unwrap()]).output().unwrap();
+    insta::assert_snapshot!("wrong_setting", told(&output));
+}
+
+#[test]
+fn an_address_that_others_reach_needs_consent() {
+    let home = home();
+    let path = home.path().to_str().unwrap();
+    let output = ifso(&["serve", "--home", path, "--listen", "0.0.0.0:0"]).output().unwrap();
+    insta::assert_snapshot!("exposed", told(&output));
+}
+
+#[test]
+fn check_fails_on_errors_only() {
+    let home = home();
+    let path = home.path().to_str().unwrap();
+    let good = ifso(&["check", "--home", path]).output().unwrap();
+    assert_eq!(good.status.code(), Some(0), "{}", told(&good));
+    std::fs::write(home.path().join("rules/bad.rhai"), "rule(\"x\", #{ on: 1 });\n").unwrap();
+    let bad = ifso(&["check", "--home", path, "--json"]).output().unwrap();
+    assert_eq!(bad.status.code(), Some(1), "{}", told(&bad));
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&bad.stdout).unwrap();
+    assert!(rows.iter().any(|row| row["severity"] == "error" && row["line"] == 1), "{rows:?}");
+}
+
+#[test]
+fn an_event_sent_by_hand_becomes_an_action_and_sigterm_ends_it_well() {
+    let home = home();
+    let path = home.path().to_str().unwrap();
+    let served = Served::start(home.path());
+    let key = home.path().join("data/admin.key");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&key.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let there = std::fs::read_to_string(home.path().join("data/url")).unwrap();
+    assert_eq!(there.trim(), served.url);
+
+    let sent = ifso(&["event", "send", "demo.came", "who=ann", "--home", path]).output().unwrap();
+    assert!(sent.status.success(), "{}", told(&sent));
+    let tail =
+        ifso(&["run", "demo.greet", "env={\"WHO\": \"bob\"}", "--home", path]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&tail.stdout), "hello bob\n", "{}", told(&tail));
+    let listed = ifso(&["execution", "list", "--rule", "site.greet", "--json", "--home", path])
+        .output()
+        .unwrap();
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(rows.len(), 1, "{}", told(&listed));
+
+    let status = served.stop();
+    assert_eq!(status.code(), Some(0));
+    assert!(!home.path().join("data/url").exists());
+    let gone = ifso(&["rule", "list", "--home", path]).output().unwrap();
+    assert_eq!(gone.status.code(), Some(3), "{}", told(&gone));
+}

@@ -1,0 +1,207 @@
+//! The list that every kind of runner fulfils.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ifso::model::execution::End;
+use ifso::runners::{Begin, Ended, Stream};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::desk::{Attempt, Desk};
+use super::http::Server;
+
+/// One kind, in each of the situations that every runner meets.
+struct Case {
+    name: &'static str,
+    succeeds: Attempt,
+    /// Nothing where the kind cannot fail.
+    fails: Option<Attempt>,
+    /// Nothing where the kind cannot take long.
+    endless: Option<Attempt>,
+    /// Nothing where no parameter can be bad.
+    bad: Option<Attempt>,
+    /// What a return finds when the engine died before it began.
+    returned: Ended,
+}
+
+fn cases(desk: &Desk, server: &Server) -> Vec<Case> {
+    let rhai = |name: &str, text: &str| {
+        desk.attempt("rhai").at(desk.script(&format!("packs/tests/actions/{name}.rhai"), text))
+    };
+    let python = |name: &str, line: &str| {
+        let text = format!(
+            "import time\nclass A(object):\n    def __init__(self, config): pass\n    def run(self): {line}\n"
+        );
+        desk.attempt("python").at(desk.script(&format!("packs/tests/actions/{name}.py"), &text))
+    };
+    let http = |path: &str| desk.attempt("http").given("url", format!("{}{path}", server.url));
+    let kafka = || desk.attempt("kafka").given("topic", "t");
+    let so = Ended::So(End::Succeeded);
+    vec![
+        Case {
+            name: "shell",
+            succeeds: desk.cmd("echo yes"),
+            fails: Some(desk.cmd("exit 1")),
+            endless: Some(desk.cmd("while :; do sleep 1; done")),
+            bad: Some(desk.attempt("shell")),
+            returned: Ended::NeverBegan,
+        },
+        Case {
+            name: "python",
+            succeeds: python("yes", "return 1"),
+            fails: Some(python("no", "raise ValueError('no')")),
+            endless: Some(python("endless", "time.sleep(1000)")),
+            bad: Some(desk.attempt("python")),
+            returned: Ended::NeverBegan,
+        },
+        Case {
+            name: "http",
+            succeeds: http("/json"),
+            fails: Some(http("/teapot")),
+            endless: Some(http("/slow")),
+            bad: Some(desk.attempt("http").given("url", "gopher://x")),
+            returned: Ended::Lost,
+        },
+        Case {
+            name: "rhai",
+            succeeds: rhai("yes", "1"),
+            fails: Some(rhai("no", "throw 1")),
+            endless: Some(rhai("endless", "loop { }")),
+            bad: Some(desk.attempt("rhai")),
+            returned: so,
+        },
+        Case {
+            name: "kafka",
+            succeeds: kafka().given("brokers", desk.brokers()),
+            fails: None,
+            endless: Some(kafka().given("brokers", "127.0.0.1:1")),
+            bad: Some(kafka()),
+            returned: Ended::Lost,
+        },
+        Case {
+            name: "noop",
+            succeeds: desk.attempt("noop"),
+            fails: None,
+            endless: None,
+            bad: None,
+            returned: so,
+        },
+        Case {
+            name: "announce",
+            succeeds: desk.attempt("announcement").given("text", "hello"),
+            fails: None,
+            endless: None,
+            bad: None,
+            returned: so,
+        },
+    ]
+}
+
+#[tokio::test]
+async fn every_kind_is_on_the_list() {
+    let (desk, server) = (Desk::new(), Server::start().await);
+    let listed: Vec<_> = cases(&desk, &server).iter().map(|case| case.name).collect();
+    let known: Vec<_> = desk.runners.iter().map(|runner| runner.name()).collect();
+    assert_eq!(listed, known);
+}
+
+#[tokio::test]
+async fn names_are_unique_and_parameters_described() {
+    let desk = Desk::new();
+    let mut names = BTreeSet::new();
+    for runner in desk.runners.iter() {
+        for name in std::iter::once(runner.name()).chain(runner.aliases().iter().copied()) {
+            assert!(names.insert(name), "`{name}` names two runners");
+            assert!(desk.runners.find(name).is_some_and(|found| found.name() == runner.name()));
+            for (parameter, described) in runner.parameters(name) {
+                assert!(!described.description.is_empty(), "`{parameter}` of `{name}`");
+            }
+        }
+        assert!(!runner.about().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_success_has_no_reason_and_a_failure_has_one() {
+    let (desk, server) = (Desk::new(), Server::start().await);
+    for case in cases(&desk, &server) {
+        let came = case.succeeds.run().await;
+        assert_eq!((came.end(), came.reason()), (End::Succeeded, ""), "{}", case.name);
+        for bad in [case.fails, case.bad].into_iter().flatten() {
+            let came = bad.run().await;
+            assert_eq!(came.end(), End::Failed, "{}: {:?}", case.name, came.outcome);
+            assert!(!came.reason().is_empty(), "{}", case.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_takes_too_long_times_out() {
+    let (desk, server) = (Desk::new(), Server::start().await);
+    for case in cases(&desk, &server) {
+        let Some(endless) = case.endless else { continue };
+        let came = endless.within(Duration::from_millis(400)).run().await;
+        assert_eq!(came.end(), End::TimedOut, "{}: {:?}", case.name, came.outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_stop_is_heard_before_and_during_the_attempt() {
+    let (desk, server) = (Desk::new(), Server::start().await);
+    for case in cases(&desk, &server) {
+        let Some(endless) = case.endless else { continue };
+        let stop = CancellationToken::new();
+        let soon = stop.clone();
+        let during = async {
+            tokio::time::timeout(Duration::from_millis(300), soon.cancelled()).await.unwrap_err();
+            soon.cancel();
+        };
+        let (came, ()) = tokio::join!(endless.clone().run_until(stop.clone()), during);
+        assert_eq!(came.end(), End::Canceled, "{}: {:?}", case.name, came.outcome);
+        let mut again = endless;
+        again.execution = desk.ids.execution();
+        assert_eq!(again.run_until(stop).await.end(), End::Canceled, "{} before", case.name);
+    }
+}
+
+#[tokio::test]
+async fn a_return_to_what_never_began_does_nothing_twice() {
+    let (desk, server) = (Desk::new(), Server::start().await);
+    for case in cases(&desk, &server) {
+        let came = case.succeeds.begin(Begin::Return).run().await;
+        assert_eq!(came.outcome.ended, case.returned, "{}: {:?}", case.name, came.outcome);
+    }
+    assert!(server.asked.lock().unwrap().is_empty(), "a request was made on return");
+}
+
+#[tokio::test]
+async fn lines_keep_their_order() {
+    let desk = Desk::new();
+    let came =
+        desk.cmd("i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done").run().await;
+    let expected: String = (0..5000).map(|i| format!("line {i}\n")).collect();
+    assert_eq!(came.said(Stream::Stdout), expected);
+    assert!(came.pieces.iter().all(|piece| piece.text.ends_with('\n')), "half a line was shown");
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_start_says_why() {
+    let desk = Desk::new();
+    let script = |name: &str, text: &str| desk.script(&format!("packs/tests/actions/{name}"), text);
+    let plain = script("plain.sh", "#!/bin/sh\n");
+    std::fs::set_permissions(&plain, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let cases = [
+        ("/no/such.sh".into(), "does not exist"),
+        (script("odd.sh", "#!/no/such/shell\n"), "names an interpreter"),
+        (plain, "chmod +x"),
+    ];
+    for (file, expected) in cases {
+        let came = desk.attempt("local-shell-script").at(file).run().await;
+        assert_eq!(came.end(), End::Failed);
+        assert!(came.reason().contains(expected), "{}", came.reason());
+    }
+    let came = desk.cmd("true").given("cwd", "/no/such/folder").run().await;
+    assert!(came.reason().contains("folder `/no/such/folder` does not exist"), "{}", came.reason());
+    assert_eq!(came.outcome.result, json!({ "error": came.reason() }));
+}
