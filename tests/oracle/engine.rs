@@ -64,7 +64,7 @@ impl Site {
                 }
             }
         });
-        Engine { child, lines, log: path, traced }
+        Engine { child, lines, log: path, address: self.address, traced }
     }
 
     /// Takes the schedule away, so that nothing new comes by itself.
@@ -113,6 +113,7 @@ pub(crate) struct Engine {
     child: Child,
     lines: Receiver<String>,
     log: PathBuf,
+    address: SocketAddr,
     traced: bool,
 }
 
@@ -167,6 +168,10 @@ impl Engine {
         }
         drop(self.child.kill());
         self.child.wait().unwrap();
+        // Its threads end one by one; the address is free when the last has.
+        while TcpListener::bind(self.address).is_err() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// SIGTERM; gives the exit code where it ends within `patience`.

@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use super::load::{ACCEPTED, UNKNOWN, post_event};
 
 /// Cases in CI; `ORACLE_CASES` asks for more.
-const CASES: u64 = 16;
+const CASES: u64 = 30;
 /// Events of one case.
 const EVENTS: u32 = 8;
 /// How long a start may take under strace on a busy machine.
@@ -26,7 +26,7 @@ const FAULTS: &[&str] = &["signal=KILL", "error=EIO", "error=ENOSPC"];
 fn a_failing_call_loses_nothing() {
     let seed = Chance::seed();
     let mut chance = Chance::new(seed);
-    let (mut accepted, mut ended) = (0, 0);
+    let mut accepted = 0;
     for case in 0..super::wanted("ORACLE_CASES", CASES) {
         let (call, most) = CALLS[usize::try_from(case).unwrap() % CALLS.len()];
         let fault = FAULTS[usize::try_from(chance.next() % 3).unwrap()];
@@ -38,7 +38,6 @@ fn a_failing_call_loses_nothing() {
 
         let mut engine = site.start_with(call, &fault);
         report(&site, &mut engine, &ledger);
-        ended += u64::from(engine.has_ended());
         engine.end();
 
         site.end_schedule();
@@ -54,9 +53,7 @@ fn a_failing_call_loses_nothing() {
         engine.end();
     }
     let cases = super::wanted("ORACLE_CASES", CASES);
-    println!(
-        "T2 cases {cases} ended {ended} accepted {accepted} 0 lost 0 duplicate 0 stuck seed {seed}"
-    );
+    println!("T2 cases {cases} accepted {accepted} 0 lost 0 duplicate 0 stuck seed {seed}");
 }
 
 /// Reports events until all are reported or the engine is gone.
