@@ -15,19 +15,19 @@ use ifso::runners::supervisor::{Heard, Settings, Supervisor};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ifso");
 const ROUNDS: usize = 5;
-const STARTS: usize = 2_000;
+const STARTS: usize = 1_000;
 const RUNNING: usize = 1_000;
 
 fn main() {
     println!("| what | result (median of {ROUNDS}) |");
     println!("|---|---|");
     for threads in [1, 2] {
-        let rate = median(|| bare("/bin/true", &[], threads));
+        let rate = median(|| bare("/bin/true", &[], threads, STARTS));
         row(&format!("the machine: /bin/true with captured output, {threads} at a time"), &rate);
     }
     row(
         "one supervisor each: our own binary, started and ended",
-        &median(|| bare(PROGRAM, &["--version"], 2)),
+        &median(|| bare(PROGRAM, &["--version"], 2, STARTS / 10)),
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(supervised());
@@ -47,12 +47,12 @@ fn per_second(count: usize, span: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap()) / span.as_secs_f64()
 }
 
-fn bare(program: &str, arguments: &[&str], threads: usize) -> f64 {
+fn bare(program: &str, arguments: &[&str], threads: usize, starts: usize) -> f64 {
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                for _ in 0..STARTS / threads {
+                for _ in 0..starts / threads {
                     let mut command = Command::new(program);
                     command.args(arguments).env_clear().stdin(Stdio::null());
                     assert!(command.output().unwrap().status.success());
@@ -60,7 +60,7 @@ fn bare(program: &str, arguments: &[&str], threads: usize) -> f64 {
             });
         }
     });
-    per_second(STARTS, begun.elapsed())
+    per_second(starts, begun.elapsed())
 }
 
 fn program(file: &str, arguments: &[&str]) -> Program {
