@@ -96,7 +96,7 @@ impl Serialize for Length {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let seconds = self.0.as_secs();
         let whole = [(86_400, "d"), (3600, "h"), (60, "m")];
-        let unit = whole.iter().find(|(size, _)| seconds > 0 && seconds % size == 0);
+        let unit = whole.iter().find(|(size, _)| seconds > 0 && seconds.is_multiple_of(*size));
         let (size, letter) = unit.copied().unwrap_or((1, "s"));
         serializer.collect_str(&format_args!("{}{letter}", seconds / size))
     }

@@ -22,10 +22,13 @@ fn main() {
     println!("| what | result (median of {ROUNDS}) |");
     println!("|---|---|");
     for threads in [1, 2] {
-        let rate = median(|| bare("/bin/true", threads));
+        let rate = median(|| bare("/bin/true", &[], threads));
         row(&format!("the machine: /bin/true with captured output, {threads} at a time"), &rate);
     }
-    row("one supervisor each: our own binary, started and ended", &median(|| bare(PROGRAM, 2)));
+    row(
+        "one supervisor each: our own binary, started and ended",
+        &median(|| bare(PROGRAM, &["--version"], 2)),
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(supervised());
 }
@@ -44,14 +47,15 @@ fn per_second(count: usize, span: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap()) / span.as_secs_f64()
 }
 
-fn bare(program: &str, threads: usize) -> f64 {
+fn bare(program: &str, arguments: &[&str], threads: usize) -> f64 {
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 for _ in 0..STARTS / threads {
-                    let output = Command::new(program).env_clear().stdin(Stdio::null()).output();
-                    assert!(output.unwrap().status.success());
+                    let mut command = Command::new(program);
+                    command.args(arguments).env_clear().stdin(Stdio::null());
+                    assert!(command.output().unwrap().status.success());
                 }
             });
         }

@@ -36,7 +36,6 @@ use clap::{Args, Parser, Subcommand};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::runners::supervisor;
 
 /// Event-driven rules for storage operations: if so, then.
 #[derive(Debug, Parser)]

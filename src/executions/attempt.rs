@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::executions::output::{PIECES_LIMIT, Printer};
+use crate::executions::templates::{self, Rendered};
 use crate::executions::{Room, secrets, settle};
 use crate::model::execution::{End, Execution};
 use crate::packs::{self, parameters};
@@ -93,17 +94,21 @@ async fn once(
     let catalog = room.parts.catalog.load_full();
     let config = catalog.configs.get(execution.action.reference.pack()).cloned();
     let config = config.unwrap_or_else(|| Arc::new(Value::Object(Map::new())));
-    let mut secrets = secrets::values(&room.accepts(&execution.action), &execution.given);
-    if let Some(pack) = catalog.packs.get(execution.action.reference.pack()) {
-        let parts = packs::secrets::find(&pack.config_schema);
-        secrets.extend(packs::secrets::texts(&config, &parts));
+    let made = templates::render(room, execution, config).await?;
+    let mut secrets = Vec::new();
+    if let Ok(made) = &made {
+        secrets = secrets::values(&made.accepts, &execution.given);
+        if let Some(pack) = catalog.packs.get(execution.action.reference.pack()) {
+            let parts = packs::secrets::find(&pack.config_schema);
+            secrets.extend(packs::secrets::texts(&made.config, &parts));
+        }
     }
     let printer = Printer::open(room, (execution.id, execution.attempt), &secrets).await?;
     let (pieces, arriving) = mpsc::channel(PIECES_LIMIT);
     let ran = async {
-        match job(room, execution, config, begin, pieces) {
+        match made.and_then(|made| job(room, execution, made, (begin, pieces))) {
             Ok((runner, job)) => runner.run(job, stop.clone()).await,
-            Err(outcome) => outcome,
+            Err(reason) => unfit(reason),
         }
     };
     let (mut outcome, output) = tokio::join!(ran, printer.print(arriving));
@@ -118,29 +123,31 @@ async fn once(
     Ok(outcome.ended)
 }
 
+/// The outcome of an attempt that could not begin.
+fn unfit(reason: String) -> Outcome {
+    Outcome {
+        ended: Ended::So(End::Failed),
+        result: serde_json::json!({ "error": reason }),
+        reason: Some(reason),
+    }
+}
+
 /// Puts together what the runner needs. Fails where the action's definition no longer fits.
 fn job(
     room: &Room,
     execution: &Execution,
-    config: Arc<Value>,
-    begin: Begin,
-    output: mpsc::Sender<crate::runners::Piece>,
-) -> Result<(Arc<dyn Runner>, Job), Outcome> {
+    Rendered { accepts, config }: Rendered,
+    (begin, output): (Begin, mpsc::Sender<crate::runners::Piece>),
+) -> Result<(Arc<dyn Runner>, Job), String> {
     let action = &execution.action;
-    let failed = |reason: String| Outcome {
-        ended: Ended::So(End::Failed),
-        result: serde_json::json!({ "error": reason }),
-        reason: Some(reason),
-    };
     let runner = room
         .parts
         .runners
         .get(action.runner.as_str())
-        .ok_or_else(|| failed(format!("this Ifso has no runner `{}`", action.runner)))?;
-    let parameters =
-        parameters::check(&room.accepts(action), &execution.given).map_err(|problems| {
-            failed(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-        })?;
+        .ok_or_else(|| format!("this Ifso has no runner `{}`", action.runner))?;
+    let parameters = parameters::check(&accepts, &execution.given).map_err(|problems| {
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    })?;
     let timeout = limit(room, execution);
     let job = Job {
         execution: execution.id,

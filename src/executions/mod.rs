@@ -7,6 +7,7 @@ mod dispatch;
 mod output;
 mod request;
 mod secrets;
+mod templates;
 mod settle;
 
 use std::collections::HashMap;

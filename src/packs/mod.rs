@@ -12,6 +12,7 @@ mod trigger;
 mod sensor;
 mod config;
 pub mod parameters;
+pub mod render;
 pub mod cast;
 mod literal;
 pub mod secrets;

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::model::parameter::{Parameter, Parameters};
-use crate::packs::cast;
 use crate::packs::fields::{listed, meant};
 use crate::packs::schema;
+use crate::packs::{cast, render};
 
 /// One parameter that a caller got wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -130,8 +130,13 @@ fn one(
         let message = format!("`{name}` is fixed by the action and cannot be given");
         return Err(ParameterError::new(name, message).help("leave it out"));
     }
-    let fallback = || parameter.default.clone().filter(|default| !default.is_null());
-    let Some(value) = given.filter(|value| !value.is_null()).cloned().or_else(fallback) else {
+    let value = given.filter(|value| !value.is_null());
+    let default = parameter.default.as_ref().filter(|default| !default.is_null());
+    if let (None, Some(template)) = (value, default.filter(|value| render::is_template(value))) {
+        // It gets its value, and its type, when the action runs.
+        return Ok(Some(template.clone()));
+    }
+    let Some(value) = value.or(default).cloned() else {
         if parameter.required {
             let message = format!("`{name}` is missing");
             let help = match parameter.description.as_str() {

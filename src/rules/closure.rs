@@ -40,10 +40,11 @@ pub(crate) struct Closure {
 }
 
 /// What a closure is asked about.
+#[derive(Debug, Default)]
 pub(crate) struct Asked {
     /// The event's data.
     pub(crate) data: Dynamic,
-    /// `id trigger source subject time`.
+    /// `id trigger source subject time`; `()` until a closure wants it.
     pub(crate) envelope: Dynamic,
     /// The world (`script::scope::World`).
     pub(crate) tag: Dynamic,
@@ -76,6 +77,11 @@ impl Closure {
         let position = function.body.start_position();
         let body = body(statements, position, function.body.end_position());
         Ok(Self { body, names, captured, lends })
+    }
+
+    /// Whether it names a second parameter.
+    pub(crate) fn wants_envelope(&self) -> bool {
+        self.names.len() > self.captured.len() + 1
     }
 
     /// Where its body begins.

@@ -23,7 +23,7 @@ pub fn decide(
     if evaluation.answers.is_empty() {
         return Vec::new();
     }
-    let mut hearing = Hearing::open(set, event, facts);
+    let mut hearing = Hearing::open(set, event, facts, evaluation.asked);
     let mut decisions = Vec::new();
     for Answer { index, said } in evaluation.answers {
         let rule = set.rule(index);
@@ -51,7 +51,7 @@ pub fn decide(
             executions: Vec::new(),
         });
     }
-    hearing.close();
+    drop(hearing.close());
     decisions
 }
 

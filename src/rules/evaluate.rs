@@ -24,6 +24,8 @@ pub struct Evaluation {
     pub(crate) answers: Vec<Answer>,
     refused: Vec<Reference>,
     wants: Vec<(Reference, String)>,
+    /// The event as Rhai sees it, for `decide`.
+    pub(crate) asked: Asked,
 }
 
 /// What one rule said that did not say no.
@@ -69,7 +71,8 @@ pub fn evaluate(set: &Set, event: &Event, facts: &Facts) -> Evaluation {
     if positions.is_empty() {
         return evaluation;
     }
-    let mut hearing = Hearing::open(set, event, facts);
+    let asked = Asked { data: to_dynamic(&event.data), ..Asked::default() };
+    let mut hearing = Hearing::open(set, event, facts, asked);
     for index in positions {
         let rule = set.rule(index);
         match hearing.matches(index) {
@@ -84,7 +87,7 @@ pub fn evaluate(set: &Set, event: &Event, facts: &Facts) -> Evaluation {
             Err(fault) => evaluation.answers.push(Answer { index, said: Said::Wrong(fault) }),
         }
     }
-    hearing.close();
+    evaluation.asked = hearing.close();
     evaluation
 }
 
@@ -100,19 +103,16 @@ pub(crate) struct Hearing<'h> {
 }
 
 impl<'h> Hearing<'h> {
-    pub(crate) fn open(set: &'h Set, event: &'h Event, facts: &'h Facts) -> Self {
-        let asked = Asked {
-            data: to_dynamic(&event.data),
-            envelope: envelope(event).into_shared(),
-            tag: Dynamic::UNIT,
-        };
+    pub(crate) fn open(set: &'h Set, event: &'h Event, facts: &'h Facts, asked: Asked) -> Self {
         let mut bench = set.bench();
         limits::admit(&mut bench.engine, &limits::DECIDING, Sizes::of(&event.data));
         Self { set, event, facts, bench, asked, worlds: HashMap::new() }
     }
 
-    pub(crate) fn close(self) {
+    /// Gives the bench back; the event may be heard again.
+    pub(crate) fn close(self) -> Asked {
         self.set.put_back(self.bench);
+        self.asked
     }
 
     /// Whether a rule matches, and under which key.
@@ -140,6 +140,9 @@ impl<'h> Hearing<'h> {
     pub(crate) fn ask(&mut self, index: usize, closure: &Closure) -> Result<Dynamic, Fault> {
         let rule = self.set.rule(index);
         self.asked.tag = self.world(rule.reference.pack());
+        if closure.wants_envelope() && self.asked.envelope.is_unit() {
+            self.asked.envelope = envelope(self.event);
+        }
         let Bench { engine, deadline, caches } = &mut self.bench;
         let caches = &mut caches[self.set.surroundings(index)];
         deadline.start();

@@ -97,11 +97,15 @@ impl Sizes {
             Value::String(text) => self.string_bytes += text.len(),
             Value::Array(items) => {
                 self.array_items += items.len();
-                items.iter().for_each(|item| self.add(item));
+                for item in items {
+                    self.add(item);
+                }
             }
             Value::Object(entries) => {
                 self.map_items += entries.len();
-                entries.values().for_each(|value| self.add(value));
+                for value in entries.values() {
+                    self.add(value);
+                }
             }
             _ => {}
         }

@@ -386,6 +386,7 @@ mod tests {
     use crate::intake;
     use crate::model::time::Time;
     use crate::store::redb::Redb;
+    use crate::telemetry::metrics::Metrics;
 
     struct Panicking;
 
@@ -406,12 +407,14 @@ mod tests {
     async fn a_panic_is_said_and_stays_with_its_sensor() {
         let clock = Manual::at(Time::from_millis(0)).clock();
         let ids = Ids::new(Arc::clone(&clock));
+        let store = Arc::new(Redb::in_memory().unwrap());
+        let catalog = Current::default();
         let (door, _stage) = intake::open(intake::Parts {
-            store: Arc::new(Redb::in_memory().unwrap()),
-            catalog: Current::default(),
+            store,
+            catalog,
             clock: Arc::clone(&clock),
             ids: ids.clone(),
-            metrics: crate::telemetry::metrics::Metrics::new(),
+            metrics: Metrics::new(),
         });
         let health = Reporter::new(Arc::clone(&clock));
         let context = Context {

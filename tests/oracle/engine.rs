@@ -160,15 +160,12 @@ impl Engine {
         let children = fs::read_to_string(children).unwrap_or_default();
         let traced = children.split_whitespace().next().filter(|_| self.traced);
         let program = traced.and_then(|word| word.parse().ok()).map(Pid::from_raw);
-        let Some(program) = program.flatten() else {
-            drop(self.child.kill());
-            self.child.wait().unwrap();
-            return;
-        };
-        // Either may end by itself meanwhile; waiting tells. strace would wait for the supervisor too:
-        // it lets go of it when it is asked to end.
-        send(program, Signal::KILL);
-        send(Pid::from_child(&self.child), Signal::TERM);
+        // Either may end by itself meanwhile; waiting tells. strace would wait for the supervisor too,
+        // with signals blocked: when it is killed, the kernel lets go of what it traced.
+        if let Some(program) = program.flatten() {
+            send(program, Signal::KILL);
+        }
+        drop(self.child.kill());
         self.child.wait().unwrap();
     }
 

@@ -223,3 +223,31 @@ fn a_thousand_rules_and_actions_load_at_once() {
     println!("1,000 rules and 1,000 actions: {cold:?}; after one change: {:?}", start.elapsed());
     assert_eq!(second.rules.len(), 1000);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(96))]
+
+    #[test]
+    fn whatever_stands_in_a_file_is_loaded_or_told(
+        at in 0_usize..400,
+        gone in 0_usize..40,
+        put in "[\\PC\n\t:{}\\[\\]&*!|>'\"#-]{0,12}",
+        file in proptest::sample::select(vec![
+            "packs/a/pack.yaml", "packs/a/actions/x.yaml", "packs/a/triggers/x.yaml",
+            "packs/a/config.schema.yaml", "configs/a.yaml", "sensors/x.yaml", "rules/x.rhai",
+        ]),
+    ) {
+        let home = Home::new();
+        let mut text: Vec<char> = ACTION.chars().collect();
+        let at = at.min(text.len());
+        let end = (at + gone).min(text.len());
+        text.splice(at..end, put.chars());
+        home.pack("a").write(file, &text.into_iter().collect::<String>());
+        let catalog = home.load();
+        let source = |file: &std::path::Path| std::fs::read_to_string(home.path().join(file)).ok();
+        let style = ifso::packs::check::Style::Plain;
+        let report = ifso::packs::check::report(&catalog.problems, source, style);
+        let shown = catalog.problems.iter().all(|one| report.contains(one.message.lines().next().unwrap_or("")));
+        proptest::prop_assert!(shown, "{}", report);
+    }
+}

@@ -119,6 +119,11 @@ fn the_second_parameter_is_the_envelope() {
             then: |_, envelope| log(envelope.id) });"#,
     );
     assert_eq!(story.logs(json!({})), ["evt_00000000000000000000000007"]);
+    let mut story = Story::new().rules(
+        r#"rule("a", #{ on: "t.x", when: |e, m| { m.clear(); m.remove("id"); true }, then: |e| () });
+        rule("b", #{ on: "t.x", then: |e, m| log(m.source) });"#,
+    );
+    assert_eq!(story.logs(json!({})), ["test"]);
 }
 
 #[test]

@@ -59,12 +59,7 @@ pub(super) fn reopen<P: Place>(place: &P, settings: &Settings) -> Result<Opened,
         found.ok_or_else(|| broken(&name, "it is gone"))
     };
     guarded(&name, || {
-        if !look(&name, find()?, settings)? {
-            // What an fsync failed to bring to the disk may still be in the system's cache and
-            // look sound; what is built on it would be lost with it (LWN, "PostgreSQL's fsync()
-            // surprise", 2018).
-            place.forget().map_err(|error| refused(&name, error))?;
-        }
+        look(&name, find()?, settings)?;
         let (database, unclean) = start(&name, find()?, settings)?;
         let (_, revision) = about(&name, &view(&name, &database)?)?;
         complete(&name, &database)?;
@@ -119,11 +114,10 @@ pub(super) fn set_revision(
     Ok(())
 }
 
-/// Says whether the file was closed. It is looked at without changing it: a newer format stays as it
-/// is, and damage in the structure of a closed file is found before anything is built upon it. After
-/// an unclean stop redb walks all checksums by itself. Of a large file only the format is looked at;
-/// `ifso doctor` looks at it whole.
-fn look<B: StorageBackend>(name: &str, found: B, settings: &Settings) -> Result<bool, Error> {
+/// Looks at a file without changing it: a newer format stays as it is, and damage in the structure of a
+/// closed file is found before anything is built upon it. After an unclean stop redb walks all
+/// checksums by itself. Of a large file only the format is looked at; `ifso doctor` looks at it whole.
+fn look<B: StorageBackend>(name: &str, found: B, settings: &Settings) -> Result<(), Error> {
     let len = found.len().map_err(|error| refused(name, error))?;
     if len == 0 {
         return Err(broken(name, "it is empty"));
@@ -134,20 +128,17 @@ fn look<B: StorageBackend>(name: &str, found: B, settings: &Settings) -> Result<
         let mut builder = builder(settings);
         builder.set_repair_callback(::redb::RepairSession::abort);
         match builder.create_with_backend(overlay) {
-            Err(::redb::DatabaseError::RepairAborted) => return Ok(false),
+            Err(::redb::DatabaseError::RepairAborted) => return Ok(()),
             opened => (opened.map_err(|error| unopened(name, error))?, false),
         }
     } else {
         start(name, overlay, settings)?
     };
     about(name, &view(name, &database)?)?;
-    if unclean || large {
-        return Ok(!unclean);
+    if unclean || large || database.check_integrity().map_err(|error| refused(name, error))? {
+        return Ok(());
     }
-    if !database.check_integrity().map_err(|error| refused(name, error))? {
-        return Err(broken(name, "its pages are not what was written"));
-    }
-    Ok(true)
+    Err(broken(name, "its pages are not what was written"))
 }
 
 /// Opens existing bytes, and says whether they had to be repaired.

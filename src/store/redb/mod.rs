@@ -34,8 +34,8 @@ pub use place::Place;
 /// Commits that wait at most; further callers wait before they hand theirs over. Enough for every
 /// stage to have one in hand, few enough that the last of them waits for moments only.
 const WAITING_LIMIT: usize = 1024;
-/// Looks at up to so many records are done on the spot: a record in the cache takes 2 µs, handing the
-/// look to another thread and back takes ten times that.
+/// Looks at up to so many records are done on the spot: to hand a look to another thread and back takes
+/// longer than to look up a record in the cache (62 µs and 51 µs on a machine six times overloaded).
 const INLINE_RECORDS: usize = 32;
 /// Damaged records that are remembered by name.
 const DAMAGED_LIMIT: usize = 1024;
@@ -55,7 +55,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             cache_bytes: 64 << 20,
-            check_limit_bytes: 1 << 30,
+            check_limit_bytes: 128 << 20,
             first_pause: Duration::from_millis(50),
         }
     }
@@ -114,7 +114,11 @@ impl Redb {
             name: name.clone(),
             probe: Box::new(move || {
                 let place = probed.lock().unwrap_or_else(PoisonError::into_inner);
-                place.probe().map_err(|error| refused(&probed_name, error))
+                // What an fsync failed to bring to the disk may still be in the system's cache and
+                // look sound; what is built on it would be lost with it (LWN, "PostgreSQL's fsync()
+                // surprise", 2018).
+                let tried = place.forget().and_then(|()| place.probe());
+                tried.map_err(|error| refused(&probed_name, error))
             }),
             first_pause: settings.first_pause,
             open: Box::new(move || {

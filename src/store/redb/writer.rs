@@ -130,39 +130,46 @@ impl Writer {
         tracing::error!(%error, store = %self.name, "a commit failed; the store is opened anew");
         let mut pause = self.first_pause;
         loop {
-            if !self.refuse_for(pause, &error) {
-                return false;
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
             // Reads go on as long as trying anew is pointless.
-            if let Err(still) = (self.probe)() {
-                error = still;
-                continue;
-            }
-            match self.reopen() {
+            let reopened = match (self.probe)() {
+                Ok(()) => self.reopen().inspect_err(|failed| {
+                    let failed = failed.clone();
+                    self.state.send_replace(if failed.is_passing() {
+                        State::Failing(failed)
+                    } else {
+                        State::Ended(failed)
+                    });
+                }),
+                still => still,
+            };
+            match reopened {
                 Ok(()) => {
                     tracing::warn!(store = %self.name, "the store is open again");
                     return true;
                 }
-                Err(failed) if failed.is_passing() => {
-                    self.state.send_replace(State::Failing(failed.clone()));
-                    error = failed;
-                }
+                Err(passing) if passing.is_passing() => error = passing,
                 Err(fatal) => {
                     tracing::error!(error = %fatal, store = %self.name, "the store has ended");
-                    self.state.send_replace(State::Ended(fatal.clone()));
                     while let Ok(commit) = self.waiting.recv() {
                         commit.give(Err(fatal.clone()));
                     }
                     return false;
                 }
             }
+            if !self.refuse_for(pause, &error) {
+                return false;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     fn reopen(&mut self) -> Result<(), Error> {
         self.release();
-        let opened = (self.open)()?;
+        let opened = (self.open)().map_err(|error| match error {
+            // A backup that was under way still reads the old one; it will end.
+            Error::InUse { path, .. } => Error::Io { path, what: "it is still read".to_owned() },
+            error => error,
+        })?;
         if opened.revision < self.revision {
             let what =
                 format!("it was at commit {} and came back at {}", self.revision, opened.revision);

@@ -1,0 +1,77 @@
+//! What an attempt works with once its templates are rendered: the defaults of its parameters and the
+//! configuration of its pack.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::executions::Room;
+use crate::model::execution::Execution;
+use crate::model::key::KeyValue;
+use crate::model::parameter::Parameters;
+use crate::packs::parameters::ParameterError;
+use crate::packs::render;
+use crate::store::{self, table};
+
+/// Templates rendered.
+pub(super) struct Rendered {
+    /// What may be given, with its defaults.
+    pub(super) accepts: Parameters,
+    /// The pack's configuration.
+    pub(super) config: Arc<Value>,
+}
+
+/// Renders; the inner error says which template cannot be, in one line for people.
+pub(super) async fn render(
+    room: &Room,
+    execution: &Execution,
+    config: Arc<Value>,
+) -> Result<Result<Rendered, String>, store::Error> {
+    let accepts = room.accepts(&execution.action);
+    let defaults: Value = accepts.iter().filter_map(|(_, one)| one.default.clone()).collect();
+    if !render::is_template(&defaults) && !render::is_template(&config) {
+        return Ok(Ok(Rendered { accepts, config }));
+    }
+    let mut keys = BTreeMap::new();
+    for wanted in render::keys(&defaults).into_iter().chain(render::keys(&config)) {
+        if let Some(value) = value(room, execution, &wanted).await? {
+            keys.insert(wanted, value);
+        }
+    }
+    Ok(rendered(execution, (accepts, &config), &keys)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+}
+
+fn rendered(
+    execution: &Execution,
+    (accepts, config): (Parameters, &Value),
+    keys: &BTreeMap<String, Value>,
+) -> Result<Rendered, Vec<ParameterError>> {
+    let config = render::config(config, keys)?;
+    let action = json!({
+        "user": execution.user,
+        "pack": execution.action.reference.pack(),
+        "action_execution_id": execution.id,
+    });
+    let context = render::Context { config: &config, action: &action, keys };
+    let accepts = render::defaults(&accepts, &execution.given, context)?;
+    Ok(Rendered { accepts, config: Arc::new(config) })
+}
+
+/// The value of `system.name` or `user.name`, the user being the execution's.
+async fn value(
+    room: &Room,
+    execution: &Execution,
+    wanted: &str,
+) -> Result<Option<Value>, store::Error> {
+    let Some((scope, name)) = wanted.split_once('.') else { return Ok(None) };
+    let scope = match scope {
+        "user" => format!("st2kv.user:{}", execution.user),
+        scope => format!("st2kv.{scope}"),
+    };
+    let key = [scope.as_bytes(), &[0], name.as_bytes()].concat();
+    let held = table::get::<KeyValue>(&room.parts.store, key).await?;
+    let alive = held.filter(|held| held.row.expires.is_none_or(|end| end > room.parts.clock.now()));
+    Ok(alive.map(|held| held.row.value))
+}
