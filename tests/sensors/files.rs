@@ -46,7 +46,7 @@ async fn a_file_is_created_changed_and_removed() {
     fs::remove_file(&path).unwrap();
     let events = station.events_become(3).await;
     assert_eq!(events[2].trigger.as_str(), "file.removed");
-    assert_eq!(station.health("inbox").unwrap().events, 3);
+    station.until("inbox", |health| health.events == 3).await;
 }
 
 #[tokio::test]
