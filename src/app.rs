@@ -34,11 +34,11 @@ use crate::{api, auth, executions, intake, packs, sensors, store};
 /// The store's file in the data folder.
 const STORE: &str = "store.redb";
 /// How often what may be forgotten is forgotten.
-const SWEEP: Duration = Duration::from_secs(300);
+const SWEEP: Duration = Duration::from_mins(5);
 /// How long each stage may take to finish what it has in hand.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a token of an action lives beyond the attempt's own time.
-const TOKEN_SLACK: Duration = Duration::from_secs(60);
+const TOKEN_SLACK: Duration = Duration::from_mins(1);
 
 /// What is known once work is accepted.
 #[derive(Debug)]
@@ -222,6 +222,7 @@ struct House {
 }
 
 impl House {
+    #[expect(clippy::too_many_lines, reason = "the one place where every room meets every other")]
     async fn build(
         config: &Config,
         redb: Arc<Redb>,
@@ -234,7 +235,7 @@ impl House {
         let metrics = Metrics::new();
         let store = measured(redb.clone(), metrics.clone());
         let keys = auth::Keys::new(Arc::clone(&store), clock.clone(), ids.clone());
-        let first_key = keys.first(&config.data).await?.map(|key| key.reveal().to_owned());
+        let first_key = keys.first(&config.data).await?.map(|key| key.reveal().clone());
         let runners = runners(config)?;
         let reload = reload(config, &runners);
         let catalog = load(&reload).await;
@@ -439,7 +440,7 @@ async fn load(reload: &Reload) -> Current {
 fn tokens(keys: &auth::Keys) -> executions::Tokens {
     let keys = keys.clone();
     Arc::new(move |execution: &Execution, timeout: Duration| {
-        keys.issue(&execution.user, auth::rights::ACTION, timeout + TOKEN_SLACK).reveal().to_owned()
+        keys.issue(&execution.user, auth::rights::ACTION, timeout + TOKEN_SLACK).reveal().clone()
     })
 }
 
@@ -447,7 +448,7 @@ fn tokens(keys: &auth::Keys) -> executions::Tokens {
 fn client() -> Result<reqwest::Client, Error> {
     let built = reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .user_agent(concat!("ifso/", env!("CARGO_PKG_VERSION")))
         .build();
     built.map_err(|error| Error::Machine {
@@ -470,7 +471,7 @@ async fn sweep(store: Handle, clock: Clock, keep: retention::Settings, stop: Can
         match retention::sweep(&store, clock.now(), &keep).await {
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "old records were not forgotten; tried again later")
+                tracing::warn!(%error, "old records were not forgotten; tried again later");
             }
         }
         tokio::select! {

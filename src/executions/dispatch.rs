@@ -21,7 +21,7 @@ use crate::store::tables::Work;
 const ROUND: usize = 256;
 /// How long a ticket stays taken beyond the attempt's own time. The embedded store has one owner,
 /// which takes everything back when it starts; the lease only matters where several nodes share one.
-const LEASE_SLACK: Duration = Duration::from_secs(300);
+const LEASE_SLACK: Duration = Duration::from_mins(5);
 /// After the store failed, how long until it is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -144,7 +144,7 @@ impl Dispatcher {
         for (ticket, execution) in tickets.into_iter().zip(executions) {
             match execution {
                 Some(held) if !held.row.status.is_done() => {
-                    starts.extend(self.start(&mut batch, ticket, &held, now));
+                    starts.extend(self.start(&mut batch, &ticket, &held, now));
                 }
                 _ => queue::done(&mut batch, &ticket),
             }
@@ -178,7 +178,7 @@ impl Dispatcher {
     fn start(
         &self,
         batch: &mut Batch,
-        ticket: Held<Ticket>,
+        ticket: &Held<Ticket>,
         held: &Held<Execution>,
         now: Time,
     ) -> Option<Start> {
@@ -186,14 +186,14 @@ impl Dispatcher {
         let running = matches!(execution.status, Status::Running | Status::Canceling);
         if !running {
             if execution.step(Step::Start, now).is_err() {
-                queue::done(batch, &ticket);
+                queue::done(batch, ticket);
                 return None;
             }
             execution.attempt += 1;
             table::replace(batch, held, &execution);
         }
         let until = now.plus(attempt::limit(&self.room, &execution)).plus(LEASE_SLACK);
-        let taken = queue::take(batch, &ticket, &self.owner, until);
+        let taken = queue::take(batch, ticket, &self.owner, until);
         let begin = if running { Begin::Return } else { Begin::Fresh };
         let stop = CancellationToken::new();
         if execution.status == Status::Canceling {

@@ -63,7 +63,7 @@ impl<'a> Printer<'a> {
             tokio::select! {
                 biased;
                 piece = pieces.recv() => match piece {
-                    Some(piece) => self.add(piece),
+                    Some(piece) => self.add(&piece),
                     None => return self.rest(),
                 },
                 () = wait(self.room, flush_at), if flush_at.is_some() => self.flush().await,
@@ -74,7 +74,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn add(&mut self, piece: Piece) {
+    fn add(&mut self, piece: &Piece) {
         let text = self.redactors[usize::from(piece.stream == Stream::Stderr)].push(&piece.text);
         self.keep(piece.stream, text);
     }

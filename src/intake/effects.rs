@@ -13,6 +13,7 @@ use crate::model::execution::{End, Execution, Status, Step};
 use crate::model::key::KeyValue;
 use crate::model::reference::Reference;
 use crate::model::rule::{Decision, Effect, Verdict};
+use crate::model::span;
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
 use crate::packs::parameters;
@@ -88,7 +89,7 @@ impl Effects<'_> {
             user: RULES_USER.to_owned(),
             status: Status::Requested,
             attempt: 0,
-            timeout_ms: option(options, "timeout").map(|span| millis(span)),
+            timeout_ms: option(options, "timeout").map(millis),
             created: self.now,
             started: None,
             ended: None,
@@ -174,10 +175,7 @@ impl Effects<'_> {
 fn option(options: &Map<String, Value>, name: &str) -> Option<Duration> {
     match options.get(name)? {
         Value::Number(seconds) => Duration::try_from_secs_f64(seconds.as_f64()?).ok(),
-        Value::String(text) => {
-            let span: jiff::SignedDuration = text.parse().ok()?;
-            Duration::try_from(span).ok()
-        }
+        Value::String(text) => span::parse(text).ok(),
         _ => None,
     }
 }

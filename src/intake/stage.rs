@@ -177,15 +177,7 @@ impl Stage {
         if batch.is_empty() {
             return Ok(());
         }
-        let begun = self.parts.clock.now();
-        let written = self.parts.store.commit(batch).await;
-        let outcome = match &written {
-            Ok(_) => "written",
-            Err(store::Error::Conflict { .. }) => "conflict",
-            Err(_) => "failed",
-        };
-        self.parts.metrics.committed(outcome, self.parts.clock.now().since(begun));
-        written.map(drop)
+        self.parts.store.commit(batch).await.map(drop)
     }
 
     fn measure(&self, outcomes: &[Vec<Outcome>], block: &Block) {
