@@ -7,10 +7,11 @@ use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 use serde_json::Value;
 
 use crate::cli::failure::Failure;
+use crate::cli::row::brief;
 
 /// Where answers and errors go.
 pub struct Output {
@@ -108,6 +109,15 @@ impl Output {
     }
 
     fn table(&self, columns: &[Column], rows: &[Value]) -> String {
+        let mut texts: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| columns.iter().map(|column| (column.value)(row)).collect())
+            .collect();
+        let shown = match self.width {
+            Some(width) => fit(columns, &mut texts, width.into()),
+            None => columns.len(),
+        };
+        let columns = &columns[..shown];
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         if self.colours {
@@ -115,23 +125,20 @@ impl Output {
         } else {
             table.force_no_tty();
         }
-        if let Some(width) = self.width {
-            table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
-        }
         table.set_header(
             columns
                 .iter()
                 .map(|column| Cell::new(column.title.to_uppercase()).add_attribute(Attribute::Dim)),
         );
-        for row in rows {
-            table.add_row(columns.iter().map(|column| column.cell(row)));
+        for texts in texts {
+            table.add_row(columns.iter().zip(texts).map(|(column, text)| column.cell(text)));
         }
         for (number, column) in columns.iter().enumerate() {
-            if let (true, Some(shown)) = (column.right, table.column_mut(number)) {
-                shown.set_cell_alignment(CellAlignment::Right);
-            }
             if let Some(shown) = table.column_mut(number) {
-                shown.set_padding((0, 2));
+                shown.set_padding((0, GAP));
+                if column.right {
+                    shown.set_cell_alignment(CellAlignment::Right);
+                }
             }
         }
         table.trim_fmt()
@@ -182,6 +189,38 @@ fn gone(_: io::Error) -> Failure {
     Failure::new("")
 }
 
+/// Blanks between two columns.
+const GAP: u16 = 2;
+/// The narrowest that the last column is cut to; below that it is left out.
+const NARROWEST: usize = 12;
+
+/// Makes rows fit: the last column is cut, and left out where too little of it would remain, so that
+/// every row stays one line and every id whole. Gives how many columns are shown.
+fn fit(columns: &[Column], rows: &mut [Vec<String>], width: usize) -> usize {
+    let wide: Vec<usize> = (0..columns.len())
+        .map(|number| {
+            let cells = rows.iter().map(|row| row[number].chars().count());
+            cells.chain([columns[number].title.chars().count()]).max().unwrap_or(0)
+        })
+        .collect();
+    let mut shown = columns.len();
+    while shown > 1 {
+        let before: usize = wide[..shown - 1].iter().map(|wide| wide + usize::from(GAP)).sum();
+        let rest = width.saturating_sub(before);
+        if rest >= wide[shown - 1] {
+            break;
+        }
+        if rest >= NARROWEST {
+            for row in rows.iter_mut() {
+                row[shown - 1] = brief(&row[shown - 1], rest);
+            }
+            break;
+        }
+        shown -= 1;
+    }
+    shown
+}
+
 /// One column of a table, or one field of a thing.
 #[derive(Clone, Copy)]
 pub struct Column {
@@ -211,8 +250,7 @@ impl Column {
         self
     }
 
-    fn cell(&self, row: &Value) -> Cell {
-        let text = (self.value)(row);
+    fn cell(&self, text: String) -> Cell {
         let colour = self.status.then(|| colour(&text)).flatten();
         let cell = Cell::new(text);
         match colour {

@@ -19,7 +19,6 @@ pub struct Metrics {
     decisions: IntCounterVec,
     requested: IntCounter,
     ended: IntCounterVec,
-    attempt_seconds: Histogram,
     running: IntGauge,
     intake_waiting: IntGauge,
     commit_seconds: Histogram,
@@ -49,7 +48,6 @@ impl Metrics {
                 "Executions ended by status.",
                 &["status"],
             ),
-            attempt_seconds: histogram(r, "attempts_ended_seconds", "How long attempts took."),
             running: gauge(r, "executions_running", "Executions under way."),
             intake_waiting: gauge(r, "intake_waiting", "Submissions that wait to be taken in."),
             commit_seconds: histogram(r, "store_commit_seconds", "How long commits took."),
@@ -93,11 +91,6 @@ impl Metrics {
     /// An execution ended; `status` is its status' word.
     pub fn ended(&self, status: &'static str) {
         self.ended.with_label_values(&[status]).inc();
-    }
-
-    /// An attempt took so long.
-    pub fn attempted(&self, time: Duration) {
-        self.attempt_seconds.observe(time.as_secs_f64());
     }
 
     /// So many executions are under way.
