@@ -74,7 +74,7 @@ impl World {
             metrics,
             settings: executions::Settings {
                 concurrency: 4,
-                timeout: Duration::from_secs(60),
+                timeout: Duration::from_mins(1),
                 data: "/nonexistent".into(),
                 api_url: "http://127.0.0.1:1".to_owned(),
             },

@@ -17,6 +17,6 @@ pub(crate) fn count(things: usize) -> f64 {
 }
 
 /// Prints one row.
-pub(crate) fn row(what: &str, result: String, own: &str) {
+pub(crate) fn row(what: &str, result: &str, own: &str) {
     println!("| {what} | {result} | {own} |");
 }

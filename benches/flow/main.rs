@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use figure::{median, percentile, row};
-use program::{Connection, Program};
+use program::{Program, Running};
 
 /// Rounds of which the median counts.
 const ROUNDS: usize = 5;
@@ -36,14 +36,14 @@ fn start_up() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::new(folder.path());
     for file in 0..20 {
-        let rules: String = (0..50)
-            .map(|n| {
-                format!(
-                    "rule(\"r-{file}-{n}\", #{{ on: \"bench.other\", when: |e| e.pool == \"p{n}\" && e.used_pct > {n}, then: |e| log(\"x\") }});\n"
-                )
-            })
-            .collect();
-        fs::write(program.home.join(format!("rules/many-{file}.rhai")), rules).unwrap();
+        let rule = |n| {
+            format!(
+                "rule(\"r-{file}-{n}\", #{{ on: \"bench.other\", \
+                 when: |e| e.pool == \"p{n}\" && e.used_pct > {n}, then: |e| log(\"x\") }});"
+            )
+        };
+        let rules: Vec<String> = (0..50).map(rule).collect();
+        fs::write(program.home.join(format!("rules/many-{file}.rhai")), rules.join("\n")).unwrap();
     }
     program.start().stop(); // the first start makes the store
     let mut times = [0.0; ROUNDS];
@@ -53,7 +53,7 @@ fn start_up() {
         *time = begun.elapsed().as_secs_f64() * 1e3;
         running.stop();
     }
-    row("start with 1,000 rules to `ready`", format!("{:.0} ms", median(&mut times)), "");
+    row("start with 1,000 rules to `ready`", &format!("{:.0} ms", median(&mut times)), "");
 }
 
 /// Resident memory of the engine, three seconds after its start.
@@ -61,7 +61,7 @@ fn idle_memory() {
     let folder = tempfile::tempdir().unwrap();
     let running = Program::new(folder.path()).start();
     std::thread::sleep(Duration::from_secs(3));
-    row("memory, idle", format!("{:.1} MB", running.resident_mb()), "");
+    row("memory, idle", &format!("{:.1} MB", running.resident_mb()), "");
     running.stop();
 }
 
@@ -85,7 +85,7 @@ fn one_at_a_time(sync: f64) {
     let result = format!("p50 {:.2} ms, p99 {:.2} ms", median(&mut middle), median(&mut slow));
     row(
         "HTTP event → durable answer, one caller",
-        result,
+        &result,
         &format!("write + fdatasync {sync:.2} ms"),
     );
     running.stop();
@@ -125,7 +125,7 @@ fn many_at_once(sync: f64) {
         median(&mut slow)
     );
     let own = format!("{:.0} single fdatasync/s", 1e3 / sync);
-    row("HTTP event → durable answer, 32 callers", result, &own);
+    row("HTTP event → durable answer, 32 callers", &result, &own);
     running.stop();
 }
 
@@ -149,7 +149,7 @@ fn first_instruction(spawn: f64) {
     }
     let result = format!("p50 {:.1} ms, p99 {:.1} ms", median(&mut middle), median(&mut slow));
     let own = format!("starting /bin/true {:.2} ms", 1e3 / spawn);
-    row("HTTP event → action's first instruction", result, &own);
+    row("HTTP event → action's first instruction", &result, &own);
     running.stop();
 }
 
@@ -165,11 +165,11 @@ fn actions(spawn: f64) {
             (0..EVENTS).map(|n| event("bench.true", &format!("all-{round}-{n}"))).collect();
         let begun = Instant::now();
         connection.post_events(&batch);
-        running.wait_for_succeeded(&mut connection, (round + 1) * EVENTS);
+        Running::wait_for_succeeded(&mut connection, (round + 1) * EVENTS);
         *rate = figure::count(EVENTS) / begun.elapsed().as_secs_f64();
     }
     let own = format!("starting /bin/true {spawn:.0}/s, one at a time");
-    row("actions run (shell, /bin/true)", format!("{:.0}/s", median(&mut rates)), &own);
+    row("actions run (shell, /bin/true)", &format!("{:.0}/s", median(&mut rates)), &own);
     running.stop();
 }
 

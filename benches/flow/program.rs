@@ -105,7 +105,7 @@ impl Running {
     }
 
     /// Waits until so many executions have succeeded.
-    pub(crate) fn wait_for_succeeded(&self, connection: &mut Connection, wanted: usize) {
+    pub(crate) fn wait_for_succeeded(connection: &mut Connection, wanted: usize) {
         let patience = Instant::now() + Duration::from_mins(2);
         let path = format!("/api/v1/executions?status=succeeded&limit=1&offset={}", wanted - 1);
         while connection.get(&path).as_array().is_none_or(Vec::is_empty) {

@@ -70,7 +70,7 @@ async fn a_key_makes_one_execution_and_another_request_under_it_is_refused() {
 #[tokio::test]
 async fn a_delay_is_waited_for_to_the_millisecond() {
     let world = World::new(catalog([action("test.do")]));
-    let later = Request { delay: Some(Duration::from_secs(60)), ..request("test.do") };
+    let later = Request { delay: Some(Duration::from_mins(1)), ..request("test.do") };
     let accepted = world.executions.request(later).await.unwrap();
     assert_eq!(accepted.status, Status::Delayed);
     world.manual.advance(Duration::from_millis(59_999));
@@ -89,7 +89,7 @@ fn retrying(count: u32) -> Action {
         count,
         delay: Duration::from_secs(10),
         backoff: 2.0,
-        max_delay: Duration::from_secs(60),
+        max_delay: Duration::from_mins(1),
     };
     Action { retry: Some(retry), ..action("test.retry") }
 }
@@ -160,7 +160,7 @@ async fn what_nobody_can_know_follows_the_actions_policy() {
 #[tokio::test]
 async fn canceling_ends_what_waits_at_once_and_what_runs_when_it_has_stopped() {
     let world = World::new(catalog([action("test.do")]));
-    let later = Request { delay: Some(Duration::from_secs(60)), ..request("test.do") };
+    let later = Request { delay: Some(Duration::from_mins(1)), ..request("test.do") };
     let waiting = world.executions.request(later).await.unwrap();
     let canceled = world.executions.cancel(waiting.id, "bob").await.unwrap();
     assert_eq!(canceled.status, Status::Canceled);

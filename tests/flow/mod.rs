@@ -159,7 +159,7 @@ async fn a_cool_down_outlives_a_restart_and_ends_to_the_millisecond() {
     let minutes = |n: u64| Duration::from_secs(n * 60);
     story.event("a.b", json!({ "id": "p1" })).await;
     story.world = story.world.restart().await;
-    story.world.manual.advance(minutes(10) - Duration::from_millis(1));
+    story.world.manual.advance(minutes(10).checked_sub(Duration::from_millis(1)).unwrap());
     let early = story.event("a.b", json!({ "id": "p1" })).await;
     assert!(matches!(early.decisions[0].verdict, Verdict::Cooling { .. }), "{early:?}");
     let other = story.event("a.b", json!({ "id": "p2" })).await;

@@ -124,7 +124,7 @@ async fn kept_events_are_found_by_id_and_listed_newest_first() {
             let Outcome::Accepted(id) = outcome else { panic!("{outcome:?}") };
             ids.push(id);
         }
-        world.manual.advance(Duration::from_secs(60));
+        world.manual.advance(Duration::from_mins(1));
     }
     for id in &ids {
         let kept = history::find(&world.store, *id).await.unwrap();

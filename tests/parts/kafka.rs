@@ -21,7 +21,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use tempfile::TempDir;
 
 /// How long a broker may take to start; the first time it is fetched as well.
-const START: Duration = Duration::from_secs(300);
+const START: Duration = Duration::from_mins(5);
 /// How long the broker may take to answer a question.
 const ANSWER: Duration = Duration::from_secs(20);
 /// `deploy/kafka/broker` exits with this where something it needs cannot be had.

@@ -114,16 +114,19 @@ impl Engine {
     }
 
     fn health(&self) -> Health {
-        self.registry.list().first().map(|one| one.health.clone()).unwrap_or_else(|| Health {
-            state: HealthState::Starting,
-            since: ifso::model::time::Time::from_millis(0),
-            reason: None,
-            lag: None,
-            events: 0,
-            bad_inputs: 0,
-            restarts: 0,
-            last_event: None,
-        })
+        self.registry.list().first().map_or_else(
+            || Health {
+                state: HealthState::Starting,
+                since: ifso::model::time::Time::from_millis(0),
+                reason: None,
+                lag: None,
+                events: 0,
+                bad_inputs: 0,
+                restarts: 0,
+                last_event: None,
+            },
+            |one| one.health.clone(),
+        )
     }
 
     fn events(&self) -> Vec<Event> {
@@ -264,11 +267,11 @@ fn fifty_thousand_records_pass_crashes_and_rebalances_once_each() {
         sent = next;
         std::thread::sleep(Duration::from_millis(chance % 700));
         // Members come and go; at least one is left, and every third goes without a word.
-        if engines.len() < 2 || chance % 5 == 0 && engines.len() < 3 {
+        if engines.len() < 2 || chance.is_multiple_of(5) && engines.len() < 3 {
             engines.push(Engine::start(&engine_store, settings.clone()));
         } else {
             let one = engines.remove(usize::try_from(chance >> 8).unwrap() % engines.len());
-            if chance % 3 == 0 {
+            if chance.is_multiple_of(3) {
                 one.stop();
             } else {
                 one.crash();
