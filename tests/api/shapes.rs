@@ -26,7 +26,7 @@ fn fields(answer: &Value) -> BTreeSet<String> {
 
 async fn house() -> House {
     let mut act = action("demo.act");
-    act.description = "Acts.".to_owned();
+    "Acts.".clone_into(&mut act.description);
     let house = House::new(catalog([act])).await;
     house.ask("POST", "/v1/events", Some(json!({ "trigger": "demo.t", "data": {} }))).await;
     house.ask("PUT", "/v1/keys/k", Some(json!({ "value": "v" }))).await;

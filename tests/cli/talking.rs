@@ -11,7 +11,7 @@ use crate::world::{action, catalog};
 
 async fn house() -> House {
     let mut act = action("demo.grow_pool");
-    act.description = "Grows a pool by some percent.".to_owned();
+    "Grows a pool by some percent.".clone_into(&mut act.description);
     let parameter = |kind: &str, about: &str, required| Parameter {
         types: vec![kind.to_owned()],
         description: about.to_owned(),

@@ -1,6 +1,9 @@
 //! Loading, whole or not at all.
 
+use std::io::Write as _;
+
 use ifso::model::policy::Delivery;
+use ifso::packs::catalog::Catalog;
 use serde_json::json;
 
 use super::{Home, told};
@@ -127,7 +130,7 @@ fn equal_files_make_equal_versions() {
 fn the_shipped_packs_load_without_a_word() {
     let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let kinds = ifso::packs::Kinds { runners: &super::runners(), sensor: &|_| Vec::new() };
-    let catalog = ifso::packs::load(home, kinds, &Default::default());
+    let catalog = ifso::packs::load(home, kinds, &Catalog::default());
     let said = told(&catalog).into_iter().filter(|problem| problem.starts_with("packs/"));
     assert_eq!(said.collect::<Vec<_>>(), [""; 0]);
     for trigger in ["prometheus.alert", "file.created", "core.tick", "core.st2.webhook"] {
@@ -220,7 +223,12 @@ fn a_thousand_rules_and_actions_load_at_once() {
     home.write("packs/p0/rules/r0.rhai", &rule("r0", "log(`x`)"));
     let start = std::time::Instant::now();
     let second = home.reload(&first);
-    println!("1,000 rules and 1,000 actions: {cold:?}; after one change: {:?}", start.elapsed());
+    let warm = start.elapsed();
+    writeln!(
+        std::io::stdout(),
+        "1,000 rules and 1,000 actions: {cold:?}; after one change: {warm:?}"
+    )
+    .unwrap();
     assert_eq!(second.rules.len(), 1000);
 }
 

@@ -1,5 +1,6 @@
 //! Watching a real folder with the real clock: every wait is for the thing itself, with a deadline.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,7 +64,7 @@ async fn a_change_of_a_pack_is_in_force_soon_and_whole() {
     watched.home.pack("a").write("packs/a/actions/one.yaml", ACTION);
     watched.until(Watched::has("a.one")).await;
     let took = before.elapsed();
-    println!("a new pack was in force after {} ms", took.as_millis());
+    writeln!(std::io::stdout(), "a new pack was in force after {} ms", took.as_millis()).unwrap();
 
     watched.home.write("packs/a/actions/one.yaml", "name: [");
     watched.until(|catalog| !catalog.problems.is_empty()).await;
