@@ -20,7 +20,7 @@ pub fn told(output: &Output) -> String {
     let mut said = format!("exit {}\n", output.status.code().unwrap_or(-1));
     for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
         if !bytes.is_empty() {
-            said.extend(["--- ", name, "\n", &text(bytes)]);
+            said.extend(["--- ", name, "\n", text(bytes).as_str()]);
         }
     }
     let ids = regex::Regex::new(r"\b(evt|exe|key|rec)_[0-9a-hjkmnp-tv-z]{26}\b").unwrap();

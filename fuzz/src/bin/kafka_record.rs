@@ -7,7 +7,10 @@ use libfuzzer_sys::fuzz_target;
 
 const NAMES: [Name; 4] = [Name::Json, Name::CloudEvents, Name::MetricSpec, Name::Delfin];
 
-fuzz_target!(|input: (u8, Option<&[u8]>, Option<&[u8]>, Vec<(&str, Option<&[u8]>)>)| {
+/// Which decoder, then key, value and headers of a record.
+type Record<'r> = (u8, Option<&'r [u8]>, Option<&'r [u8]>, Vec<(&'r str, Option<&'r [u8]>)>);
+
+fuzz_target!(|input: Record<'_>| {
     let (name, key, payload, headers) = input;
     let decoder = Settings::of(NAMES[usize::from(name) % NAMES.len()]).decoder();
     let decoder = decoder.expect("a name alone is a whole setting");
