@@ -8,9 +8,9 @@ use libfuzzer_sys::fuzz_target;
 const NAMES: [Name; 4] = [Name::Json, Name::CloudEvents, Name::MetricSpec, Name::Delfin];
 
 /// Which decoder, then key, value and headers of a record.
-type Record<'r> = (u8, Option<&'r [u8]>, Option<&'r [u8]>, Vec<(&'r str, Option<&'r [u8]>)>);
+type Input<'r> = (u8, Option<&'r [u8]>, Option<&'r [u8]>, Vec<(&'r str, Option<&'r [u8]>)>);
 
-fuzz_target!(|input: Record<'_>| {
+fuzz_target!(|input: Input<'_>| {
     let (name, key, payload, headers) = input;
     let decoder = Settings::of(NAMES[usize::from(name) % NAMES.len()]).decoder();
     let decoder = decoder.expect("a name alone is a whole setting");
