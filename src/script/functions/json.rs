@@ -9,7 +9,7 @@ use crate::script::convert;
 pub mod functions {
     /// The value of a JSON text.
     ///
-    /// > from_json("{\"a\": [1, null]}").a => [1, ()]
+    /// > from_json("{\"a\": {\"b\": null}}").a.b => ()
     ///
     /// # Errors
     /// Where it is none.
@@ -21,7 +21,7 @@ pub mod functions {
 
     /// A value as a JSON text, on one line.
     ///
-    /// > to_json(#{ a: [1, ()] }) => "{\"a\":[1,null]}"
+    /// > to_json(#{ a: #{ b: () } }) => "{\"a\":{\"b\":null}}"
     ///
     /// # Errors
     /// Where it is no data: a closure, an effect.
