@@ -180,8 +180,8 @@ async fn lines_keep_their_order() {
     let desk = Desk::new();
     let came =
         desk.cmd("i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done").run().await;
-    let expected: String =
-        (0..5000).flat_map(|i| ["line ".to_owned(), i.to_string(), "\n".to_owned()]).collect();
+    let lines: Vec<_> = (0..5000).map(|i| format!("line {i}\n")).collect();
+    let expected = lines.concat();
     assert_eq!(came.said(Stream::Stdout), expected);
     assert!(came.pieces.iter().all(|piece| piece.text.ends_with('\n')), "half a line was shown");
 }
