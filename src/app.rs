@@ -381,7 +381,10 @@ fn runners(config: &Config) -> Result<Runners, Error> {
         .map_err(|error| machine("this program has no path", &error, "start it by its path"))?;
     let folder = config.data.join("supervisor");
     let holder = Holder::new(supervisor::Settings { program, folder });
-    Ok(Runners::new(&Tools::new(holder)))
+    let mut tools = Tools::new(holder);
+    tools.environment.extend(config.inherited.clone());
+    tools.installing.clone_from(&config.installing);
+    Ok(Runners::new(&tools))
 }
 
 /// How the home is read again.

@@ -2,6 +2,7 @@
 //!
 //! Nobody else reads the environment.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -169,6 +170,10 @@ pub struct Config {
     pub settings: Settings,
     /// What works, but probably not as meant.
     pub warnings: Vec<String>,
+    /// The variables that running actions inherit: `HOME`.
+    pub inherited: BTreeMap<String, String>,
+    /// The variables that installers of packs' requirements inherit: `PIP_*`, certificates, proxies.
+    pub installing: BTreeMap<String, String>,
 }
 
 /// Why there is no configuration.
@@ -258,7 +263,13 @@ impl Config {
         }
         let mut settings = read(&absolute)?;
         let mut warnings = Vec::new();
+        let (mut inherited, mut installing) = (BTreeMap::new(), BTreeMap::new());
         for (name, value) in environment {
+            if name == "HOME" {
+                inherited.insert(name.clone(), value.clone());
+            } else if name.starts_with("PIP_") || INSTALLING.contains(&name.as_str()) {
+                installing.insert(name.clone(), value.clone());
+            }
             if let Some(key) = name.strip_prefix("IFSO_") {
                 overlay(&mut settings, &name, key, &value, &mut warnings)?;
             }
@@ -275,7 +286,7 @@ impl Config {
             Some(data) => std::path::absolute(data).unwrap_or_else(|_| data.clone()),
             None => absolute.join(&settings.data),
         };
-        Ok(Self { home: absolute, data, settings, warnings })
+        Ok(Self { home: absolute, data, settings, warnings, inherited, installing })
     }
 
     /// Sends log lines to stderr, as the settings say, once for the process.
@@ -313,6 +324,19 @@ impl Config {
         ))
     }
 }
+
+/// What installers read to reach an index, `PIP_*` aside.
+const INSTALLING: &[&str] = &[
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+];
 
 /// Variables that mean something else: clients' and those of running actions.
 const OTHERS: &[&str] = &["URL", "KEY", "HOME", "EXECUTION_ID", "ATTEMPT"];

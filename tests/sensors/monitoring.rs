@@ -93,14 +93,12 @@ async fn station(name: &str, file: &str) -> Station {
     station
 }
 
-/// The pool fills, stays full for a while and empties; what became of it.
-async fn life(site: &Site, station: &Station) -> Vec<Event> {
-    site.used.store(91, Ordering::Relaxed);
+/// The pool is full: one event, however often it is told.
+async fn fills(site: &Site, station: &Station) {
     station.events_become(1).await;
     site.delivered(3).await;
-    assert_eq!(station.events().await.len(), 1, "what is told again is no news");
-    site.used.store(40, Ordering::Relaxed);
-    station.events_become(2).await
+    let events = station.events().await;
+    assert_eq!(events.len(), 1, "what is told again is no news: {events:#?}");
 }
 
 fn part<'a>(events: &'a [Event], key: &str) -> [&'a Value; 2] {
@@ -149,9 +147,11 @@ async fn an_alert_comes_through_alertmanager_and_from_prometheus_itself() {
     let manager = alertmanager::start(&webhook, "s3cret").await;
     let managers = [manager.url.trim_start_matches("http://"), &straight];
     let _prometheus = prometheus::start(&address, &managers).await;
-    // Both are fed by the pool of the first.
-    let direct = Site { used: Arc::clone(&through.used), ..direct };
-    let (told, pushed) = tokio::join!(life(&through, &first), life(&direct, &second));
+    // One pool feeds both, so it stays full until both have heard of it again and again.
+    through.used.store(91, Ordering::Relaxed);
+    tokio::join!(fills(&through, &first), fills(&direct, &second));
+    through.used.store(40, Ordering::Relaxed);
+    let (told, pushed) = tokio::join!(first.events_become(2), second.events_become(2));
     check(&told);
     check(&pushed);
     // Prometheus goes on telling of what is over for a while.
