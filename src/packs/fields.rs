@@ -168,7 +168,12 @@ impl<'n, 'p> Fields<'n, 'p> {
             let message = format!("unknown field `{}`", key.name);
             let mut problem = Problem::error("unknown_field", key.place(self.place), message);
             problem.severity = severity;
-            let every: Vec<&str> = known().collect();
+            let mut every: Vec<&str> = Vec::new();
+            known().for_each(|name| {
+                if !every.contains(&name) {
+                    every.push(name);
+                }
+            });
             problem.help = meant(&key.name, every.iter().copied())
                 .or_else(|| Some(format!("the {} may have {}", self.noun, listed(&every))));
             self.problems.push(problem);

@@ -117,34 +117,18 @@ const DEAD_LETTER_LIMIT: usize = 64 * 1024;
 
 impl Context {
     /// Hands over a submission, waits until it is on disk, and keeps the sensor's books: accepted
-    /// events are counted, and a report that does not fit its trigger becomes a dead letter.
+    /// events are counted, and so are reports that do not fit their trigger; the door keeps those as
+    /// dead letters.
     ///
     /// Cancel-safe: as `Door::submit`; only the books may miss what was taken in.
     ///
     /// # Errors
     /// As `Door::submit`.
     pub async fn report(&self, submission: Submission) -> Result<Vec<Outcome>, Error> {
-        let reports = submission.reports.clone();
-        let bad = submission.dead_letters.len();
+        let unread = submission.dead_letters.len();
         let outcomes = self.door.submit(submission).await?;
-        self.count(&outcomes, bad);
-        let letters: Vec<_> = reports
-            .iter()
-            .zip(&outcomes)
-            .filter_map(|(report, outcome)| match outcome {
-                Outcome::Refused(reason) => Some(self.dead_letter(
-                    &report.source,
-                    &format!("event of `{}`", report.trigger),
-                    reason.clone(),
-                    report.data.to_string().as_bytes(),
-                )),
-                Outcome::Accepted(_) | Outcome::Duplicate(_) => None,
-            })
-            .collect();
-        if !letters.is_empty() {
-            self.count(&[], letters.len());
-            self.door.submit(Submission { dead_letters: letters, ..Submission::default() }).await?;
-        }
+        let refused = outcomes.iter().filter(|one| matches!(one, Outcome::Refused(_))).count();
+        self.count(&outcomes, unread + refused);
         Ok(outcomes)
     }
 
