@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::model::problem::{Place, Problem, Severity, nearest};
+use crate::model::span;
 use crate::packs::yaml::{Node, Tree};
 
 /// Texts that YAML 1.1, and with it StackStorm, takes for booleans.
@@ -96,7 +97,7 @@ impl<'n, 'p> Fields<'n, 'p> {
             Tree::Number(number) => {
                 number.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             }
-            Tree::Text(text) => length(text),
+            Tree::Text(text) => span::parse(text).ok(),
             _ => None,
         };
         span.or_else(|| self.wrong(name, node, "a span such as `30s`, `5m` or `1h 30m`"))
@@ -184,13 +185,6 @@ impl<'n, 'p> Fields<'n, 'p> {
 /// "did you mean `x`?", where something known is close to `given`.
 pub(crate) fn meant<'k>(given: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     nearest(given, known).map(|name| format!("did you mean `{name}`?"))
-}
-
-/// A length of time such as `1h 30m` or `2d`; a day has 24 hours.
-fn length(text: &str) -> Option<Duration> {
-    let span: jiff::Span = text.trim().parse().ok()?;
-    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
-    Duration::try_from(length).ok()
 }
 
 /// `a`, `b` and `c`.

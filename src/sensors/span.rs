@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::SpanRelativeTo;
 use serde::{Deserialize, Deserializer, de};
+
+use crate::model::span;
 
 /// A length of time; a day has 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,11 +18,7 @@ impl Span {
 
     /// Reads `30s`, `1h 30m`, `2 days`, `PT5M`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is not a length of time; write `30s`, `5m`, `1h 30m` or `2d`");
-        let span: jiff::Span = text.trim().parse().map_err(|_| wrong())?;
-        let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
-        Duration::try_from(length).map(Self).map_err(|_| wrong())
+        span::parse(text).map(Self).map_err(|wrong| wrong.to_string())
     }
 }
 
