@@ -33,6 +33,14 @@ pub(crate) const ROUTES: &[Route] = &[
     )
     .takes(Shape::One("Report"))
     .gives(202, Shape::One("Accepted")),
+    Route::post(
+        "/api/v1/webhooks/st2",
+        Access::Needs(Right::Report),
+        |call| Box::pin(report(call)),
+        "Reports one event as StackStorm's generic webhook does: `{\"trigger\": …, \"payload\": …}`.",
+    )
+    .takes(Shape::One("Report"))
+    .gives(202, Shape::One("Accepted")),
     Route::get(
         "/api/v1/events",
         Access::Needs(Right::View),

@@ -39,13 +39,19 @@ impl Check {
                 |file: &std::path::Path| std::fs::read_to_string(config.home.join(file)).ok();
             let style = if output.has_colours() { Style::Coloured } else { Style::Plain };
             output.line(&report(&catalog.problems, source, style))?;
-            output.note(&format!(
-                "{} packs, {} actions, {} rules, {} sensors",
-                catalog.packs.len(),
-                catalog.actions.len(),
-                catalog.rules.len(),
-                catalog.sensors.len(),
-            ))?;
+            let found = [
+                (catalog.packs.len(), "pack"),
+                (catalog.actions.len(), "action"),
+                (catalog.rules.len(), "rule"),
+                (catalog.sensors.len(), "sensor"),
+            ];
+            let counts: Vec<String> = found
+                .iter()
+                .map(|(count, what)| {
+                    format!("{count} {what}{}", if *count == 1 { "" } else { "s" })
+                })
+                .collect();
+            output.note(&counts.join(", "))?;
         }
         let wrong = |one: &Problem| self.strict || one.severity == Severity::Error;
         if catalog.problems.iter().any(wrong) {

@@ -23,7 +23,7 @@ pub(crate) fn read(node: &Node, place: &Place, problems: &mut Vec<Problem>) -> M
     let manifest = Manifest {
         description: fields.required("description"),
         version: fields.required("version"),
-        author: fields.required("author"),
+        author: fields.text("author").unwrap_or_default(),
         email: fields.text("email"),
         keywords: fields.texts("keywords"),
         python_versions: fields.texts("python_versions"),

@@ -59,7 +59,12 @@ impl Reader<'_> {
         let Some(parameters) = known.actions.get(&reference) else {
             let near = nearest(reference.as_str(), known.actions.keys().map(Reference::as_str));
             let help = near.map_or_else(
-                || format!("install the pack `{}`, or correct the name", reference.pack()),
+                || {
+                    format!(
+                        "install or repair the pack `{}`, or correct the name",
+                        reference.pack()
+                    )
+                },
                 |near| format!("did you mean `{near}`?"),
             );
             let message = format!("there is no action `{reference}`");

@@ -57,7 +57,7 @@ impl Runner for Shell {
             ])));
         } else {
             all.extend(described(json!([
-                ["cmd", { "types": ["string", "null"], "description": "The command line, for /bin/sh" }],
+                ["cmd", { "types": ["string", "null"], "description": format!("The command line, for {}", shell_of(runner_type)) }],
             ])));
         }
         all
@@ -95,7 +95,7 @@ impl Shell {
         } else {
             let line = line(job, &own)?;
             environment.extend(variables(&own, &line)?);
-            ("/bin/sh".to_owned(), vec!["-c".to_owned(), line])
+            (shell_of(&job.action.runner_type).to_owned(), vec!["-c".to_owned(), line])
         };
         let mut files = BTreeMap::new();
         if !own.is_empty() {
@@ -116,6 +116,11 @@ impl Shell {
             limits: self.tools.limits,
         })
     }
+}
+
+/// What reads a command line: StackStorm's is written for bash, and its packs rely on that.
+fn shell_of(runner_type: &str) -> &'static str {
+    if runner_type == "local-shell-cmd" { "/bin/bash" } else { "/bin/sh" }
 }
 
 /// The command line, which is the author's or the caller's own, and holds no parameter's value.

@@ -51,6 +51,20 @@ async fn every_form_of_an_event_is_kept_with_its_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stackstorms_generic_webhook_reports_any_trigger() {
+    let house = House::new(catalog([])).await;
+    let body = json!({ "trigger": "demo.generic", "payload": { "n": 4 } });
+    let call = house.call("POST", "/api/v1/webhooks/st2").header("st2-trace-tag", "t-1");
+    let (status, sent) = answered(call.json(&body)).await;
+    assert_eq!((status, &sent["outcome"]), (202, &json!("accepted")));
+    let id = sent["id"].as_str().unwrap();
+    let (_, kept) = house.ask("GET", &format!("/v1/events/{id}"), None).await;
+    assert_eq!((&kept["data"], &kept["trace"]), (&json!({ "n": 4 }), &json!("t-1")));
+    let nameless = house.call("POST", "/api/v1/webhooks/st2").json(&json!({ "payload": {} }));
+    assert_eq!(answered(nameless).await.0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_taken_whole_and_each_event_of_it_once() {
     let house = House::new(catalog([])).await;
     let event = |id: &str| json!({ "specversion": "1.0", "type": "demo.b", "source": "s", "id": id, "data": id });

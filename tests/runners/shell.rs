@@ -32,6 +32,13 @@ async fn an_exit_code_fails_the_action_and_the_last_line_says_why() {
     assert_eq!(came.reason(), "it ended with exit code 3: no such pool");
 }
 
+#[tokio::test]
+async fn stackstorms_command_lines_are_read_by_bash() {
+    let desk = Desk::new();
+    let line = r#"[[ "a-b" == a-* ]] && printf '%s' "${BASH_VERSION:+bash}""#;
+    assert_eq!(desk.cmd(line).run().await.succeeded()["stdout"], "bash");
+}
+
 /// Prints its arguments, each between brackets.
 const SHOW: &str = "#!/bin/sh\nfor a in \"$@\"; do printf '[%s]' \"$a\"; done\n";
 
