@@ -1,9 +1,15 @@
 //! How fast an event goes through: the real program, real HTTP, a real disk. Prints the rows of
 //! `benches/README.md`: medians of five, beside what the machine itself can do in the same run.
+//! `cargo bench --bench flow -- start kafka` measures only those two parts.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
+#[path = "../../tests/parts/kafka.rs"]
+#[expect(dead_code, unreachable_pub, reason = "the tests share it, and ask more of a broker")]
+mod broker;
 mod figure;
+mod full;
+mod kafka;
 mod machine;
 mod program;
 
@@ -19,16 +25,27 @@ use program::{Program, Running};
 const ROUNDS: usize = 5;
 
 fn main() {
+    // Cargo adds `--bench`; whatever else is given names the parts that are wanted.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|name| name != "--bench").collect();
     println!("| what | result | the machine's own figure |");
     println!("|---|---|---|");
     let spawn = machine::spawns_per_second();
     let sync = machine::sync_ms();
-    start_up();
-    idle_memory();
-    one_at_a_time(sync);
-    many_at_once(sync);
-    first_instruction(spawn);
-    actions(spawn);
+    let parts: [(&str, &dyn Fn()); 8] = [
+        ("start", &start_up),
+        ("idle", &idle_memory),
+        ("one", &|| one_at_a_time(sync)),
+        ("many", &|| many_at_once(sync)),
+        ("first", &|| first_instruction(spawn)),
+        ("actions", &|| actions(spawn)),
+        ("kafka", &kafka::records),
+        ("full", &|| full::million(sync)),
+    ];
+    for (name, measure) in parts {
+        if wanted.is_empty() || wanted.iter().any(|one| one == name) {
+            measure();
+        }
+    }
 }
 
 /// From the start of the process to the line `ready`, with 1,000 rules.

@@ -14,11 +14,17 @@ const PACK: &str = "name: bench\ndescription: What is measured\nversion: 1.0.0\n
 const STAMP: &str = "name: stamp\ndescription: Writes the time\nrunner_type: local-shell-script\n\
                      entry_point: stamp.sh\nparameters:\n  uid: {type: string, required: true, position: 0}\n";
 const STAMP_SH: &str = "#!/bin/sh\ndate +%s.%N >\"$(dirname \"$0\")/../stamps/$1\"\n";
-const TRUE: &str = "name: true\ndescription: Does nothing, in a process\nrunner_type: local-shell-cmd\n\
+const TRUE: &str = "name: \"true\"\ndescription: Does nothing, in a process\nrunner_type: shell\n\
                     parameters:\n  cmd: {immutable: true, default: exec /bin/true}\n";
+const NOTHING: &str = "name: nothing\ndescription: Does nothing\nrunner_type: noop\n";
 const RULES: &str = "\
 rule(\"stamp\", #{ on: \"bench.stamp\", then: |e| run(\"bench.stamp\", #{ uid: e.uid }) });
 rule(\"true\", #{ on: \"bench.true\", then: |e| run(\"bench.true\", #{}) });
+rule(\"many\", #{ on: \"bench.many\", then: |e| {
+    let all = [];
+    for n in 0..100 { all.push(run(\"bench.nothing\", #{})); }
+    all
+} });
 ";
 
 /// A home in a folder of its own, and an address.
@@ -41,6 +47,7 @@ impl Program {
             ("actions/stamp.yaml", STAMP),
             ("actions/stamp.sh", STAMP_SH),
             ("actions/true.yaml", TRUE),
+            ("actions/nothing.yaml", NOTHING),
         ] {
             fs::write(pack.join(file), text).unwrap();
         }
@@ -65,6 +72,12 @@ impl Program {
         std::thread::spawn(move || lines.for_each(drop));
         let key = fs::read_to_string(self.home.join("data/admin.key")).unwrap().trim().to_owned();
         Running { child, address: self.address, key }
+    }
+
+    /// Size of the store's file.
+    pub(crate) fn store_bytes(&self) -> f64 {
+        let bytes = fs::metadata(self.home.join("data/store.redb")).unwrap().len();
+        f64::from(u32::try_from(bytes / 1_000_000).unwrap()) * 1e6
     }
 
     /// Waits for the script of `uid` and gives the time that it wrote, in milliseconds.
@@ -143,6 +156,13 @@ impl Connection {
     /// Reads a resource.
     pub(crate) fn get(&mut self, path: &str) -> Value {
         serde_json::from_str(&self.call("GET", path, "application/json", "")).unwrap()
+    }
+
+    /// Reads one series of `/metrics`; 0 where it is not there yet.
+    pub(crate) fn metric(&mut self, series: &str) -> f64 {
+        let text = self.call("GET", "/metrics", "text/plain", "");
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
     }
 
     fn call(&mut self, method: &str, path: &str, content: &str, body: &str) -> String {
