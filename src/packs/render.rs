@@ -24,6 +24,9 @@ pub struct Context<'a> {
     pub action: &'a Value,
     /// `st2kv`: values of the key-value store by `system.name` or `user.name`; see `keys`.
     pub keys: &'a BTreeMap<String, Value>,
+    /// The parameter that a shell will read as its command line, where there is one: only plain words
+    /// are pasted into it.
+    pub line: Option<&'a str>,
 }
 
 /// Whether a value holds a template.
@@ -67,7 +70,7 @@ pub fn defaults(
             }
         }
     }
-    let environment = environment();
+    let (free, guarded) = (Renderer::free(), Renderer::guarded());
     let mut errors = Vec::new();
     while !waiting.is_empty() {
         let open: BTreeSet<&str> =
@@ -83,7 +86,8 @@ pub fn defaults(
         }
         for (at, default) in now {
             let name = &parameters[at].0;
-            match render(&environment, default, &names) {
+            let renderer = if context.line == Some(name) { &guarded } else { &free };
+            match renderer.render(default, &names) {
                 Ok(value) => {
                     names.insert(name.clone(), value.clone());
                     rendered[at].1.default = Some(value);
@@ -111,12 +115,12 @@ pub fn config(
     if !is_template(config) {
         return Ok(config.clone());
     }
-    let context = Context { config: &Value::Null, action: &Value::Null, keys };
-    let (environment, names) = (environment(), names(context));
+    let context = Context { config: &Value::Null, action: &Value::Null, keys, line: None };
+    let (renderer, names) = (Renderer::free(), names(context));
     let Value::Object(fields) = config else { return Ok(config.clone()) };
     let (mut rendered, mut errors) = (Map::new(), Vec::new());
     for (name, value) in fields {
-        match render(&environment, value, &names) {
+        match renderer.render(value, &names) {
             Ok(value) => drop(rendered.insert(name.clone(), value)),
             Err(error) => errors.push(failed(name, &error)),
         }
@@ -141,13 +145,84 @@ fn failed(name: &str, error: &minijinja::Error) -> ParameterError {
     }
 }
 
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(FUEL));
-    // Values come opened from the store; StackStorm's templates say so.
-    environment.add_filter("decrypt_kv", |value: minijinja::Value| value);
-    environment
+struct Renderer {
+    environment: Environment<'static>,
+    /// Whether a template that is one expression keeps its type; otherwise it becomes text as well.
+    typed: bool,
+}
+
+impl Renderer {
+    fn free() -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
+        // Values come opened from the store; StackStorm's templates say so.
+        environment.add_filter("decrypt_kv", |value: minijinja::Value| value);
+        Self { environment, typed: true }
+    }
+
+    /// Renders into a command line: StackStorm's packs paste values there, and a value that is more
+    /// than a plain word would become part of the program.
+    fn guarded() -> Self {
+        let Self { mut environment, .. } = Self::free();
+        environment.set_formatter(|out, state, value| {
+            let text = value.to_string();
+            match not_plain(&text) {
+                None => minijinja::escape_formatter(out, state, value),
+                // The value may be a secret, so only what is wrong with it is said.
+                Some(wrong) => Err(minijinja::Error::new(
+                    minijinja::ErrorKind::InvalidOperation,
+                    format!(
+                        "a value with {wrong} would become part of the command line; write \
+                         \"$P_name\", with the quotes, in place of `{{{{ name }}}}`: so it stays data"
+                    ),
+                )),
+            }
+        });
+        Self { environment, typed: false }
+    }
+
+    fn render(&self, value: &Value, names: &Map<String, Value>) -> Result<Value, minijinja::Error> {
+        let environment = &self.environment;
+        match value {
+            Value::String(text) if is_template(value) => {
+                match expression(text).filter(|_| self.typed) {
+                    Some(expression) => {
+                        let value = environment
+                            .compile_expression(expression)?
+                            .eval(minijinja::Value::from(minijinja::value::Serde(names)))?;
+                        if value.is_undefined() {
+                            let detail = format!("there is no `{}`", expression.trim());
+                            let kind = minijinja::ErrorKind::UndefinedError;
+                            return Err(minijinja::Error::new(kind, detail));
+                        }
+                        serde_json::to_value(value).map_err(|error| {
+                            let kind = minijinja::ErrorKind::BadSerialization;
+                            minijinja::Error::new(kind, error.to_string())
+                        })
+                    }
+                    None => environment
+                        .render_str(text, minijinja::Value::from(minijinja::value::Serde(names)))
+                        .map(Value::String),
+                }
+            }
+            Value::Array(items) => items.iter().map(|item| self.render(item, names)).collect(),
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, field)| Ok((name.clone(), self.render(field, names)?)))
+                .collect(),
+            other => Ok(other.clone()),
+        }
+    }
+}
+
+/// What makes a text more than one plain word to a shell, wherever in the line it stands.
+fn not_plain(text: &str) -> Option<String> {
+    if text.starts_with('-') && text.parse::<f64>().is_err() {
+        return Some("a leading `-`".to_owned());
+    }
+    let plain = |c: &char| c.is_alphanumeric() || "_./:=@%+,-".contains(*c);
+    text.chars().find(|c| !plain(c)).map(|c| format!("the character {c:?}"))
 }
 
 /// What every template may name.
@@ -182,40 +257,6 @@ fn wants(value: &Value, paths: bool) -> BTreeSet<String> {
     }
 }
 
-/// A template that is one expression keeps its type; any other becomes text.
-fn render(
-    environment: &Environment<'_>,
-    value: &Value,
-    names: &Map<String, Value>,
-) -> Result<Value, minijinja::Error> {
-    match value {
-        Value::String(text) if is_template(value) => match expression(text) {
-            Some(expression) => {
-                let value = environment
-                    .compile_expression(expression)?
-                    .eval(minijinja::Value::from(minijinja::value::Serde(names)))?;
-                if value.is_undefined() {
-                    let detail = format!("there is no `{}`", expression.trim());
-                    let kind = minijinja::ErrorKind::UndefinedError;
-                    return Err(minijinja::Error::new(kind, detail));
-                }
-                serde_json::to_value(value).map_err(|error| {
-                    minijinja::Error::new(minijinja::ErrorKind::BadSerialization, error.to_string())
-                })
-            }
-            None => environment
-                .render_str(text, minijinja::Value::from(minijinja::value::Serde(names)))
-                .map(Value::String),
-        },
-        Value::Array(items) => items.iter().map(|item| render(environment, item, names)).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, field)| Ok((name.clone(), render(environment, field, names)?)))
-            .collect(),
-        other => Ok(other.clone()),
-    }
-}
-
 /// The expression inside `{{ … }}`, where the text is nothing else.
 fn expression(text: &str) -> Option<&str> {
     let inside = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
@@ -240,7 +281,7 @@ mod tests {
         let keys = BTreeMap::from([("system.token".to_owned(), json!("t"))]);
         let config = json!({"host": "h", "ports": [1, 2]});
         let action = json!({"user": "root"});
-        let context = Context { config: &config, action: &action, keys: &keys };
+        let context = Context { config: &config, action: &action, keys: &keys, line: Some("cmd") };
         defaults(&parameters(all), &given, context)
             .map(|all| all.into_iter().map(|(name, one)| (name, one.default.unwrap())).collect())
             .map_err(|errors| errors.iter().map(ToString::to_string).collect())
@@ -269,6 +310,30 @@ mod tests {
         let given = json!({"a": "{{ config_context.host }}"});
         let result = json!({"a": "x", "b": "{{ config_context.host }}"});
         assert_eq!(rendered(all, given), Ok(result));
+    }
+
+    #[test]
+    fn only_plain_words_are_pasted_into_a_command_line() {
+        let line = |value: Value| {
+            let all = json!({"cmd": "grow {{ pool }}", "pool": ""});
+            rendered(all, json!({"pool": value}))
+        };
+        for plain in
+            [json!("gold-1"), json!("a/b.c:d=e@f,g%h+i"), json!(-1.5), json!(true), json!("")]
+        {
+            assert!(line(plain.clone()).is_ok(), "{plain}");
+        }
+        for hostile in
+            ["x; id", "$(id)", "`id`", "a b", "'", "\"", "a\nb", "-rf", "*", "~", "a|b", "#"]
+        {
+            let errors = line(json!(hostile)).unwrap_err();
+            assert!(errors[0].contains("would become part of the command line"), "{errors:?}");
+            assert!(!errors[0].contains("id"), "the value is not told: {errors:?}");
+        }
+        let whole = json!({"cmd": "{{ pool }}", "pool": ""});
+        assert!(rendered(whole, json!({"pool": "touch /tmp/x"})).is_err());
+        let elsewhere = json!({"env": {"X": "{{ pool }}"}, "pool": ""});
+        assert!(rendered(elsewhere, json!({"pool": "a; b"})).is_ok());
     }
 
     #[test]
