@@ -38,6 +38,7 @@ pub struct World {
     pub door: Door,
     pub executions: Executions,
     pub hands: Hands,
+    pub metrics: Metrics,
 }
 
 impl World {
@@ -69,9 +70,9 @@ impl World {
             clock,
             ids,
             tasks: tasks.clone(),
-            runners: HashMap::from([("hands", runner)]),
+            runners: HashMap::from([("shell", Arc::clone(&runner)), ("hands", runner)]),
             tokens: Arc::new(|_, _| "token".to_owned()),
-            metrics,
+            metrics: metrics.clone(),
             settings: executions::Settings {
                 concurrency: 4,
                 timeout: Duration::from_mins(1),
@@ -81,7 +82,7 @@ impl World {
         });
         tasks.spawn(stage.run(tasks.stop().clone()));
         tasks.spawn(dispatcher.run(tasks.stop().clone()));
-        Self { store, manual, catalog, tasks, door, executions, hands }
+        Self { store, manual, catalog, tasks, door, executions, hands, metrics }
     }
 
     /// Stops this engine at once and starts another one on its store, as after a crash.
@@ -235,4 +236,11 @@ impl Runner for Hands {
 /// A time on the day on which these tests play.
 pub fn at(text: &str) -> Time {
     format!("2026-03-01T{text}Z").parse().unwrap()
+}
+
+/// Prints a figure even where the test that found it passes.
+pub fn figure(words: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{words}").unwrap();
 }

@@ -21,6 +21,9 @@ use crate::store::{self};
 /// The trigger of the event that an ended execution makes, where a rule wants it. StackStorm's name.
 pub(super) const ENDED: &str = "core.st2.generic.actiontrigger";
 
+/// How long an attempt waits that found no room on the disk.
+const ROOM: Duration = Duration::from_secs(2);
+
 /// What is to be done after an attempt: pure, from what is known.
 #[derive(Debug, PartialEq)]
 pub(super) enum Next {
@@ -38,7 +41,8 @@ pub(super) fn next(execution: &Execution, ended: Ended) -> Next {
         (Ended::Lost | Ended::NeverBegan, _) if execution.status == Status::Canceling => {
             End::Canceled
         }
-        (Ended::Lost | Ended::NeverBegan, _) => return Next::Again(Duration::ZERO),
+        (Ended::Lost, _) => return Next::Again(Duration::ZERO),
+        (Ended::NeverBegan, _) => return Next::Again(ROOM),
     };
     let Some(retry) = &execution.action.retry else { return Next::Over(end) };
     let wanted = match end {

@@ -257,6 +257,10 @@ impl Follow<'_> {
                 Ok(Heard::Reply(Reply::Refused { reason })) => {
                     return Turn::Other(Outcome::failed(reason));
                 }
+                Ok(Heard::Reply(Reply::Full { reason })) => {
+                    tracing::warn!(id = %self.id, %reason, "An attempt waits for room on the disk");
+                    return Turn::Other(Outcome::ended(Ended::NeverBegan, reason));
+                }
                 Ok(Heard::Silence) => return Turn::Silence,
                 Err(error) => return Turn::Other(lost(&error.to_string())),
             }

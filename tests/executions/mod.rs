@@ -8,11 +8,12 @@ use ifso::executions::{Error, Request};
 use ifso::model::action::Action;
 use ifso::model::cause::Cause;
 use ifso::model::execution::{End, Status};
+use ifso::model::parameter::Parameter;
 use ifso::model::policy::{Delivery, Retry};
 use ifso::runners::{Begin, Ended};
 use ifso::store::table::{self, Rows};
 use ifso::store::tables::Output;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use crate::world::{World, action, catalog};
 
@@ -143,6 +144,17 @@ async fn what_surely_never_began_is_started_under_its_first_number() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_found_no_room_is_made_again_whatever_the_policy() {
+    let world = World::new(catalog([action("test.once")]));
+    world.hands.will([Ended::NeverBegan]);
+    let accepted = world.executions.request(request("test.once")).await.unwrap();
+    world.reaches(accepted.id, Status::Delayed).await;
+    world.manual.advance(Duration::from_secs(2));
+    let done = world.reaches(accepted.id, Status::Succeeded).await;
+    assert_eq!(done.attempt, 2);
+}
+
+#[tokio::test]
 async fn what_nobody_can_know_follows_the_actions_policy() {
     for (delivery, end, attempts) in [
         (Delivery::AtMostOnce, Status::Abandoned, 1),
@@ -220,4 +232,28 @@ async fn state_changes_are_told_to_whoever_watches() {
     }
     seen.sort();
     assert_eq!(seen, [Status::Requested, Status::Running, Status::Succeeded]);
+}
+
+#[tokio::test]
+async fn what_an_event_says_never_becomes_part_of_a_command_line() {
+    let parameter = |default: Value| Parameter { default: Some(default), ..Parameter::default() };
+    let grow = Action {
+        runner: "shell".to_owned(),
+        parameters: vec![
+            ("cmd".to_owned(), parameter(json!("grow {{ pool }}"))),
+            ("pool".to_owned(), parameter(json!("none"))),
+        ],
+        ..action("test.grow")
+    };
+    let world = World::new(catalog([grow]));
+    let run = async |pool: &str, end| {
+        let Value::Object(parameters) = json!({ "pool": pool }) else { unreachable!() };
+        let asked = Request { parameters, ..request("test.grow") };
+        let accepted = world.executions.request(asked).await.unwrap();
+        world.reaches(accepted.id, end).await.reason
+    };
+    assert_eq!(run("gold-1", Status::Succeeded).await, None);
+    let reason = run("gold-1; touch /tmp/pwned", Status::Failed).await.unwrap();
+    assert!(reason.contains("would become part of the command line"), "{reason}");
+    assert_eq!(world.hands.jobs().len(), 1);
 }

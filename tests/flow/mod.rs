@@ -185,6 +185,8 @@ async fn a_match_whose_action_cannot_run_is_an_execution_that_failed_and_says_wh
     let failed = story.world.reaches(kept.decisions[0].executions[0], Status::Failed).await;
     assert!(failed.reason.as_deref().unwrap().contains("`percent`"), "{:?}", failed.reason);
     assert_eq!(story.world.hands.jobs().len(), 0);
+    let metrics = story.world.metrics.text().unwrap();
+    assert!(metrics.contains("ifso_executions_ended_total{status=\"failed\"} 1"), "{metrics}");
 }
 
 #[tokio::test]

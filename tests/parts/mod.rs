@@ -1,6 +1,7 @@
 //! Real parts for tests: started on loopback with free ports, ended by id.
 
 pub mod alertmanager;
+pub mod disk;
 pub mod kafka;
 pub mod program;
 pub mod prometheus;

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use ifso::model::execution::End;
-use ifso::runners::Stream;
+use ifso::runners::{Ended, Stream};
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{Attempt, Came, Desk, alive_with, until};
+use crate::parts::disk::SmallDisk;
+use crate::world::figure;
 
 /// A number of seconds that nobody else sleeps: it marks the processes of one test.
 fn unusual() -> String {
@@ -206,4 +208,24 @@ async fn nothing_is_left_after_many_attempts() {
     assert_eq!(alive_with(&mark), [0; 0]);
     let zombies = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     assert_eq!(zombies.trim(), "", "children of the supervisor");
+}
+
+#[tokio::test]
+async fn an_attempt_that_finds_no_room_on_the_disk_has_not_begun_and_may_later() {
+    let desk = Desk::new();
+    let spool = desk.data().join("supervisor");
+    std::fs::create_dir(&spool).unwrap();
+    let Some(disk) = SmallDisk::over(&spool, "1m") else {
+        figure("SKIPPED: an attempt on a full disk: mounting a tmpfs needs root");
+        return;
+    };
+    desk.cmd("true").run().await.succeeded();
+    let attempt = desk.cmd("cat \"$IFSO_PARAMETERS\"").given("text", "x".repeat(8192));
+    let ballast = disk.fill();
+    let came = attempt.clone().run().await;
+    assert_eq!(came.outcome.ended, Ended::NeverBegan, "{:?}", came.outcome);
+    assert!(came.reason().contains("No space left"), "{}", came.reason());
+    std::fs::remove_file(ballast).unwrap();
+    attempt.run().await.succeeded();
+    desk.kill_supervisor();
 }

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use redb::ReadableTable;
 
-use super::figure;
+use crate::world::figure;
 
 const CASES: u64 = 500;
 const PAGE_BYTES: usize = 4096;

@@ -10,8 +10,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::disk::{Disk, Fault, Kind};
-use super::figure;
 use super::load::Load;
+use crate::world::figure;
 
 const ROUNDS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(20);

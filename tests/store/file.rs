@@ -1,7 +1,6 @@
 //! The file: who may open it, and the ways out of it and back.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +11,9 @@ use ifso::store::redb::{FORMAT, Redb, Settings, doctor, restore};
 use ifso::store::table;
 use ifso::store::{Error, Handle, Key, Order, Range, Store};
 
-use super::figure;
 use super::keeping::execution;
+use crate::parts::disk::SmallDisk;
+use crate::world::figure;
 
 fn key(number: u32) -> Key {
     Key { table: "meta", bytes: number.to_be_bytes().to_vec() }
@@ -257,35 +257,16 @@ async fn the_doctor_finds_a_sound_store_sound_and_an_index_that_leads_nowhere() 
     assert_eq!(report.damaged, ["2 entries of table `executions_index` lead to no sound row"]);
 }
 
-/// A disk of 16 MiB, where the machine lets us make one.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn make() -> Option<Self> {
-        let home = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(home.path());
-        let made = mount.output().is_ok_and(|output| output.status.success());
-        made.then(|| Self(home))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(self.0.path()).status();
-        assert!(unmounted.unwrap().success());
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_writes_serves_reads_and_is_over_when_there_is_room() {
-    let Some(disk) = SmallDisk::make() else {
+    let home = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::over(home.path(), "16m") else {
         figure("SKIPPED: T7 on a real full disk: mounting a tmpfs needs root");
         return;
     };
-    let path = disk.0.path().join("store.redb");
+    let path = home.path().join("store.redb");
     let store = open(&path).unwrap();
-    let ballast = disk.0.path().join("ballast");
+    let ballast = home.path().join("ballast");
     std::fs::write(&ballast, vec![1; 8 << 20]).unwrap();
     let mut written = 0;
     let refused = loop {

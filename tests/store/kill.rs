@@ -12,7 +12,7 @@ use ifso::store::{Key, Order, Range, Store};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::figure;
+use crate::world::figure;
 
 const KILLS: usize = 60;
 const HOME: &str = "IFSO_TEST_KILL_HOME";

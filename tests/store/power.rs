@@ -9,8 +9,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::disk::Disk;
-use super::figure;
 use super::load::Load;
+use crate::world::figure;
 
 const SEEDS: u64 = 1500;
 const CUTS_PER_SEED: usize = 4;

@@ -55,6 +55,7 @@ pub(super) async fn serve(service: Arc<Service>, socket: UnixStream) -> Result<(
         Answer::Lost => send(&mut writer, &Reply::Lost).await,
         Answer::NeverBegan => send(&mut writer, &Reply::NeverBegan).await,
         Answer::Refused(reason) => send(&mut writer, &Reply::Refused { reason }).await,
+        Answer::Full(reason) => send(&mut writer, &Reply::Full { reason }).await,
     }
 }
 

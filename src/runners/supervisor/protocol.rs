@@ -158,6 +158,11 @@ pub enum Reply {
         /// Why, for people.
         reason: String,
     },
+    /// The disk of the supervisor's folder is full: it did not begin, and can once there is room.
+    Full {
+        /// What could not be written, for people.
+        reason: String,
+    },
     /// It is forgotten.
     Released,
 }

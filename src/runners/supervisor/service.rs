@@ -1,6 +1,7 @@
 //! What the supervisor knows of all its attempts, and what it answers about them.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub(super) enum Answer {
     Lost,
     NeverBegan,
     Refused(String),
+    /// There is no room for it now.
+    Full(String),
 }
 
 impl Service {
@@ -88,9 +91,9 @@ impl Service {
         }
         match self.begin(id, &entry, program) {
             Ok(attempt) => Answer::Running(attempt),
-            Err(reason) => {
+            Err(answer) => {
                 entry.remove();
-                Answer::Refused(reason)
+                answer
             }
         }
     }
@@ -100,15 +103,16 @@ impl Service {
         id: AttemptId,
         entry: &Entry,
         mut program: Box<Program>,
-    ) -> Result<Arc<Attempt>, String> {
-        entry.create().map_err(|error| format!("its folder cannot be made: {error}"))?;
+    ) -> Result<Arc<Attempt>, Answer> {
+        entry.create().map_err(|error| unwritten("its folder cannot be made", &error))?;
         for (name, content) in std::mem::take(&mut program.files) {
             let file = entry.own().join(&name);
-            std::fs::write(file, content)
-                .map_err(|error| format!("its file `{name}` cannot be written: {error}"))?;
+            std::fs::write(file, content).map_err(|error| {
+                unwritten(&format!("its file `{name}` cannot be written"), &error)
+            })?;
         }
-        let launched =
-            launch(&program, &entry.own(), Tag::of(entry.path())).map_err(|error| chain(&error))?;
+        let launched = launch(&program, &entry.own(), Tag::of(entry.path()))
+            .map_err(|error| Answer::Refused(chain(&error)))?;
         let attempt = Arc::new(Attempt::new(id, entry, launched.pid, &program));
         let (end, exited) = oneshot::channel();
         let mut known = self.known();
@@ -271,6 +275,15 @@ impl Service {
         let Ok(folders) = std::fs::read_dir(&self.spool) else { return Vec::new() };
         let ids = folders.flatten().filter_map(|f| f.file_name().to_str()?.parse().ok());
         ids.map(|id| (id, self.entry(id))).collect()
+    }
+}
+
+/// A full disk is no fault of the attempt: it waits.
+fn unwritten(what: &str, error: &io::Error) -> Answer {
+    let reason = format!("{what}: {error}");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Answer::Full(reason),
+        _ => Answer::Refused(reason),
     }
 }
 
