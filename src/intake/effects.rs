@@ -35,6 +35,8 @@ pub(crate) struct Effects<'a> {
     pub(crate) ids: &'a Ids,
     pub(crate) now: Time,
     pub(crate) batch: &'a mut Batch,
+    /// Executions that ended as they were made.
+    pub(crate) failed: usize,
 }
 
 impl Effects<'_> {
@@ -122,9 +124,10 @@ impl Effects<'_> {
     }
 
     /// A match makes exactly one execution, one that cannot run too: it ends as failed, with its reason.
-    fn fail(&self, execution: &mut Execution, reason: String) {
+    fn fail(&mut self, execution: &mut Execution, reason: String) {
         execution.step(Step::End(End::Failed), self.now).expect("a requested execution may fail");
         execution.reason = Some(reason);
+        self.failed += 1;
     }
 
     fn wait(&mut self, execution: &mut Execution, delay: Option<Duration>) {

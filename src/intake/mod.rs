@@ -2,6 +2,7 @@
 //! batch of events in one commit. Only then is the sensor answered.
 
 mod admit;
+mod complaints;
 mod effects;
 pub mod history;
 mod stage;
@@ -91,6 +92,8 @@ pub fn open(parts: Parts) -> (Door, Stage) {
         schemas: admit::Schemas::default(),
         tally: tally::Tally::default(),
         keys: (0, Arc::new(BTreeMap::new())),
+        complaints: complaints::Complaints::default(),
+        refusing: false,
     };
     (door, stage)
 }

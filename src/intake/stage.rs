@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::intake::admit::{self, Past, Schemas};
+use crate::intake::complaints::Complaints;
 use crate::intake::effects::{Effects, SYSTEM_SCOPE};
 use crate::intake::history;
 use crate::intake::tally::{Tally, word};
@@ -18,7 +19,7 @@ use crate::model::cause::Cause;
 use crate::model::event::{Event, Report};
 use crate::model::key::KeyValue;
 use crate::model::reference::Reference;
-use crate::model::rule::Decision;
+use crate::model::rule::{Decision, Verdict};
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
 use crate::rules::{self, Evaluation, Facts, Memories};
@@ -52,6 +53,9 @@ pub struct Stage {
     pub(crate) schemas: Schemas,
     pub(crate) tally: Tally,
     pub(crate) keys: (u64, Arc<BTreeMap<String, Value>>),
+    pub(crate) complaints: Complaints,
+    /// The store takes nothing, and the log has said so.
+    pub(crate) refusing: bool,
 }
 
 /// One batch on its way to the commit.
@@ -61,6 +65,8 @@ struct Draft {
     outcomes: Vec<Vec<Outcome>>,
     events: Vec<Event>,
     decisions: Vec<Decision>,
+    /// Executions that ended as they were made, since they cannot run.
+    failed: usize,
 }
 
 impl Stage {
@@ -131,10 +137,15 @@ impl Stage {
                 break;
             }
         }
-        if let Err(error) = &result {
-            tracing::warn!(%error, events = submissions.len(), "events were not taken in");
-        }
         let stored = result.is_ok();
+        match &result {
+            Err(error) if !self.refusing => {
+                tracing::warn!(%error, "events are not taken in; their senders are told");
+            }
+            Ok(_) if self.refusing => tracing::warn!("events are taken in again"),
+            _ => {}
+        }
+        self.refusing = !stored;
         let mut outcomes = result.map(Vec::into_iter);
         for answer in answers {
             let reply = match &mut outcomes {
@@ -167,9 +178,10 @@ impl Stage {
         }
         let block = block(&mut work, &refused, catalog.generation);
         history::keep(&mut work.batch, &block);
-        self.write(work.batch).await?;
+        self.write(std::mem::take(&mut work.batch)).await?;
         self.tally = if count { Tally::default() } else { tally };
-        self.measure(&work.outcomes, &block);
+        self.measure(&work, &block);
+        self.complain(&block.decisions, &catalog, now);
         Ok(work.outcomes)
     }
 
@@ -180,8 +192,26 @@ impl Stage {
         self.parts.store.commit(batch).await.map(drop)
     }
 
-    fn measure(&self, outcomes: &[Vec<Outcome>], block: &Block) {
-        for outcome in outcomes.iter().flatten() {
+    /// Tells of rules that failed.
+    fn complain(&mut self, decisions: &[Decision], catalog: &Catalog, now: Time) {
+        for decision in decisions {
+            let Verdict::Error { message, line, column } = &decision.verdict else { continue };
+            let Some(failures) = self.complaints.note(&decision.rule, now) else { continue };
+            let Some(rule) = catalog.rules.get(&decision.rule) else { continue };
+            let place = match line {
+                Some(line) => rule.place.at(*line, column.unwrap_or(1)),
+                None => rule.place.clone(),
+            };
+            let (rule, event) = (&decision.rule, decision.event);
+            tracing::warn!(%rule, %event, failures, "{place}: the rule failed: {message}");
+        }
+    }
+
+    fn measure(&self, work: &Draft, block: &Block) {
+        for _ in 0..work.failed {
+            self.parts.metrics.ended("failed");
+        }
+        for outcome in work.outcomes.iter().flatten() {
             let word = match outcome {
                 Outcome::Accepted(_) => "accepted",
                 Outcome::Duplicate(_) => "duplicate",
@@ -305,13 +335,15 @@ impl Stage {
                 None => table::create(&mut work.batch, &row),
             }
         }
-        let mut effects = Effects { catalog, ids: &self.parts.ids, now, batch: &mut work.batch };
+        let mut effects =
+            Effects { catalog, ids: &self.parts.ids, now, batch: &mut work.batch, failed: 0 };
         for (event, decisions) in events.iter().zip(decisions) {
             for mut decision in decisions {
                 effects.add(event, &mut decision);
                 work.decisions.push(decision);
             }
         }
+        work.failed = effects.failed;
         work.events = events;
         Ok(refused)
     }
