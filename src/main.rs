@@ -11,5 +11,12 @@ fn main() -> ExitCode {
     {
         return ifso::runners::supervisor::main(folder.as_ref());
     }
+    // A damaged store makes its engine panic; what comes of it is an error with a next step.
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !ifso::store::redb::is_guarded() {
+            usual(panic);
+        }
+    }));
     ifso::cli::run(std::env::args_os())
 }

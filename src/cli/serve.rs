@@ -1,5 +1,6 @@
 //! `ifso serve`.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -84,8 +85,16 @@ fn announce(ready: &app::Ready, url_file: &std::path::Path, output: &mut Output)
     }
     let mut said = Ok(());
     if let Some(key) = &ready.first_key {
-        said = output.notice(&format!("the first admin key, shown once: {key}")).and_then(|()| {
-            output.note("it also stands in `admin.key` in the data folder, for you alone")
+        let file = url_file.with_file_name("admin.key");
+        // What goes to a log or a journal is read by others.
+        said = if std::io::stderr().is_terminal() {
+            output.notice(&format!("the first admin key, shown once: {key}"))
+        } else {
+            Ok(())
+        };
+        said = said.and_then(|()| {
+            output
+                .note(&format!("the first admin key stands in `{}`, for you alone", file.display()))
         });
     }
     if said.and_then(|()| output.line(&format!("ready {}", ready.url))).is_err() {

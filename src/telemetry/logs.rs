@@ -21,12 +21,17 @@ pub struct NotLevels {
     what: String,
 }
 
+/// What the store's engine says of its inside is ours to say, unless somebody asks for it.
+const QUIET: &str = "redb";
+
 /// Reads `info`, `warn,ifso=debug`, ….
 ///
 /// # Errors
 /// `NotLevels`.
 pub fn levels(text: &str) -> Result<EnvFilter, NotLevels> {
-    EnvFilter::try_new(text)
+    let whole =
+        if text.contains(QUIET) { text.to_owned() } else { format!("{text},{QUIET}=error") };
+    EnvFilter::try_new(whole)
         .map_err(|error| NotLevels { text: text.to_owned(), what: error.to_string() })
 }
 

@@ -1,5 +1,6 @@
 //! The file's form: making one, opening one, and saying in Ifso's words what redb says.
 
+use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -67,9 +68,22 @@ pub(super) fn reopen<P: Place>(place: &P, settings: &Settings) -> Result<Opened,
     })
 }
 
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic on this thread becomes an error: the panic hook need not tell of it then.
+#[must_use]
+pub fn is_guarded() -> bool {
+    GUARDED.get()
+}
+
 /// Runs what may make redb panic, which it does on some damaged files.
 pub(super) fn guarded<T>(name: &str, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+    let before = GUARDED.replace(true);
+    let worked = catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(before);
+    worked.unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
         let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
         Err(broken(name, &format!("the engine gave up on it: {said}")))
