@@ -26,9 +26,18 @@ pub struct NotLevels {
 /// # Errors
 /// `NotLevels`.
 pub fn levels(text: &str) -> Result<EnvFilter, NotLevels> {
-    EnvFilter::try_new(text)
-        .map_err(|error| NotLevels { text: text.to_owned(), what: error.to_string() })
+    let wrong = |what: String| NotLevels { text: text.to_owned(), what };
+    // The filter takes a lone word for the only module that may speak, and all others fall silent.
+    let level = |part: &str| {
+        part.contains('=') || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part))
+    };
+    if let Some(part) = text.split(',').map(str::trim).find(|part| !level(part)) {
+        return Err(wrong(format!("`{part}` is none of {}", LEVELS.join(", "))));
+    }
+    EnvFilter::try_new(text).map_err(|error| wrong(error.to_string()))
 }
+
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// Sends log lines of these levels to stderr, once for the process. A second call changes nothing.
 pub fn begin(levels: EnvFilter, format: Format, colours: bool) {
@@ -52,5 +61,7 @@ mod tests {
         assert!(levels("info").is_ok() && levels("warn,ifso::rules=debug").is_ok());
         let refused = levels("ifso=loud").unwrap_err().to_string();
         assert!(refused.contains("`ifso=loud` does not say log levels"), "{refused}");
+        let refused = levels("info,chatty").unwrap_err().to_string();
+        assert!(refused.contains("`chatty` is none of error, warn, info"), "{refused}");
     }
 }
