@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{self, Clock, Ids};
 use crate::config::Config;
 use crate::model::execution::Execution;
-use crate::model::problem::Severity;
 use crate::packs::catalog::{Catalog, Current};
 use crate::packs::watch::{Reload, Watch};
 use crate::runners::supervisor::{self, Supervisor as Holder};
@@ -392,7 +391,12 @@ fn reload(config: &Config, runners: &Runners) -> Reload {
     let home = config.home.clone();
     let known = types(runners);
     Arc::new(move |previous: &Catalog| {
-        let kinds = packs::Kinds { runners: &known, sensor: &sensors::supervisor::check };
+        let kinds = packs::Kinds {
+            runners: &known,
+            sensor: &sensors::supervisor::check,
+            hooks: &sensors::supervisor::opened,
+            built_in: packs::built_in::FILES,
+        };
         packs::load(&home, kinds, previous)
     })
 }
@@ -430,12 +434,7 @@ async fn load(reload: &Reload) -> Current {
     let reload = Arc::clone(reload);
     let loading = tokio::task::spawn_blocking(move || reload(&Catalog::default()));
     let catalog = loading.await.expect("reading a home does not panic");
-    for problem in &catalog.problems {
-        match problem.severity {
-            Severity::Error => tracing::error!(code = %problem.code, "{problem}"),
-            Severity::Warning => tracing::warn!(code = %problem.code, "{problem}"),
-        }
-    }
+    packs::watch::tell(&catalog.problems, &[]);
     Arc::new(ArcSwap::from_pointee(catalog))
 }
 

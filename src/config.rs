@@ -24,12 +24,14 @@ pub const DATA: &str = "data";
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where to listen.
+    #[serde(deserialize_with = "address")]
     pub listen: String,
     /// Consent to listen on an address that others can reach, without TLS.
     pub insecure_listen: bool,
     /// The data folder; relative to the home.
     pub data: PathBuf,
     /// Log levels: `info`, `warn,ifso::rules=debug`, ….
+    #[serde(deserialize_with = "levels")]
     pub log: String,
     /// The form of log lines.
     pub log_format: LogFormat,
@@ -44,6 +46,7 @@ pub struct Settings {
 #[serde(default, deny_unknown_fields)]
 pub struct Executions {
     /// Attempts under way at once at most.
+    #[serde(deserialize_with = "concurrency")]
     pub concurrency: usize,
     /// How long an attempt may take where neither caller nor action nor runner say so.
     pub timeout: Length,
@@ -106,8 +109,49 @@ impl Serialize for Length {
 impl<'de> Deserialize<'de> for Length {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        span::parse(&text).map(Self).map_err(de::Error::custom)
+        let length = span::parse(&text).map_err(de::Error::custom)?;
+        if length.is_zero() {
+            return Err(de::Error::custom(format!(
+                "`{text}` is no time at all; expected `1s` or more"
+            )));
+        }
+        Ok(Self(length))
     }
+}
+
+/// Attempts under way at once: with none nothing ever runs, and each holds a process.
+const CONCURRENCY: std::ops::RangeInclusive<usize> = 1..=10_000;
+
+fn concurrency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let given = i64::deserialize(deserializer)?;
+    let fits = usize::try_from(given).ok().filter(|count| CONCURRENCY.contains(count));
+    fits.ok_or_else(|| {
+        let (least, most) = (CONCURRENCY.start(), CONCURRENCY.end());
+        de::Error::custom(format!("`{given}` is not between {least} and {most}"))
+    })
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    shaped(&text).map_err(de::Error::custom)?;
+    Ok(text)
+}
+
+/// Whether `listen` is `HOST:PORT`; nobody is asked whether there is such a host.
+fn shaped(listen: &str) -> Result<(), String> {
+    let port = listen.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    if port.is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+        return Ok(());
+    }
+    Err(format!(
+        "`{listen}` is not an address to listen on; expected HOST:PORT, as `127.0.0.1:9101`"
+    ))
+}
+
+fn levels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    logs::levels(&text).map_err(de::Error::custom)?;
+    Ok(text)
 }
 
 /// The form of log lines.
@@ -308,6 +352,7 @@ impl Config {
     pub fn address(&self) -> Result<(SocketAddr, Option<&'static str>), Error> {
         let listen = &self.settings.listen;
         let wrong = |what: String| Error::NotAnAddress { listen: listen.clone(), what };
+        shaped(listen).map_err(|_| wrong("expected HOST:PORT".to_owned()))?;
         let mut found = listen.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
         let address = found.next().ok_or_else(|| wrong("no address has this name".to_owned()))?;
         if address.ip().is_loopback() {
@@ -477,6 +522,30 @@ mod tests {
         let error = refused.unwrap_err();
         assert!(error.to_string().starts_with("ifso.toml:2:1: unknown field `lisen`"), "{error}");
         assert_eq!(error.help(), "did you mean `listen`?");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_where_it_stands() {
+        for (text, said) in [
+            ("[executions]\nconcurrency = 0", "ifso.toml:2:15: `0` is not between 1 and 10000"),
+            ("[executions]\nconcurrency = 10001", "ifso.toml:2:15: `10001` is not between"),
+            ("[executions]\ntimeout = \"0s\"", "ifso.toml:2:11: `0s` is no time at all"),
+            ("[keep]\nevents = \"0s\"", "ifso.toml:2:10: `0s` is no time at all"),
+            ("listen = \"localhost\"", "ifso.toml:1:10: `localhost` is not an address"),
+            ("listen = \":80\"", "ifso.toml:1:10: `:80` is not an address"),
+            ("log = \"chatty\"", "ifso.toml:1:7: `chatty` does not say log levels"),
+        ] {
+            let error = load(text, &[], &Flags::default()).unwrap_err().to_string();
+            assert!(error.starts_with(said), "{error}");
+        }
+        let error = load("", &[("IFSO_EXECUTIONS_CONCURRENCY", "0")], &Flags::default());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("`IFSO_EXECUTIONS_CONCURRENCY`: `0` is not between"), "{error}");
+        for listen in ["[::1]:9101", "localhost:0", "0.0.0.0:80"] {
+            assert!(load(&format!("listen = \"{listen}\""), &[], &Flags::default()).is_ok());
+        }
+        let flags = Flags { listen: Some("localhost".to_owned()), ..Flags::default() };
+        assert!(load("", &[], &flags).unwrap().address().is_err());
     }
 
     #[test]

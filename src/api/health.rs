@@ -44,7 +44,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "/readyz",
         Access::Anyone,
         |call| Box::pin(ready(call)),
-        "Says whether work is accepted: 503 where the store cannot be written.",
+        "Says whether work is accepted: 503 where the store cannot be written. `degraded` where something in the home is wrong and not in force.",
     )
     .gives(200, Shape::Any),
     Route::get(
@@ -89,7 +89,12 @@ async fn ready(call: Call) -> Answer {
         let word = json!(state);
         sensors[word.as_str().unwrap_or_default()] = json!(count);
     }
-    Ok(Json(json!({ "status": "ready", "sensors": sensors })).into_response())
+    let errors = call.state.catalog.load().errors();
+    let (status, catalog) = match errors {
+        0 => ("ready", json!({ "problems": 0 })),
+        _ => ("degraded", json!({ "problems": errors, "help": "`ifso check` names them" })),
+    };
+    Ok(Json(json!({ "status": status, "sensors": sensors, "catalog": catalog })).into_response())
 }
 
 fn metrics(call: &Call) -> Answer {
@@ -98,6 +103,7 @@ fn metrics(call: &Call) -> Answer {
     let enabled = all.iter().filter(|s| s.health.state != HealthState::Disabled).count();
     call.state.metrics.sensors(enabled, all.iter().filter(|s| up(s.health.state)).count());
     call.state.metrics.waiting(call.state.door.waiting());
+    call.state.metrics.catalog(call.state.catalog.load().errors());
     call.state.metrics.running(call.state.executions.running());
     let text = call.state.metrics.text().map_err(|error| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics", error.to_string())

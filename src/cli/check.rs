@@ -31,6 +31,13 @@ impl Check {
         output: &mut Output,
     ) -> Result<ExitCode, Failure> {
         let config = config(whereabouts)?;
+        for warning in &config.warnings {
+            output.note(warning)?;
+        }
+        // Not an error: a flag of `serve` may consent, and this machine may not be the one it runs on.
+        if let Err(error) = config.address() {
+            output.note(&format!("{error}: {}", error.help()))?;
+        }
         let catalog = app::catalog(&config)?;
         if self.json {
             output.json(&catalog.problems.iter().map(row).collect())?;

@@ -1,11 +1,13 @@
 //! `ifso pack`.
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use crate::cli::client::{Client, segment};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Column, Output};
 use crate::cli::row::{brief, json, text};
+use crate::packs::BUILT_IN;
 
 /// Look up packs.
 #[derive(Debug, Subcommand)]
@@ -38,6 +40,7 @@ pub(crate) struct List {
 const COLUMNS: &[Column] = &[
     Column::new("pack", |row| text(row, "ref")),
     Column::new("version", |row| text(row, "version")),
+    Column::new("from", |row| from(row).to_owned()),
     Column::new("problems", |row| row["problems"].as_array().map_or(0, Vec::len).to_string())
         .right(),
     Column::new("about", |row| brief(&text(row, "description"), 60)),
@@ -55,6 +58,11 @@ const FIELDS: &[Column] = &[
     Column::new("sensors", |row| text(row, "contents.sensors")),
     Column::new("problems", |row| json(row, "problems")),
 ];
+
+/// A pack stands in the home, or comes with the program.
+fn from(row: &Value) -> &'static str {
+    if text(row, "path").starts_with(BUILT_IN) { BUILT_IN } else { "home" }
+}
 
 impl Pack {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! `actions/*.yaml`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::model::policy::{Delivery, Retry};
 use crate::model::problem::{Place, Problem, Severity};
 use crate::model::reference::Reference;
 use crate::packs::disk::{self, File};
-use crate::packs::fields::{Fields, meant};
+use crate::packs::fields::{Fields, listed, meant};
 use crate::packs::load::Runners;
 use crate::packs::yaml::{Node, Tree};
 use crate::packs::{parameters, schema};
@@ -150,9 +151,12 @@ fn unknown_runner(given: &str, node: &Node, place: &Place, runners: &Runners) ->
         return Problem::warning("later_runner", at, message);
     }
     let mut problem = Problem::error("unknown_runner", at, format!("there is no runner `{given}`"));
-    let names: Vec<&str> = runners.values().map(|runner| runner.name.as_str()).collect();
+    let names = unique(runners.values().map(|runner| runner.name.as_str()).collect());
     problem.help = meant(given, runners.keys().map(String::as_str)).or_else(|| {
-        Some(format!("the runners are {}", crate::packs::fields::listed(&unique(names))))
+        let theirs = runners.keys().map(String::as_str).filter(|name| !names.contains(name));
+        let theirs: Vec<&str> = theirs.collect();
+        let (names, theirs) = (listed(&names), listed(&theirs));
+        Some(format!("the runners are {names}; of StackStorm's names {theirs} are known"))
     });
     problem
 }
@@ -240,7 +244,15 @@ fn entry_point(
     if !inside {
         let message = format!("`{entry}` points out of the pack's `actions` folder");
         say("outside_pack", message, "move the file into the pack");
-    } else if path.is_file() {
+    } else if let Ok(found) = path.metadata().and_then(|found| {
+        if found.is_file() { Ok(found) } else { Err(std::io::ErrorKind::NotFound.into()) }
+    }) {
+        // The shell runner starts the file itself; Python and Rhai are handed theirs.
+        let started = matches!(runner_type, "shell" | "local-shell-script" | "local-shell-cmd");
+        if started && found.permissions().mode() & 0o111 == 0 {
+            let help = format!("make it executable: chmod +x {}", path.display());
+            say("not_executable", format!("`actions/{entry}` may not be executed"), &help);
+        }
         return Some(path);
     } else if needed {
         let message = format!("there is no file `actions/{entry}` in the pack");

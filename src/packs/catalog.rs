@@ -1,6 +1,6 @@
 //! Everything that people wrote, as one immutable snapshot; a reload swaps the whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::model::action::Action;
 use crate::model::pack::Manifest;
 use crate::model::parameter::Parameters;
-use crate::model::problem::Problem;
+use crate::model::problem::{Problem, Severity};
 use crate::model::reference::Reference;
 use crate::model::sensor::Definition;
 use crate::model::trigger::Trigger;
@@ -43,6 +43,14 @@ pub struct Catalog {
     pub version: Arc<str>,
 }
 
+impl Catalog {
+    /// How many problems keep something from being in force.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.problems.iter().filter(|one| one.severity == Severity::Error).count()
+    }
+}
+
 /// The rules of one file.
 #[derive(Debug, Clone)]
 pub struct RuleFile {
@@ -50,10 +58,12 @@ pub struct RuleFile {
     pub pack: String,
     /// A hash of all that compiling it depends on: its text, its pack's library, the known actions.
     pub version: Arc<str>,
-    /// Its rules, in their order.
+    /// Its rules that are right, in their order.
     pub rules: Vec<Arc<rules::Rule>>,
-    /// What is doubtful about it.
-    pub doubts: Vec<Problem>,
+    /// The names of those that are not.
+    pub left_out: BTreeSet<String>,
+    /// What is wrong with those, and what is doubtful.
+    pub problems: Vec<Problem>,
 }
 
 /// One pack that loaded.
@@ -61,12 +71,14 @@ pub struct RuleFile {
 pub struct Pack {
     /// What `pack.yaml` says.
     pub manifest: Manifest,
-    /// Its folder, absolute.
+    /// Its folder, absolute; `built in/NAME` of one that the program itself holds.
     pub folder: PathBuf,
     /// JSON Schema of its configuration; null where it has none.
     pub config_schema: Value,
     /// A hash of its files.
     pub version: Arc<str>,
+    /// What of it was wrong and is not in force: files, and `file: rule`.
+    pub left_out: BTreeSet<String>,
 }
 
 /// The catalog in force. Whoever works takes one snapshot and keeps it to the end of the work.

@@ -1,31 +1,30 @@
 //! The rules of all packs against the actions and triggers of all packs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::action::Action;
 use crate::model::parameter::Parameters;
-use crate::model::problem::Problem;
+use crate::model::problem::{Place, Problem, Severity};
 use crate::model::reference::Reference;
 use crate::packs::catalog::{Catalog, RuleFile};
 use crate::packs::disk::{self, File};
-use crate::packs::draft::{Draft, has_error};
+use crate::packs::draft::Draft;
 use crate::packs::load::Runners;
 use crate::packs::manifest::SITE;
 use crate::packs::parameters;
 use crate::rules;
 
-/// Compiles the rules of every pack against the actions and triggers of all. A pack that fails takes
-/// its actions away, so the others are compiled again, until nothing more fails.
+/// Compiles the rules of every pack against the actions and triggers of all. A pack that stays as it
+/// was takes its new actions away, so the others are compiled again, until nothing more fails.
 pub(crate) fn compile(drafts: &mut [Draft], runners: &Runners, previous: &Catalog) {
     loop {
         let known = known(drafts, runners, previous);
-        let basis = disk::hash([format!("{:?}", (&known.actions, &known.triggers)).as_bytes()]);
+        let basis = disk::hash([format!("{known:?}").as_bytes()]);
         let mut fewer = false;
         for draft in drafts.iter_mut().filter(|draft| !draft.failed) {
             draft.compile(&known, &basis, previous);
-            draft.failed = draft.name != SITE && has_error(&draft.rule_problems);
+            draft.weigh(previous);
             fewer |= draft.failed;
         }
         if !fewer {
@@ -42,26 +41,32 @@ impl Draft {
     fn compile(&mut self, known: &rules::Known, basis: &Arc<str>, previous: &Catalog) {
         self.rules.clear();
         self.rule_problems.clear();
+        self.rules_out.clear();
         let library = self.library.values().map(|source| source.text.as_bytes());
         let basis = disk::hash(library.chain([basis.as_bytes()]));
-        let mut seen = BTreeMap::new();
         for file in &self.sources {
             let path = file.place.file.as_ref();
             let version = disk::hash([file.text.as_bytes(), basis.as_bytes()]);
             let before = previous.rule_files.get(path).filter(|held| held.pack == self.name);
-            let held = match before.filter(|held| held.version == version) {
+            let fresh = match before.filter(|held| held.version == version) {
                 Some(held) => Ok(held.clone()),
                 None => self.compile_file(file, version, known),
             };
-            match held.and_then(|held| distinct(held, file, &mut seen)) {
-                Ok(held) => {
-                    self.rule_problems.extend(held.doubts.iter().cloned());
-                    self.rules.push((path.clone(), held));
+            // Of the home's own rules each file stands for itself; a pack is weighed as a whole.
+            let own = before.filter(|_| self.name == SITE);
+            let shown = path.display();
+            match fresh {
+                Ok(fresh) => {
+                    self.rule_problems.extend(fresh.problems.iter().cloned());
+                    let out = fresh.left_out.iter().map(|rule| format!("{shown}: {rule}"));
+                    self.rules_out.extend(out);
+                    let own = own.filter(|held| !fresh.left_out.is_subset(&held.left_out));
+                    self.rules.push((path.clone(), own.cloned().unwrap_or(fresh)));
                 }
                 Err(found) => {
                     self.rule_problems.extend(found);
-                    // Of the home's own rules each file stands for itself; a pack fails whole.
-                    self.rules.extend(before.map(|held| (path.clone(), held.clone())));
+                    self.rules_out.insert(shown.to_string());
+                    self.rules.extend(own.map(|held| (path.clone(), held.clone())));
                 }
             }
         }
@@ -73,32 +78,28 @@ impl Draft {
         version: Arc<str>,
         known: &rules::Known,
     ) -> Result<RuleFile, Vec<Problem>> {
-        let (compiled, doubts) = rules::compile(&self.source(file), &self.library, known)?;
-        let rules = compiled.into_iter().map(Arc::new).collect();
-        Ok(RuleFile { pack: self.name.clone(), version, rules, doubts })
+        let rules::Sifted { rules, left_out, problems } =
+            rules::sift(&self.source(file), &self.library, known)?;
+        let rules = rules.into_iter().map(Arc::new).collect();
+        Ok(RuleFile { pack: self.name.clone(), version, rules, left_out, problems })
     }
 }
 
-/// The file's rules, where no file before has a rule of the same name.
-fn distinct(
-    held: RuleFile,
-    file: &File,
-    seen: &mut BTreeMap<Reference, PathBuf>,
-) -> Result<RuleFile, Vec<Problem>> {
-    let twice = |rule: &Arc<rules::Rule>| {
-        let other = seen.get(rule.reference())?;
-        let message =
-            format!("rule `{}` stands in `{}` already", rule.reference(), other.display());
-        let problem = Problem::error("rule_twice", rule.place().clone(), message);
-        Some(problem.help("give one of the two another name"))
-    };
-    let problems: Vec<_> = held.rules.iter().filter_map(twice).collect();
-    if !problems.is_empty() {
-        return Err(problems);
+/// The rules of all files in the order of file and line, each name once.
+pub(crate) fn distinct(catalog: &mut Catalog) -> Vec<Arc<rules::Rule>> {
+    let mut first: BTreeMap<&Reference, &Place> = BTreeMap::new();
+    let mut distinct = Vec::new();
+    for rule in catalog.rule_files.values().flat_map(|file| &file.rules) {
+        if let Some(other) = first.get(rule.reference()) {
+            let message = format!("rule `{}` stands at `{other}` already", rule.reference());
+            let problem = Problem::error("rule_twice", rule.place().clone(), message);
+            catalog.problems.push(problem.help("give one of the two another name"));
+        } else {
+            first.insert(rule.reference(), rule.place());
+            distinct.push(Arc::clone(rule));
+        }
     }
-    let path = file.place.file.as_ref();
-    seen.extend(held.rules.iter().map(|rule| (rule.reference().clone(), path.clone())));
-    Ok(held)
+    distinct
 }
 
 /// What callers of `action` may give.
@@ -123,6 +124,16 @@ fn known(drafts: &[Draft], runners: &Runners, previous: &Catalog) -> rules::Know
     }
     for (_, held) in previous.actions.iter().filter(|(reference, _)| kept(reference)) {
         action(held);
+    }
+    for draft in drafts {
+        known.absent.extend(draft.absent.clone());
+        let problems = draft.problems.iter().chain(&draft.rule_problems);
+        let wrong = problems.into_iter().find(|one| one.severity == Severity::Error);
+        if let Some(wrong) = wrong.filter(|_| draft.failed) {
+            let why = format!("pack `{}` has errors", draft.name);
+            let absent = rules::Absent { why, place: wrong.place.clone() };
+            known.failed.insert(draft.name.clone(), absent);
+        }
     }
     let fresh = drafts.iter().filter(|draft| !draft.failed).flat_map(|draft| &draft.triggers);
     known.triggers.extend(fresh.map(|trigger| trigger.reference.clone()));

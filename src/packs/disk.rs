@@ -1,11 +1,13 @@
 //! Reads a pack's files, each once and whole.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
 
 use crate::model::problem::{Place, Problem};
+use crate::packs::strays;
 use crate::packs::yaml::{self, FILE_LIMIT_BYTES, Node};
 
 /// Files in one folder at most: a folder with more is not a pack's.
@@ -32,36 +34,46 @@ impl File {
     }
 }
 
-/// The files of a home.
+/// The folder, by name, of what the program itself holds.
+pub const BUILT_IN: &str = "built in";
+
+/// The files of a home, and those that the program itself holds.
 pub(crate) struct Disk<'a> {
     pub(crate) home: &'a Path,
+    /// By path, as `core/pack.yaml`.
+    pub(crate) built_in: &'a [(&'a str, &'a str)],
 }
 
 impl Disk<'_> {
     /// The file at `path`; nothing where there is none.
     pub(crate) fn file(&self, path: &Path, problems: &mut Vec<Problem>) -> Option<File> {
         let place = Place::file(path.strip_prefix(self.home).unwrap_or(path));
-        let size = match std::fs::metadata(path) {
-            Ok(found) if found.is_file() => usize::try_from(found.len()).unwrap_or(usize::MAX),
-            Ok(_) => return None,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                problems.push(unreadable(place, &error));
+        if let Ok(inside) = path.strip_prefix(BUILT_IN) {
+            let (_, text) = self.built_in.iter().find(|(path, _)| Path::new(path) == inside)?;
+            return Some(File { place, text: (*text).to_owned() });
+        }
+        let bytes = match read(path, &place) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => {
+                let other = path.with_extension("yml");
+                if path.extension().is_some_and(|ending| ending == "yaml") && other.is_file() {
+                    let place = Place::file(other.strip_prefix(self.home).unwrap_or(&other));
+                    problems.push(strays::misnamed(place, path));
+                }
+                return None;
+            }
+            Err(problem) => {
+                problems.push(problem);
                 return None;
             }
         };
-        if size > FILE_LIMIT_BYTES {
-            problems.push(yaml::too_large(&place, size));
-            return None;
-        }
-        match std::fs::read(path) {
-            Ok(bytes) => text(bytes, place, problems),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => {
-                problems.push(unreadable(place, &error));
-                None
-            }
-        }
+        text(bytes, place, problems)
+    }
+
+    /// The packs that the program itself holds, by name, each with its folder.
+    pub(crate) fn built_in(&self) -> BTreeMap<String, PathBuf> {
+        let names = self.built_in.iter().filter_map(|(path, _)| path.split('/').next());
+        names.map(|name| (name.to_owned(), Path::new(BUILT_IN).join(name))).collect()
     }
 
     /// The files of `folder` that end in one of `endings`, by name. What editors leave behind
@@ -95,7 +107,12 @@ impl Disk<'_> {
         entries
     }
 
-    fn entries(&self, folder: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    pub(crate) fn entries(&self, folder: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+        if let Ok(inside) = folder.strip_prefix(BUILT_IN) {
+            let paths = self.built_in.iter().map(|(path, _)| Path::new(path));
+            let held = paths.filter(|path| path.parent() == Some(inside));
+            return held.map(|path| Path::new(BUILT_IN).join(path)).collect();
+        }
         let place = || Place::file(folder.strip_prefix(self.home).unwrap_or(folder));
         let mut paths = Vec::new();
         match std::fs::read_dir(folder) {
@@ -111,6 +128,33 @@ impl Disk<'_> {
         }
         paths.sort();
         paths
+    }
+}
+
+/// The bytes at `path`; nothing where there is nothing.
+fn read(path: &Path, place: &Place) -> Result<Option<Vec<u8>>, Problem> {
+    let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    let size = match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => usize::try_from(found.len()).unwrap_or(usize::MAX),
+        Ok(found) => {
+            let what = if found.is_dir() { "a folder" } else { "no file" };
+            let problem = Problem::error("no_file", place.clone(), format!("it is {what}"));
+            return Err(problem.help("give it another name, or put a file in its place"));
+        }
+        Err(error) if gone(&error) && path.symlink_metadata().is_ok() => {
+            let problem = Problem::error("no_file", place.clone(), "the link leads nowhere");
+            return Err(problem.help("correct the link, or remove it"));
+        }
+        Err(error) if gone(&error) => return Ok(None),
+        Err(error) => return Err(unreadable(place.clone(), &error)),
+    };
+    if size > FILE_LIMIT_BYTES {
+        return Err(yaml::too_large(place, size));
+    }
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if gone(&error) => Ok(None),
+        Err(error) => Err(unreadable(place.clone(), &error)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One pack, or the home's own rules and sensors, read from disk; nothing is compiled here.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,13 +9,15 @@ use serde_json::Value;
 use crate::model::action::Action;
 use crate::model::parameter::Parameters;
 use crate::model::problem::{Place, Problem, Severity};
+use crate::model::reference::Reference;
 use crate::model::sensor::Definition;
 use crate::model::trigger::Trigger;
 use crate::packs::catalog::{Catalog, Pack, RuleFile};
 use crate::packs::disk::{self, Disk, File};
 use crate::packs::load::{CheckSensor, Kinds, Runners};
 use crate::packs::manifest::SITE;
-use crate::packs::{action, config, manifest, schema, sensor, trigger};
+use crate::packs::yaml::Node;
+use crate::packs::{action, config, manifest, schema, sensor, stackstorm, trigger};
 use crate::rules;
 
 const YAML: [&str; 3] = ["yaml", "yml", "json"];
@@ -41,7 +44,13 @@ pub(crate) struct Draft {
     pub(crate) problems: Vec<Problem>,
     /// What is wrong with its rules in the last round of compiling.
     pub(crate) rule_problems: Vec<Problem>,
-    /// What it was before stays in force.
+    /// Files of rules that cannot be used then, and `file: rule`.
+    pub(crate) rules_out: BTreeSet<String>,
+    /// Actions that it describes and that cannot be run.
+    pub(crate) absent: BTreeMap<Reference, rules::Absent>,
+    /// Triggers that its sensors name.
+    pub(crate) named: Vec<(Reference, Place)>,
+    /// Nothing of it comes into force; what it was before stays.
     pub(crate) failed: bool,
 }
 
@@ -52,6 +61,7 @@ impl Draft {
             folder: folder.clone(),
             config_schema: Value::Null,
             version: "".into(),
+            left_out: BTreeSet::new(),
         };
         Self {
             name,
@@ -68,6 +78,9 @@ impl Draft {
             hashed: Vec::new(),
             problems: Vec::new(),
             rule_problems: Vec::new(),
+            rules_out: BTreeSet::new(),
+            absent: BTreeMap::new(),
+            named: Vec::new(),
             failed: false,
         }
     }
@@ -76,13 +89,14 @@ impl Draft {
         self.shown.join(name)
     }
 
-    /// Reads a pack's folder.
+    /// Reads a pack's folder. Without a right `pack.yaml` and configuration nothing of it can be
+    /// used; of the rest each file stands for itself.
     pub(crate) fn pack(disk: &Disk<'_>, folder: PathBuf, kinds: Kinds<'_>) -> Self {
         let shown = folder.strip_prefix(disk.home).unwrap_or(&folder).to_owned();
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut draft = Self::empty(name, folder, shown);
         let Some(file) = disk.file(&draft.folder.join("pack.yaml"), &mut draft.problems) else {
-            if draft.problems.is_empty() {
+            if !has_error(&draft.problems) {
                 let place = Place::file(draft.file("pack.yaml"));
                 let problem = Problem::error("no_manifest", place, "the folder has no `pack.yaml`");
                 draft.problems.push(problem.help("add one, or move the folder out of `packs`"));
@@ -97,27 +111,57 @@ impl Draft {
                 draft.name.clone_from(&draft.pack.manifest.reference);
             }
         }
+        draft.read_config(disk);
+        draft.failed = has_error(&draft.problems);
         draft.read_actions(disk, kinds.runners);
         draft.read_triggers(disk);
         draft.read_sensors(disk, kinds.sensor);
         draft.read_rules(disk);
-        draft.read_config(disk);
         draft.note_later(disk);
-        draft.failed = has_error(&draft.problems);
         draft
+    }
+
+    /// What of it cannot be used: files, and `file: rule`.
+    pub(crate) fn left_out(&self) -> BTreeSet<String> {
+        let errors = self.problems.iter().filter(|one| one.severity == Severity::Error);
+        let files = errors.map(|problem| problem.place.file.display().to_string());
+        files.chain(self.rules_out.iter().cloned()).collect()
+    }
+
+    /// Keeps the pack as it was where something of it is wrong now that was in force.
+    pub(crate) fn weigh(&mut self, previous: &Catalog) {
+        let held = previous.packs.get(&self.name).filter(|_| self.name != SITE);
+        self.failed |= held.is_some_and(|held| !self.left_out().is_subset(&held.left_out));
+    }
+
+    /// Takes the problems of one file; says whether what it describes can be used.
+    fn judge(&mut self, mut problems: Vec<Problem>) -> bool {
+        let right = !has_error(&problems);
+        self.problems.append(&mut problems);
+        right
+    }
+
+    /// Remembers that the action `name` cannot be run, and where that is said.
+    fn lacks(&mut self, name: &str, problems: &[Problem]) {
+        let wrong = problems.iter().find(|one| one.severity == Severity::Error);
+        let why = wrong.map_or("its runner comes with a later version", |_| "its file has errors");
+        let place = wrong.or(problems.first()).map(|one| one.place.clone());
+        if let (Ok(reference), Some(place)) = (Reference::new(&self.name, name), place) {
+            self.absent.insert(reference, rules::Absent { why: why.to_owned(), place });
+        }
     }
 
     /// Reads the home's own rules and sensors; every file stands for itself.
     pub(crate) fn site(disk: &Disk<'_>, kinds: Kinds<'_>, previous: &Catalog) -> Self {
         let mut draft = Self::empty(SITE.to_owned(), disk.home.to_owned(), PathBuf::new());
         draft.read_rules(disk);
+        draft.problems.extend(disk.strays(&disk.home.join("sensors"), &YAML));
         let mut problems = Vec::new();
         for file in disk.files(&disk.home.join("sensors"), &YAML, &mut draft.problems) {
             draft.hash(&file);
             draft.read_sensor(&file, kinds.sensor, &mut problems);
             if has_error(&problems) {
-                // The new one is out; the one that was there before goes on.
-                draft.sensors.retain(|sensor| sensor.place.file != file.place.file);
+                // The one that was there before goes on.
                 let before = previous.sensors.values();
                 draft
                     .sensors
@@ -134,62 +178,94 @@ impl Draft {
     }
 
     fn read_actions(&mut self, disk: &Disk<'_>, runners: &Runners) {
-        for file in disk.files(&self.folder.join("actions"), &YAML, &mut self.problems) {
-            self.hash(&file);
-            let Some(node) = file.yaml(&mut self.problems) else { continue };
-            let around = action::Surroundings { pack: &self.name, folder: &self.folder, runners };
-            let read = action::read(&file, &node, &around, &mut self.problems);
-            let Some(action) = read else { continue };
-            self.hashed.push(Arc::clone(&action.version));
-            let twice = self.actions.iter().find(|held| held.reference == action.reference);
-            if let Some(other) = twice {
-                let message = format!(
-                    "action `{}` is described in `{}` already",
-                    action.reference,
-                    other.file.display()
-                );
-                self.problems.push(Problem::error(
-                    "action_twice",
-                    node.find("name", &file.place),
-                    message,
-                ));
+        let folder = self.folder.join("actions");
+        let mut unread = disk.strays(&folder, &YAML);
+        let files = disk.files(&folder, &YAML, &mut unread);
+        for problem in &unread {
+            let stem = problem.place.file.file_stem().and_then(|stem| stem.to_str());
+            if problem.severity == Severity::Error {
+                self.lacks(stem.unwrap_or_default(), std::slice::from_ref(problem));
             }
-            self.actions.push(action);
+        }
+        self.problems.append(&mut unread);
+        for file in files {
+            self.hash(&file);
+            self.read_action(&file, runners);
         }
     }
 
+    fn read_action(&mut self, file: &File, runners: &Runners) {
+        let mut problems = Vec::new();
+        let node = file.yaml(&mut problems);
+        let name = node.as_ref().and_then(|node| node.get("name")).map(Node::to_json);
+        let around = action::Surroundings { pack: &self.name, folder: &self.folder, runners };
+        let read = node.and_then(|node| {
+            let action = action::read(file, &node, &around, &mut problems)?;
+            let twice = self.actions.iter().find(|held| held.reference == action.reference);
+            if let Some(other) = twice {
+                let (action, other) = (&action.reference, other.file.display());
+                let message = format!("action `{action}` is described in `{other}` already");
+                let place = node.find("name", &file.place);
+                let problem = Problem::error("action_twice", place, message);
+                problems.push(problem.help("give one of the two another name"));
+            }
+            Some(action)
+        });
+        match read {
+            Some(action) if !has_error(&problems) => {
+                self.hashed.push(Arc::clone(&action.version));
+                self.actions.push(action);
+            }
+            _ => {
+                let name = name.as_ref().and_then(Value::as_str).unwrap_or(file.stem());
+                self.lacks(name, &problems);
+            }
+        }
+        self.problems.append(&mut problems);
+    }
+
     fn read_triggers(&mut self, disk: &Disk<'_>) {
-        for file in disk.files(&self.folder.join("triggers"), &YAML, &mut self.problems) {
+        let folder = self.folder.join("triggers");
+        self.problems.extend(disk.strays(&folder, &YAML));
+        for file in disk.files(&folder, &YAML, &mut self.problems) {
             self.hash(&file);
-            let Some(node) = file.yaml(&mut self.problems) else { continue };
-            self.triggers.extend(trigger::read(&node, &self.name, &file.place, &mut self.problems));
+            let mut problems = Vec::new();
+            let read = file
+                .yaml(&mut problems)
+                .and_then(|node| trigger::read(&node, &self.name, &file.place, &mut problems));
+            if self.judge(problems) {
+                self.triggers.extend(read);
+            }
         }
     }
 
     fn read_sensors(&mut self, disk: &Disk<'_>, check: CheckSensor<'_>) {
-        let mut problems = Vec::new();
-        for file in disk.files(&self.folder.join("sensors"), &YAML, &mut problems) {
+        let folder = self.folder.join("sensors");
+        self.problems.extend(disk.strays(&folder, &YAML));
+        for file in disk.files(&folder, &YAML, &mut self.problems) {
             self.hash(&file);
+            let mut problems = Vec::new();
             self.read_sensor(&file, check, &mut problems);
+            self.problems.append(&mut problems);
         }
-        self.problems.append(&mut problems);
     }
 
     fn read_sensor(&mut self, file: &File, check: CheckSensor<'_>, problems: &mut Vec<Problem>) {
         let Some(node) = file.yaml(problems) else { return };
         let read = sensor::read(file, &node, (&self.name, &self.folder), check, problems);
-        self.sensors.extend(read.definition);
-        self.triggers.extend(read.triggers);
+        if !has_error(problems) {
+            self.sensors.extend(read.definition);
+            self.triggers.extend(read.triggers);
+            self.named.extend(read.named);
+        }
     }
 
     fn read_rules(&mut self, disk: &Disk<'_>) {
-        let mut problems = Vec::new();
-        self.sources = disk.files(&self.folder.join("rules"), &["rhai"], &mut problems);
-        for file in disk.files(&self.folder.join("rules"), &YAML, &mut problems) {
-            let message = "StackStorm's rules are not run yet";
-            let problem = Problem::warning("yaml_rule", file.place.clone(), message);
-            problems.push(problem.help("write it as `rules/*.rhai`"));
-        }
+        let folder = self.folder.join("rules");
+        let mut problems = disk.strays(&folder, &["rhai"]);
+        self.sources = disk.files(&folder, &["rhai"], &mut problems);
+        let theirs = disk.files(&folder, &YAML, &mut problems);
+        problems.extend(theirs.iter().map(stackstorm::rule));
         let library = disk.files(&self.folder.join("lib"), &["rhai"], &mut problems);
         for file in self.sources.clone().iter().chain(&library) {
             self.hash(file);

@@ -30,8 +30,12 @@ impl<'n, 'p> Fields<'n, 'p> {
         noun: &'static str,
         problems: &'p mut Vec<Problem>,
     ) -> Self {
-        if !matches!(node.tree, Tree::Mapping(_)) {
-            let message = format!("expected the fields of a {noun}, found {}", node.kind());
+        let a = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        if node.tree == Tree::Null {
+            let message = format!("the file is empty; expected the fields of {a} {noun}");
+            problems.push(Problem::error("empty_file", place.clone(), message));
+        } else if !matches!(node.tree, Tree::Mapping(_)) {
+            let message = format!("expected the fields of {a} {noun}, found {}", node.kind());
             problems.push(Problem::error("not_a_mapping", node.place(place), message));
         }
         Self { node, place, noun, known: Vec::new(), problems }
@@ -60,7 +64,8 @@ impl<'n, 'p> Fields<'n, 'p> {
 
     /// As `text`, but it has to be there.
     pub(crate) fn required(&mut self, name: &'static str) -> String {
-        if self.node(name).is_none() {
+        // Where it is no mapping that is said already.
+        if self.node(name).is_none() && matches!(self.node.tree, Tree::Mapping(_)) {
             let message = format!("`{name}` is missing");
             let problem = Problem::error("missing_field", self.node.place(self.place), message)
                 .help(format!("add `{name}: …` to the {}", self.noun));

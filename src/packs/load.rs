@@ -1,5 +1,6 @@
-//! From folders to a catalog. Each pack is loaded whole or not at all; one that fails keeps what it
-//! had in the catalog before.
+//! From folders to a catalog. A pack of which something is in force changes whole or not at all: one
+//! mistake keeps what there was. Where nothing is in force yet, what is right comes into force and
+//! only the file, or the rule, that is wrong is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,10 +12,11 @@ use crate::model::problem::{Place, Problem};
 use crate::model::reference::Reference;
 use crate::model::sensor::Definition;
 use crate::model::trigger::Trigger;
-use crate::packs::catalog::Catalog;
-use crate::packs::compile::{accepted, compile};
+use crate::packs::catalog::{Catalog, Pack};
+use crate::packs::compile::{accepted, compile, distinct};
 use crate::packs::disk::{self, Disk};
 use crate::packs::draft::Draft;
+use crate::packs::strays;
 use crate::rules;
 
 /// One runner as actions see it.
@@ -39,6 +41,11 @@ pub struct Kinds<'a> {
     pub runners: &'a Runners,
     /// The kinds of sensors.
     pub sensor: CheckSensor<'a>,
+    /// The addresses at which a sensor listens for HTTP, as its settings say.
+    pub hooks: &'a (dyn Fn(&Arc<Definition>) -> Vec<String> + Send + Sync),
+    /// Files of packs that the program itself holds, as `core/pack.yaml`; a pack of the same name in
+    /// the home wins.
+    pub built_in: &'a [(&'a str, &'a str)],
 }
 
 /// Reads the home folder. What fails keeps its state from `previous`; the generation counts on.
@@ -49,24 +56,67 @@ pub fn load(home: &Path, kinds: Kinds<'_>, previous: &Catalog) -> Catalog {
     let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
     let mut problems = Vec::new();
     let mut drafts = Vec::new();
-    let disk = Disk { home: &home };
+    let disk = Disk { home: &home, built_in: kinds.built_in };
     for folder in disk.folders(&home.join("packs"), &mut problems) {
         drafts.push(Draft::pack(&disk, folder, kinds));
     }
     unique(&mut drafts);
+    for (name, folder) in disk.built_in() {
+        if !drafts.iter().any(|draft| draft.name == name) {
+            drafts.push(Draft::pack(&disk, folder, kinds));
+        }
+    }
+    problems.extend(strays::configs(&disk, &drafts));
+    problems.extend(strays::home(&home));
     drafts.push(Draft::site(&disk, kinds, previous));
+    drafts.iter_mut().for_each(|draft| draft.weigh(previous));
     compile(&mut drafts, kinds.runners, previous);
     let mut catalog = Catalog { generation: previous.generation + 1, ..Catalog::default() };
     catalog.problems = problems;
-    let mut seen = BTreeSet::new();
-    for draft in drafts {
+    let (mut seen, mut named) = (BTreeSet::new(), Vec::new());
+    for mut draft in drafts {
         catalog.problems.extend(draft.problems.iter().cloned());
+        named.append(&mut draft.named);
         if seen.insert(draft.name.clone()) {
             draft.enter(&mut catalog, previous);
         }
     }
+    catalog.problems.extend(doubtful(&named, &catalog));
+    apart(&mut catalog, kinds);
     finish(&mut catalog, kinds.runners);
     catalog
+}
+
+/// Warnings about triggers of sensors that are nearly described ones.
+fn doubtful(named: &[(Reference, Place)], catalog: &Catalog) -> Vec<Problem> {
+    let known: Vec<Reference> = catalog.triggers.keys().cloned().collect();
+    let doubt = |(trigger, place): &(Reference, Place)| {
+        let (message, help) = rules::doubtful(trigger, &known)?;
+        Some(Problem::warning("unknown_trigger", place.clone(), message).help(help))
+    };
+    named.iter().filter_map(doubt).collect()
+}
+
+/// Leaves out sensors that would listen where another one, of a name before, does.
+fn apart(catalog: &mut Catalog, kinds: Kinds<'_>) {
+    let mut taken: BTreeMap<String, Place> = BTreeMap::new();
+    let mut twice = Vec::new();
+    for (reference, sensor) in catalog.sensors.iter().filter(|(_, sensor)| sensor.enabled) {
+        let hooks = (kinds.hooks)(sensor);
+        if let Some((hook, other)) = hooks.iter().find_map(|hook| taken.get_key_value(hook)) {
+            let message = format!("`{hook}` is the address of the sensor in `{other}` already");
+            let problem = Problem::error("hook_twice", sensor.place.clone(), message);
+            let help = "give one of the two another `name` (of two that take alerts: \
+                        `ingest: false`), or switch it off: `enabled: false`";
+            twice.push((reference.clone(), problem.help(help)));
+        } else {
+            taken.extend(hooks.into_iter().map(|hook| (hook, sensor.place.clone())));
+        }
+    }
+    for (reference, problem) in twice {
+        catalog.sensors.remove(&reference);
+        catalog.problems.push(problem);
+    }
 }
 
 impl Draft {
@@ -75,7 +125,8 @@ impl Draft {
         if self.failed {
             return keep(&self.name, catalog, previous);
         }
-        let mut pack = self.pack;
+        let left_out = self.left_out();
+        let mut pack = Pack { left_out, ..self.pack };
         pack.version = disk::hash(self.hashed.iter().map(|hash| hash.as_bytes()));
         let action = |action: Action| (action.reference.clone(), Arc::new(action));
         catalog.actions.extend(self.actions.into_iter().map(action));
@@ -132,8 +183,7 @@ fn finish(catalog: &mut Catalog, runners: &Runners) {
     let accepts =
         |action: &Arc<Action>| (action.reference.clone(), Arc::new(accepted(action, runners)));
     catalog.accepts = catalog.actions.values().map(accepts).collect();
-    let rules = catalog.rule_files.values().flat_map(|file| file.rules.iter().cloned());
-    catalog.rules = Arc::new(rules::Set::new(rules.collect()));
+    catalog.rules = Arc::new(rules::Set::new(distinct(catalog)));
     catalog.problems.sort_by(|a, b| {
         let key = |problem: &Problem| {
             (Arc::clone(&problem.place.file), problem.place.line, problem.place.column)

@@ -1,6 +1,6 @@
 //! Packs on disk become a catalog: an immutable snapshot of everything that people wrote.
 //!
-//! `load` reads a home folder, each pack whole or not at all. It runs nothing of what it reads.
+//! `load` reads a home folder, and leaves out what is wrong in it. It runs nothing of what it reads.
 
 pub mod catalog;
 pub mod load;
@@ -10,6 +10,9 @@ mod manifest;
 mod action;
 mod trigger;
 mod sensor;
+mod stackstorm;
+mod strays;
+pub mod built_in;
 mod config;
 pub mod parameters;
 pub mod render;
@@ -23,4 +26,5 @@ pub mod yaml;
 pub mod check;
 pub mod watch;
 
+pub use disk::BUILT_IN;
 pub use load::{Kinds, RunnerType, Runners, load};

@@ -12,8 +12,8 @@ use crate::model::trigger::Trigger;
 use crate::packs::disk::File;
 use crate::packs::fields::Fields;
 use crate::packs::load::CheckSensor;
-use crate::packs::trigger;
 use crate::packs::yaml::{Node, Tree};
+use crate::packs::{stackstorm, trigger};
 
 /// What one sensor file holds.
 pub(crate) struct Sensor {
@@ -21,6 +21,8 @@ pub(crate) struct Sensor {
     pub(crate) definition: Option<Arc<Definition>>,
     /// The triggers that the file describes.
     pub(crate) triggers: Vec<Trigger>,
+    /// The triggers that it names as those of its events.
+    pub(crate) named: Vec<(Reference, Place)>,
 }
 
 /// Reads one sensor file of `pack`. `check` reads the settings as the sensor's kind would.
@@ -33,7 +35,7 @@ pub(crate) fn read(
 ) -> Sensor {
     let place = &file.place;
     if node.get("class_name").is_some() {
-        return stackstorm(node, pack, place, problems);
+        return in_python(node, pack, place, problems);
     }
     let mut fields = Fields::new(node, place, "sensor", problems);
     let kind = fields.required("kind");
@@ -43,7 +45,7 @@ pub(crate) fn read(
     let Ok(reference) = Reference::new(pack, name) else {
         let message = format!("`{name}` cannot name a sensor; expected letters, digits, `_`, `-`");
         problems.push(Problem::error("bad_name", place.clone(), message).help("rename the file"));
-        return Sensor { definition: None, triggers: Vec::new() };
+        return Sensor { definition: None, triggers: Vec::new(), named: Vec::new() };
     };
     let mut settings = node.to_json();
     if let Value::Object(settings) = &mut settings {
@@ -62,7 +64,24 @@ pub(crate) fn read(
         let found = check(&definition);
         problems.extend(found.into_iter().map(|problem| nearer(problem, node, place)));
     }
-    Sensor { definition: Some(definition), triggers: Vec::new() }
+    let mut named = Vec::new();
+    collect(node, place, &mut named);
+    Sensor { definition: Some(definition), triggers: Vec::new(), named }
+}
+
+/// Collects what stands under `trigger`, however deep.
+fn collect(node: &Node, place: &Place, named: &mut Vec<(Reference, Place)>) {
+    if let Tree::List(items) = &node.tree {
+        items.iter().for_each(|item| collect(item, place, named));
+    }
+    for (key, value) in node.entries() {
+        match &value.tree {
+            Tree::Text(text) if key.name == "trigger" => {
+                named.extend(text.parse().ok().map(|reference| (reference, value.place(place))));
+            }
+            _ => collect(value, place, named),
+        }
+    }
 }
 
 /// The problem at the place of the setting that its message names first (`` `topics[0].name`: … ``),
@@ -81,18 +100,14 @@ fn nearer(mut problem: Problem, node: &Node, place: &Place) -> Problem {
     problem
 }
 
-fn stackstorm(node: &Node, pack: &str, place: &Place, problems: &mut Vec<Problem>) -> Sensor {
-    let class = node.get("class_name").unwrap_or(node);
-    let message =
-        "StackStorm's Python sensors are not run yet; the triggers it describes are known";
-    problems.push(
-        Problem::warning("python_sensor", class.place(place), message)
-            .help("watch with one of Ifso's kinds, or run it as `kind: process`"),
-    );
+/// A sensor of StackStorm's, of which only the triggers are taken.
+fn in_python(node: &Node, pack: &str, place: &Place, problems: &mut Vec<Problem>) -> Sensor {
     let types = match node.get("trigger_types").map(|types| &types.tree) {
         Some(Tree::List(types)) => types.as_slice(),
         _ => &[],
     };
     let read = |node| trigger::read(node, pack, place, problems);
-    Sensor { definition: None, triggers: types.iter().filter_map(read).collect() }
+    let triggers: Vec<Trigger> = types.iter().filter_map(read).collect();
+    problems.push(stackstorm::sensor(node, place, triggers.first()));
+    Sensor { definition: None, triggers, named: Vec::new() }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::model::problem::{Problem, Severity};
 use crate::packs::catalog::{Catalog, Current};
 
 /// Folders of the home that people write; `data/` is not among them.
@@ -101,6 +103,7 @@ impl Watch {
         let Ok(Some(fresh)) = loading.await else { return false };
         let generation = fresh.generation;
         tracing::info!(generation, problems = fresh.problems.len(), "catalog changed");
+        tell(&fresh.problems, &self.current.load().problems);
         self.current.store(Arc::new(fresh));
         self.generation.send_replace(generation);
         true
@@ -149,6 +152,25 @@ impl Watch {
     }
 }
 
+/// Says in the log each of `problems` that was not there `before`, and how many are gone.
+pub fn tell(problems: &[Problem], before: &[Problem]) {
+    // A line more above it does not make it another problem.
+    let same = |a: &Problem, b: &Problem| {
+        (&a.code, &a.place.file, &a.message) == (&b.code, &b.place.file, &b.message)
+    };
+    let within = |one: &Problem, all: &[Problem]| all.iter().any(|other| same(one, other));
+    for problem in problems.iter().filter(|one| !within(one, before)) {
+        match problem.severity {
+            Severity::Error => tracing::error!(code = %problem.code, "{problem}"),
+            Severity::Warning => tracing::warn!(code = %problem.code, "{problem}"),
+        }
+    }
+    let gone = before.iter().filter(|one| !within(one, problems)).count();
+    if gone > 0 {
+        tracing::info!(gone, left = problems.len(), "problems are gone");
+    }
+}
+
 /// Whether an event may change the catalog.
 fn matters(home: &Path, event: &notify::Event) -> bool {
     // Reading and closing files is told, too.
@@ -164,7 +186,7 @@ fn matters(home: &Path, event: &notify::Event) -> bool {
     event.need_rescan() || event.paths.iter().any(ours)
 }
 
-/// Names, sizes and times of all files as one number.
+/// Names, sizes, times and rights of all files as one number.
 fn fingerprint(home: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     for folder in FOLDERS {
@@ -189,6 +211,7 @@ fn print_folder(folder: &Path, depth: usize, hasher: &mut DefaultHasher) {
         } else {
             about.len().hash(hasher);
             about.modified().ok().hash(hasher);
+            about.permissions().mode().hash(hasher);
         }
     }
 }

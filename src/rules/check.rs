@@ -1,7 +1,7 @@
 //! Looks a file through before it is evaluated: calls of functions that do not exist, effects that get
 //! lost, and comparisons that a missing field makes true. What effects name is checked in `wanted`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use rhai::{
@@ -32,10 +32,23 @@ static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     names.into_iter().filter(silent).chain(WORDS.iter().map(ToString::to_string)).collect()
 });
 
+/// A line and a column.
+type Spot = (usize, usize);
+
+/// Something wrong or doubtful.
+pub(crate) struct Found {
+    /// What.
+    pub(crate) problem: Problem,
+    /// The call of the rule that it belongs to; nothing where it belongs to the whole file.
+    pub(crate) rule: Option<Spot>,
+}
+
 /// Everything that is wrong or doubtful in a tree that was not optimised.
-pub(crate) fn check(ast: &AST, file: &Place, known: &Known) -> Vec<Problem> {
-    let asked_about_events = closures(ast);
-    let body = |function| Body::of(function, &asked_about_events);
+pub(crate) fn check(ast: &AST, file: &Place, known: &Known) -> Vec<Found> {
+    let closures = closures(ast);
+    let mut bodies: Vec<Body> =
+        ast.iter_fn_def().map(|function| Body::of(function, &closures)).collect();
+    own(&mut bodies, ast, closures);
     let mut checker = Checker {
         file,
         known,
@@ -43,8 +56,9 @@ pub(crate) fn check(ast: &AST, file: &Place, known: &Known) -> Vec<Problem> {
         libraries: libraries(ast),
         asked: asked(ast),
         outside: ast.statements().len(),
-        bodies: ast.iter_fn_def().map(body).collect(),
+        bodies,
         inside: None,
+        rule: None,
         problems: Vec::new(),
     };
     ast.walk(&mut |path: &[ASTNode]| {
@@ -68,13 +82,18 @@ struct Checker<'c> {
     bodies: Vec<Body>,
     /// The function in whose body the walk is.
     inside: Option<usize>,
-    problems: Vec<Problem>,
+    /// The rule that the walk is in.
+    rule: Option<Spot>,
+    problems: Vec<Found>,
 }
 
 impl Checker<'_> {
     fn node(&mut self, path: &[ASTNode]) {
         if let [ASTNode::Stmt(statement)] = path {
             self.enter(statement);
+        }
+        if self.inside.is_none() {
+            self.rule = path.iter().find_map(called);
         }
         match path.last() {
             Some(
@@ -101,11 +120,12 @@ impl Checker<'_> {
         let position = statement.position();
         if self.outside > 0 {
             self.outside -= 1;
+            self.rule = None;
             return self.lost(statement);
         }
-        let owner = (0..self.bodies.len()).filter(|index| self.bodies[*index].spans(position));
-        self.inside = owner.max_by_key(|index| self.bodies[*index].start);
+        self.inside = around(&self.bodies, position);
         let Some(index) = self.inside else { return };
+        self.rule = self.bodies[index].rule;
         // That another statement follows is what drops the value of the one before.
         if let Some(before) = self.bodies[index].last.replace(statement.clone()) {
             self.lost(&before);
@@ -119,7 +139,7 @@ impl Checker<'_> {
         let help = "write `==` to compare, or copy it with `let` to change the copy";
         let problem =
             Problem::error("immutable_event", place(self.file, target.position()), message);
-        self.problems.push(problem.help(help));
+        self.push(problem.help(help));
     }
 
     fn library(&mut self, name: &str, position: Position) {
@@ -132,12 +152,16 @@ impl Checker<'_> {
         );
         let message = format!("nothing is imported as `{name}`");
         let problem = Problem::error("unknown_library", place(self.file, position), message);
-        self.problems.push(problem.help(help));
+        self.push(problem.help(help));
+    }
+
+    fn push(&mut self, problem: Problem) {
+        self.problems.push(Found { problem, rule: self.rule });
     }
 
     fn warn(&mut self, code: &str, position: Position, message: String, help: String) {
         let problem = Problem::warning(code, place(self.file, position), message);
-        self.problems.push(problem.help(help));
+        self.push(problem.help(help));
     }
 
     fn call(&mut self, call: &FnCallExpr, position: Position) {
@@ -150,7 +174,7 @@ impl Checker<'_> {
         let name = call.name.as_str();
         if EFFECTS.contains(&name) && !self.own.contains(name) {
             let wrong = wanted::problems(call, position, self.file, self.known);
-            self.problems.extend(wrong);
+            wrong.into_iter().for_each(|problem| self.push(problem));
         }
         if NAMES.contains(name) || self.own.contains(name) || name.starts_with("anon$") {
             return;
@@ -165,7 +189,7 @@ impl Checker<'_> {
         );
         let message = format!("there is no function `{name}`");
         let problem = Problem::error("unknown_function", place(self.file, position), message);
-        self.problems.push(problem.help(help));
+        self.push(problem.help(help));
     }
 
     /// `!=` and `!` turn the no of a missing field into a yes.
@@ -237,29 +261,34 @@ impl Checker<'_> {
         let message = format!("`{name}(…)` does nothing here: its value is dropped");
         let help = "give effects back from `then`, several as a list: `|e| [run(…), notify(…)]`";
         let problem = Problem::error("lost_effect", place(self.file, position), message);
-        self.problems.push(problem.help(help));
+        self.push(problem.help(help));
     }
 }
 
 /// The body of a function or closure.
 struct Body {
+    name: String,
     start: (usize, usize),
     end: (usize, usize),
     /// Whether its first parameter is an event: it stands in the map of a `rule(…)`.
     closure: bool,
     parameters: Vec<String>,
+    /// The call of the rule that it belongs to.
+    rule: Option<Spot>,
     /// Its newest statement so far.
     last: Option<Stmt>,
 }
 
 impl Body {
-    fn of(function: &Shared<ScriptFuncDef>, closures: &BTreeSet<String>) -> Self {
+    fn of(function: &Shared<ScriptFuncDef>, closures: &BTreeMap<String, Spot>) -> Self {
         let start = spot(function.body.start_position());
         Self {
+            name: function.name.to_string(),
             start,
             end: spot(function.body.end_position()).max(start),
-            closure: closures.contains(function.name.as_str()),
+            closure: closures.contains_key(function.name.as_str()),
             parameters: function.params.iter().map(ToString::to_string).collect(),
+            rule: None,
             last: None,
         }
     }
@@ -297,27 +326,66 @@ fn path(expression: &Expr) -> Option<String> {
     .filter(|path| !path.is_empty())
 }
 
-/// Names of the closures in the maps of `rule(…)`.
-fn closures(ast: &AST) -> BTreeSet<String> {
-    let mut closures = BTreeSet::new();
+/// The closures in the maps of `rule(…)` by name, with the place of the call.
+fn closures(ast: &AST) -> BTreeMap<String, Spot> {
+    let mut closures = BTreeMap::new();
     ast.walk(&mut |path: &[ASTNode]| {
-        if let Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) = path.last()
-            && let Some(pointer) = value.read_lock::<FnPtr>()
-            && path.iter().any(|node| calls_rule(node))
+        if let Some(name) = path.last().and_then(pointed)
+            && let Some(rule) = path.iter().find_map(called)
         {
-            closures.insert(pointer.fn_name().to_owned());
+            closures.insert(name, rule);
         }
         true
     });
     closures
 }
 
-fn calls_rule(node: &ASTNode) -> bool {
-    match node {
-        ASTNode::Stmt(Stmt::FnCall(call, _)) | ASTNode::Expr(Expr::FnCall(call, _)) => {
-            call.name == "rule"
+/// Tells each body the rule that it belongs to: that of its closure, or of the closure it stands in.
+fn own(bodies: &mut [Body], ast: &AST, closures: BTreeMap<String, Spot>) {
+    let mut outside = ast.statements().len();
+    let (mut inside, mut inner) = (None, Vec::new());
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let [ASTNode::Stmt(statement)] = path {
+            inside = if outside == 0 { around(bodies, statement.position()) } else { None };
+            outside = outside.saturating_sub(1);
         }
-        _ => false,
+        if let (Some(holder), Some(name)) = (inside, path.last().and_then(pointed)) {
+            inner.push((holder, name));
+        }
+        true
+    });
+    let mut waiting: Vec<(String, Spot)> = closures.into_iter().collect();
+    while let Some((name, rule)) = waiting.pop() {
+        let Some(at) = bodies.iter().position(|body| body.name == name) else { continue };
+        if bodies[at].rule.replace(rule).is_none() {
+            let held = inner.iter().filter(|(holder, _)| *holder == at);
+            waiting.extend(held.map(|(_, name)| (name.clone(), rule)));
+        }
+    }
+}
+
+/// The innermost body around `position`.
+fn around(bodies: &[Body], position: Position) -> Option<usize> {
+    let spanning = (0..bodies.len()).filter(|index| bodies[*index].spans(position));
+    spanning.max_by_key(|index| bodies[*index].start)
+}
+
+/// The function that a closure's expression stands for.
+fn pointed(node: &ASTNode) -> Option<String> {
+    let ASTNode::Expr(Expr::DynamicConstant(value, _)) = node else { return None };
+    value.read_lock::<FnPtr>().map(|pointer| pointer.fn_name().to_owned())
+}
+
+/// The place of a call of `rule`.
+fn called(node: &ASTNode) -> Option<Spot> {
+    match node {
+        ASTNode::Stmt(Stmt::FnCall(call, position))
+        | ASTNode::Expr(Expr::FnCall(call, position))
+            if call.name == "rule" =>
+        {
+            Some(spot(*position))
+        }
+        _ => None,
     }
 }
 

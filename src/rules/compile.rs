@@ -1,5 +1,6 @@
 //! A file of rules becomes rules: compiled, looked through, evaluated once, each declaration read.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 
@@ -10,7 +11,7 @@ use crate::model::problem::{Place, Problem, Severity};
 use crate::rules::declare::{self, Declared, Notebook};
 use crate::rules::library::Importer;
 use crate::rules::rule::Rule;
-use crate::rules::sites::Sites;
+use crate::rules::sites::{Sites, spot};
 use crate::rules::{Known, Library, Source, check, effects, read};
 use crate::script::fault::Fault;
 use crate::script::{self, limits};
@@ -20,6 +21,17 @@ pub const FILE_LIMIT: usize = 1024 * 1024;
 
 /// Rules written out in one file: Rhai's parser needs time quadratic in the closures of a file.
 pub const WRITTEN_LIMIT: usize = 200;
+
+/// What of one file can be used.
+#[derive(Debug)]
+pub struct Sifted {
+    /// The rules that are right.
+    pub rules: Vec<Rule>,
+    /// The names of those that are not.
+    pub left_out: BTreeSet<String>,
+    /// Errors of what is left out, and warnings.
+    pub problems: Vec<Problem>,
+}
 
 /// Compiles one file into its rules.
 ///
@@ -31,6 +43,15 @@ pub fn compile(
     library: &Library,
     known: &Known,
 ) -> Result<(Vec<Rule>, Vec<Problem>), Vec<Problem>> {
+    let Sifted { rules, left_out, problems } = sift(source, library, known)?;
+    if left_out.is_empty() { Ok((rules, problems)) } else { Err(problems) }
+}
+
+/// Compiles one file, and leaves out the rules that an error belongs to.
+///
+/// # Errors
+/// Every problem found, where one of them belongs to no single rule: nothing of the file is used then.
+pub fn sift(source: &Source, library: &Library, known: &Known) -> Result<Sifted, Vec<Problem>> {
     let whole = Place::file(&source.file);
     sized(source, &whole)?;
     // Rhai 1.27 can be made to panic by a plain script (T8): that is a problem of the file.
@@ -75,8 +96,7 @@ fn load(
     library: &Library,
     known: &Known,
     whole: &Place,
-) -> Result<(Vec<Rule>, Vec<Problem>), Vec<Problem>> {
-    let _ = known;
+) -> Result<Sifted, Vec<Problem>> {
     let file = source.file.display().to_string();
     let (mut engine, deadline) = script::engine(&limits::LOADING);
     engine.register_global_module(effects::module());
@@ -88,7 +108,11 @@ fn load(
         vec![problem("syntax", Fault::of(&Box::<rhai::EvalAltResult>::from(error), &file), whole)]
     })?;
     let sites = Sites::of(&written);
-    let mut problems = check::check(&written, whole, known);
+    let found = check::check(&written, whole, known);
+    let wrong = |one: &&check::Found| one.problem.severity == Severity::Error;
+    let mut everywhere = found.iter().filter(wrong).any(|one| one.rule.is_none());
+    let wrong: BTreeSet<_> = found.iter().filter(wrong).filter_map(|one| one.rule).collect();
+    let mut problems: Vec<Problem> = found.into_iter().map(|one| one.problem).collect();
     let ast = match evaluate(&engine, &written, &file, whole) {
         Ok(ast) => ast,
         Err(problem) => {
@@ -104,19 +128,29 @@ fn load(
     let text = Arc::from(source.text.as_str());
     let file =
         read::File { pack: &source.pack, place, ast: &ast, sites: &sites, version, source: text };
-    let mut rules = Vec::new();
-    for declared in take(&notebook) {
+    let (mut rules, mut left_out) = (Vec::new(), BTreeSet::new());
+    let declared = take(&notebook);
+    // An error in a rule that was not declared, under an `if`, cannot be left out by name.
+    everywhere |= !wrong.iter().all(|at| declared.iter().any(|one| spot(one.position) == *at));
+    for declared in declared {
+        let (name, at) = (declared.name.clone(), spot(declared.position));
         match read::rule(&file, declared, known) {
             Ok((rule, doubts)) => {
-                rules.push(rule);
                 problems.extend(doubts);
+                if wrong.contains(&at) {
+                    left_out.insert(name);
+                } else {
+                    rules.push(rule);
+                }
             }
-            Err(wrong) => problems.extend(wrong),
+            Err(wrong) => {
+                problems.extend(wrong);
+                left_out.insert(name);
+            }
         }
     }
     let problems = sorted(problems);
-    let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
-    if failed { Err(problems) } else { Ok((rules, problems)) }
+    if everywhere { Err(problems) } else { Ok(Sifted { rules, left_out, problems }) }
 }
 
 /// In the order of the file; a loop that declares many rules complains once.

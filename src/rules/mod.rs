@@ -29,15 +29,17 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::model::parameter::Parameters;
+use crate::model::problem::Place;
 use crate::model::reference::Reference;
 use crate::model::rule::Memory;
 use crate::model::time::Time;
 
-pub use crate::rules::compile::compile;
+pub use crate::rules::compile::{Sifted, compile, sift};
 pub use crate::rules::decide::decide;
 pub use crate::rules::evaluate::{Evaluation, evaluate};
 pub use crate::rules::rule::Rule;
 pub use crate::rules::set::Set;
+pub(crate) use crate::rules::wanted::doubtful;
 
 /// One rule file to compile.
 #[derive(Debug, Clone)]
@@ -60,6 +62,19 @@ pub struct Known {
     pub actions: BTreeMap<Reference, Parameters>,
     /// Described triggers.
     pub triggers: Vec<Reference>,
+    /// Actions that stand in a pack and cannot be run.
+    pub absent: BTreeMap<Reference, Absent>,
+    /// Packs of which nothing new is in force.
+    pub failed: BTreeMap<String, Absent>,
+}
+
+/// Why something that was written is not in force.
+#[derive(Debug, Clone)]
+pub struct Absent {
+    /// Why: `its file has errors`.
+    pub why: String,
+    /// What is to be repaired.
+    pub place: Place,
 }
 
 /// What rules may ask about the world, as data: the same for every event of a batch.

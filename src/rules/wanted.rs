@@ -57,17 +57,7 @@ impl Reader<'_> {
         let Some(reference) = self.reference(action) else { return };
         let known = self.known;
         let Some(parameters) = known.actions.get(&reference) else {
-            let near = nearest(reference.as_str(), known.actions.keys().map(Reference::as_str));
-            let help = near.map_or_else(
-                || {
-                    format!(
-                        "install or repair the pack `{}`, or correct the name",
-                        reference.pack()
-                    )
-                },
-                |near| format!("did you mean `{near}`?"),
-            );
-            let message = format!("there is no action `{reference}`");
+            let (message, help) = self.unknown(&reference);
             return self.complain("unknown_action", action.position(), message, Some(help));
         };
         match rest {
@@ -86,6 +76,23 @@ impl Reader<'_> {
                 self.option(name.name.as_str(), name.pos, value);
             }
         }
+    }
+
+    /// What is said of an action that cannot be run, and the next step.
+    fn unknown(&self, action: &Reference) -> (String, String) {
+        let known = self.known;
+        let absent = known.absent.get(action).or_else(|| known.failed.get(action.pack()));
+        if let Some(absent) = absent {
+            let message = format!("action `{action}` is not in force: {}", absent.why);
+            return (message, format!("see `{}`", absent.place));
+        }
+        let message = format!("there is no action `{action}`");
+        let near = nearest(action.as_str(), known.actions.keys().map(Reference::as_str));
+        let help = near.map_or_else(
+            || format!("install the pack `{}`, or correct the name", action.pack()),
+            |near| format!("did you mean `{near}`?"),
+        );
+        (message, help)
     }
 
     fn given(

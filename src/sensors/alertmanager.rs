@@ -82,6 +82,14 @@ impl Kind for Alertmanager {
         EXAMPLE
     }
 
+    fn hooks(&self, definition: &Definition) -> Vec<String> {
+        let given = &definition.settings;
+        let name = given["name"].as_str().map_or_else(name, str::to_owned);
+        let ingest = given["ingest"].as_bool().unwrap_or_else(yes);
+        let own = format!("/api/v1/webhooks/{}", name.trim_matches('/'));
+        std::iter::once(own).chain(ingest.then(|| "/api/v2/alerts".to_owned())).collect()
+    }
+
     fn build(&self, definition: &Arc<Definition>) -> Result<Box<dyn Sensor>, Vec<Problem>> {
         let settings: Settings = settings(definition)?;
         if settings.auth == Auth::Hmac {

@@ -27,7 +27,7 @@ mod secret;
 mod span;
 mod webhook;
 
-pub use supervisor::{Registry, Status, Supervisor, check};
+pub use supervisor::{Registry, Status, Supervisor, check, opened};
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -81,6 +81,16 @@ pub trait Kind: Send + Sync {
     /// # Errors
     /// One problem per thing that is wrong, each with its next step.
     fn build(&self, definition: &Arc<Definition>) -> Result<Box<dyn Sensor>, Vec<Problem>>;
+
+    /// The addresses at which such a sensor listens: `/api/v1/webhooks/deploy`.
+    fn hooks(&self, _definition: &Definition) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What is not there now and may come: warnings. Looks at files, and at nothing else.
+    fn doubts(&self, _definition: &Arc<Definition>) -> Vec<Problem> {
+        Vec::new()
+    }
 }
 
 /// One sensor, ready to run.

@@ -2,7 +2,8 @@
 //! events, its stderr becomes log lines, and it is started again, after a pause, whenever it ends.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +83,12 @@ impl Kind for Process {
         }
         Ok(Box::new(Program { definition: Arc::clone(definition), settings }))
     }
+
+    fn doubts(&self, definition: &Arc<Definition>) -> Vec<Problem> {
+        let Ok(settings) = settings(definition) else { return Vec::new() };
+        let program = Program { definition: Arc::clone(definition), settings };
+        program.doubt().into_iter().collect()
+    }
 }
 
 #[async_trait]
@@ -143,6 +150,31 @@ impl Program {
             (Some(stdout), Some(stderr)) => Ok((child, stdout, stderr)),
             _ => Err(failed(format!("`{}` has no output", program.display()))),
         }
+    }
+
+    /// What keeps the program from being started as things stand.
+    fn doubt(&self) -> Option<Problem> {
+        let program = self.program();
+        let startable = |path: &Path| path.metadata().map(|m| m.permissions().mode() & 0o111 != 0);
+        let found = if program.components().count() > 1 {
+            startable(&program).ok()
+        } else {
+            PATH.split(':').find_map(|folder| startable(&Path::new(folder).join(&program)).ok())
+        };
+        let (shown, file) = (&self.settings.command[0], program.display());
+        let (message, help) = match found {
+            Some(true) => return None,
+            Some(false) => (
+                format!("`command`: `{shown}` may not be executed"),
+                format!("make it executable: chmod +x {file}"),
+            ),
+            None => (
+                format!("`command`: there is no program `{shown}`"),
+                "put it into the pack's folder or its `sensors/`, or write its whole path".into(),
+            ),
+        };
+        let place = self.definition.place.clone();
+        Some(Problem::warning("no_program", place, message).help(help))
     }
 
     /// The program in the pack's folder, in its `sensors/`, or as the system finds it.

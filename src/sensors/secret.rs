@@ -46,6 +46,21 @@ impl Secret {
     }
 }
 
+/// The secret files that the settings of a sensor name and that are not there.
+pub(crate) fn missing(settings: &Value, folder: &Path) -> Vec<PathBuf> {
+    match settings {
+        Value::Array(items) => items.iter().flat_map(|item| missing(item, folder)).collect(),
+        Value::Object(fields) => {
+            if let (1, Some(Value::String(file))) = (fields.len(), fields.get("file")) {
+                let path = folder.join(file);
+                return if path.exists() { Vec::new() } else { vec![path] };
+            }
+            fields.values().flat_map(|value| missing(value, folder)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 async fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = tokio::fs::read(path).await.map_err(|error| Error::Source {
         what: format!("the secret file `{}` cannot be read: {error}", path.display()),

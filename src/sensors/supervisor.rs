@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::model::reference::Reference;
 use crate::model::sensor::{Definition, Health, HealthState};
 use crate::packs::catalog::Current;
 use crate::sensors::hooks::Hooks;
-use crate::sensors::{Context, Error, KINDS, Reporter, Sensor, kind};
+use crate::sensors::{Context, Error, KINDS, Reporter, Sensor, kind, secret};
 use crate::tasks::Tasks;
 
 /// The pause after the first failure; it doubles with each further one.
@@ -105,7 +106,25 @@ impl Entry {
 /// Reads a sensor's settings without starting it: what `packs::Kinds` asks when a home is loaded.
 #[must_use]
 pub fn check(definition: &Arc<Definition>) -> Vec<Problem> {
-    build(definition).err().unwrap_or_default()
+    match (build(definition), kind(&definition.kind)) {
+        (Err(problems), _) => problems,
+        (Ok(_), None) => Vec::new(),
+        (Ok(_), Some(kind)) => {
+            let secrets = secret::missing(&definition.settings, &definition.folder);
+            let place = &definition.place;
+            let doubt = |path: PathBuf| {
+                let message = format!("the secret file `{}` is not there", path.display());
+                Problem::warning("no_secret", place.clone(), message).help("make it, or correct it")
+            };
+            secrets.into_iter().map(doubt).chain(kind.doubts(definition)).collect()
+        }
+    }
+}
+
+/// The addresses at which a sensor listens: `/api/v1/webhooks/deploy`.
+#[must_use]
+pub fn opened(definition: &Arc<Definition>) -> Vec<String> {
+    kind(&definition.kind).map_or_else(Vec::new, |kind| kind.hooks(definition))
 }
 
 /// Builds the sensor that `definition` describes.

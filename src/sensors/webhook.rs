@@ -104,6 +104,11 @@ impl Kind for Webhook {
         EXAMPLE
     }
 
+    fn hooks(&self, definition: &Definition) -> Vec<String> {
+        let name = definition.settings["name"].as_str().unwrap_or(definition.reference.name());
+        vec![format!("/api/v1/webhooks/{}", name.trim_matches('/'))]
+    }
+
     fn build(&self, definition: &Arc<Definition>) -> Result<Box<dyn Sensor>, Vec<Problem>> {
         let settings: Settings = settings(definition)?;
         let name = settings.name.as_deref().unwrap_or(definition.reference.name());

@@ -29,11 +29,20 @@ const QUIET: &str = "redb";
 /// # Errors
 /// `NotLevels`.
 pub fn levels(text: &str) -> Result<EnvFilter, NotLevels> {
-    let whole =
-        if text.contains(QUIET) { text.to_owned() } else { format!("{text},{QUIET}=error") };
-    EnvFilter::try_new(whole)
-        .map_err(|error| NotLevels { text: text.to_owned(), what: error.to_string() })
+    let wrong = |what: String| NotLevels { text: text.to_owned(), what };
+    // The filter takes a lone word for the only module that may speak, and all others fall silent.
+    let level = |part: &str| {
+        part.contains('=') || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part))
+    };
+    if let Some(part) = text.split(',').map(str::trim).find(|part| !level(part)) {
+        return Err(wrong(format!("`{part}` is none of {}", LEVELS.join(", "))));
+    }
+    let asked = text.contains(QUIET);
+    let whole = if asked { text.to_owned() } else { format!("{text},{QUIET}=error") };
+    EnvFilter::try_new(whole).map_err(|error| wrong(error.to_string()))
 }
+
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// Sends log lines of these levels to stderr, once for the process. A second call changes nothing.
 pub fn begin(levels: EnvFilter, format: Format, colours: bool) {
@@ -57,5 +66,7 @@ mod tests {
         assert!(levels("info").is_ok() && levels("warn,ifso::rules=debug").is_ok());
         let refused = levels("ifso=loud").unwrap_err().to_string();
         assert!(refused.contains("`ifso=loud` does not say log levels"), "{refused}");
+        let refused = levels("info,chatty").unwrap_err().to_string();
+        assert!(refused.contains("`chatty` is none of error, warn, info"), "{refused}");
     }
 }

@@ -25,6 +25,7 @@ pub struct Metrics {
     commits: IntCounterVec,
     sensors_enabled: IntGauge,
     sensors_running: IntGauge,
+    catalog_problems: IntGauge,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
 }
@@ -54,6 +55,11 @@ impl Metrics {
             commits: counters(r, "store_commits_total", "Commits by outcome.", &["outcome"]),
             sensors_enabled: gauge(r, "sensors_enabled", "Sensors that should run."),
             sensors_running: gauge(r, "sensors_running", "Sensors that do run."),
+            catalog_problems: gauge(
+                r,
+                "catalog_problems",
+                "Errors in the home that keep something from being in force.",
+            ),
             requests: counters(
                 r,
                 "http_requests_total",
@@ -113,6 +119,11 @@ impl Metrics {
     pub fn sensors(&self, enabled: usize, running: usize) {
         self.sensors_enabled.set(gauged(enabled));
         self.sensors_running.set(gauged(running));
+    }
+
+    /// So many errors keep something of the home from being in force.
+    pub fn catalog(&self, errors: usize) {
+        self.catalog_problems.set(gauged(errors));
     }
 
     /// An HTTP call was answered; `route` is the pattern, not the path.

@@ -3,6 +3,7 @@
 mod alone;
 mod tables;
 mod talking;
+mod trouble;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -89,7 +89,8 @@ fn write(home: &Path, file: &str, text: &str) {
 fn load(home: &Path) -> Catalog {
     let hands = RunnerType { name: "hands".to_owned(), parameters: Vec::new() };
     let runners: Runners = [("hands".to_owned(), hands)].into();
-    let kinds = Kinds { runners: &runners, sensor: &|_| Vec::new() };
+    let kinds =
+        Kinds { runners: &runners, sensor: &|_| Vec::new(), hooks: &|_| Vec::new(), built_in: &[] };
     let catalog = packs::load(home, kinds, &Catalog::default());
     assert!(catalog.problems.is_empty(), "{:#?}", catalog.problems);
     catalog

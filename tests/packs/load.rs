@@ -129,7 +129,8 @@ fn equal_files_make_equal_versions() {
 #[test]
 fn the_shipped_packs_load_without_a_word() {
     let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let kinds = ifso::packs::Kinds { runners: &super::runners(), sensor: &|_| Vec::new() };
+    let runners = super::runners();
+    let kinds = ifso::packs::Kinds { sensor: &|_| Vec::new(), ..super::kinds(&runners) };
     let catalog = ifso::packs::load(home, kinds, &Catalog::default());
     let said = told(&catalog).into_iter().filter(|problem| problem.starts_with("packs/"));
     assert_eq!(said.collect::<Vec<_>>(), [""; 0]);
@@ -147,19 +148,24 @@ fn rule_names(catalog: &ifso::packs::catalog::Catalog) -> Vec<String> {
 }
 
 #[test]
-fn a_pack_with_a_broken_rule_is_left_out_whole() {
+fn a_broken_rule_keeps_the_whole_pack_that_was_there() {
     let home = Home::new();
     home.pack("a")
         .write("packs/a/actions/one.yaml", ACTION)
         .write("packs/a/rules/good.rhai", &rule("good", "log(`x`)"))
-        .write("packs/a/rules/bad.rhai", "rule(\"bad\", #{ on: 5");
-    let catalog = home.load();
-    assert!(catalog.actions.is_empty() && catalog.rules.is_empty());
-    let places: Vec<_> = catalog.problems.iter().map(|one| one.place.to_string()).collect();
+        .write("packs/a/rules/bad.rhai", &rule("bad", "log(`y`)"));
+    let first = home.load();
+    home.write("packs/a/rules/bad.rhai", "rule(\"bad\", #{ on: 5")
+        .write("packs/a/rules/good.rhai", &rule("better", "log(`x`)"))
+        .write("packs/a/actions/two.yaml", &ACTION.replace("restart", "two"));
+    let second = home.reload(&first);
+    assert_eq!(rule_names(&second), ["a.bad", "a.good"]);
+    assert_eq!(second.actions.len(), 1);
+    let places: Vec<_> = second.problems.iter().map(|one| one.place.to_string()).collect();
     assert_eq!(places.len(), 1);
     assert!(places[0].starts_with("packs/a/rules/bad.rhai:1:"), "{places:?}");
     home.write("packs/a/rules/bad.rhai", &rule("bad", "log(`y`)"));
-    assert_eq!(rule_names(&home.reload(&catalog)), ["a.bad", "a.good"]);
+    assert_eq!(rule_names(&home.reload(&second)), ["a.bad", "a.better"]);
 }
 
 #[test]

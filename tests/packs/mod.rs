@@ -1,8 +1,10 @@
 //! Packs through the front door: folders in, a catalog out.
 
+mod cold;
 mod conformance;
 mod load;
 mod report;
+mod strays;
 mod watch;
 
 use std::path::Path;
@@ -53,7 +55,7 @@ impl Home {
     }
 
     pub(crate) fn reload(&self, previous: &Catalog) -> Catalog {
-        ifso::packs::load(self.path(), Kinds { runners: &runners(), sensor: &sensor }, previous)
+        ifso::packs::load(self.path(), kinds(&runners()), previous)
     }
 }
 
@@ -83,7 +85,7 @@ pub(crate) fn runners() -> Runners {
     runners
 }
 
-/// Knows the kind `interval`, which has `every` and nothing else.
+/// Knows the kind `interval`, which has `every`, `trigger` and nothing else.
 pub(crate) fn sensor(definition: &Arc<Definition>) -> Vec<Problem> {
     let place = || definition.place.clone();
     if definition.kind != "interval" {
@@ -91,10 +93,20 @@ pub(crate) fn sensor(definition: &Arc<Definition>) -> Vec<Problem> {
         return vec![Problem::error("unknown_kind", place(), message)];
     }
     let settings = definition.settings.as_object().unwrap();
-    let unknown = settings.keys().filter(|key| *key != "every");
+    let unknown = settings.keys().filter(|key| !["every", "trigger"].contains(&key.as_str()));
     unknown
         .map(|key| Problem::error("sensor_settings", place(), format!("unknown field `{key}`")))
         .collect()
+}
+
+/// What the loader is told here: sensors called `hook…` listen, and no pack is built in.
+pub(crate) fn kinds(runners: &Runners) -> Kinds<'_> {
+    Kinds { runners, sensor: &sensor, hooks: &hooks, built_in: &[] }
+}
+
+fn hooks(definition: &Arc<Definition>) -> Vec<String> {
+    let name = definition.reference.name();
+    if name.starts_with("hook") { vec!["/hook".to_owned()] } else { Vec::new() }
 }
 
 /// The problems, one a line.

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use ifso::clock;
 use ifso::packs::catalog::{Catalog, Current};
 use ifso::packs::watch::Watch;
-use ifso::packs::{Kinds, Runners, load};
+use ifso::packs::{Runners, load};
 use ifso::tasks::Tasks;
 use tokio::sync::watch::Receiver;
 
@@ -29,9 +29,8 @@ impl Watched {
     async fn start(home: Home) -> Self {
         let runners: Runners = super::runners();
         let path = home.path().to_owned();
-        let reload = Arc::new(move |previous: &Catalog| {
-            load(&path, Kinds { runners: &runners, sensor: &super::sensor }, previous)
-        });
+        let reload =
+            Arc::new(move |previous: &Catalog| load(&path, super::kinds(&runners), previous));
         let current: Current = Arc::new(ArcSwap::from_pointee(reload(&Catalog::default())));
         let watch = Watch::new(home.path(), Arc::clone(&current), reload, clock::system());
         let changes = watch.changes();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ifso::model::problem::Problem;
+use ifso::model::problem::{Problem, Severity};
 use ifso::model::sensor::{Definition, HealthState};
 use ifso::sensors::{KINDS, Kind, check};
 use serde_json::{Value, json};
@@ -33,7 +33,10 @@ fn every_example_loads() {
     for kind in KINDS {
         let definition = example(*kind);
         assert_eq!(definition.kind, kind.name());
-        assert_eq!(check(&definition), [], "{}", kind.name());
+        // What an example names need not be there: that is a warning.
+        let mut problems = check(&definition);
+        problems.retain(|problem| problem.severity == Severity::Error);
+        assert_eq!(problems, [], "{}", kind.name());
         assert!(!kind.about().is_empty());
     }
 }

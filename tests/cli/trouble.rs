@@ -1,0 +1,129 @@
+//! A home with mistakes: what `check` says, and what the log, `/readyz` and `/metrics` of a running one.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use crate::cli::{home, ifso, told};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A served home whose log can be waited for.
+struct Heard {
+    child: Child,
+    address: String,
+    log: Receiver<String>,
+}
+
+impl Heard {
+    fn start(home: &std::path::Path) -> Self {
+        let arguments = ["serve", "--home", home.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+        let mut child = ifso(&arguments)
+            .env("PATH", "/usr/bin:/bin")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (said, log) = channel();
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            errors.lines().map_while(Result::ok).try_for_each(|line| said.send(line))
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("ready http://").unwrap().to_owned();
+        Self { child, address, log }
+    }
+
+    /// The next log line with all of these words in it.
+    fn says(&self, words: &[&str]) -> String {
+        let mut heard = Vec::new();
+        while let Ok(line) = self.log.recv_timeout(PATIENCE) {
+            if words.iter().all(|word| line.contains(word)) {
+                return line;
+            }
+            heard.push(line);
+        }
+        panic!("{words:?} was never said: {heard:#?}")
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn a_mistake_while_running_is_told_by_the_log_and_by_those_who_are_asked() {
+    let home = home();
+    let bad = home.path().join("rules/bad.rhai");
+    let heard = Heard::start(home.path());
+    let ready = heard.get("/readyz");
+    assert!(ready.contains("\"status\":\"ready\"") && ready.contains("\"problems\":0"), "{ready}");
+    std::fs::write(&bad, "rule(\"bad\", #{ on: \"a.b\", then: |e| run(\"demo.gret\") });\n")
+        .unwrap();
+    heard.says(&[
+        "ERROR",
+        "rules/bad.rhai:1:41: there is no action `demo.gret`",
+        "did you mean `demo.greet`?",
+    ]);
+    let ready = heard.get("/readyz");
+    assert!(
+        ready.starts_with("HTTP/1.0 200") && ready.contains("\"status\":\"degraded\""),
+        "{ready}"
+    );
+    assert!(ready.contains("\"problems\":1") && ready.contains("ifso check"), "{ready}");
+    assert!(heard.get("/metrics").contains("\nifso_catalog_problems 1\n"));
+    std::fs::remove_file(&bad).unwrap();
+    heard.says(&["INFO", "problems are gone", "gone=1", "left=0"]);
+    assert!(heard.get("/metrics").contains("\nifso_catalog_problems 0\n"));
+}
+
+#[test]
+fn check_refuses_settings_that_a_start_refuses() {
+    for text in ["log = \"chatty\"", "listen = \"localhost\"", "[executions]\nconcurrency = 0"] {
+        let home = home();
+        std::fs::write(home.path().join("ifso.toml"), text).unwrap();
+        let path = home.path().to_str().unwrap();
+        let [checked, served] =
+            ["check", "serve"].map(|verb| told(&ifso(&[verb, "--home", path]).output().unwrap()));
+        assert_eq!(checked, served);
+        assert!(checked.starts_with("exit 2") && checked.contains("ifso.toml:"), "{checked}");
+    }
+}
+
+#[test]
+fn check_knows_the_built_in_packs_and_looks_at_what_sensors_need() {
+    let home = home();
+    let write = |file: &str, text: &str| {
+        std::fs::create_dir_all(home.path().join(file).parent().unwrap()).unwrap();
+        std::fs::write(home.path().join(file), text).unwrap();
+    };
+    write("rules/noop.rhai", "rule(\"noop\", #{ on: \"a.b\", then: |e| run(\"core.noop\") });\n");
+    write("sensors/plain.sh", "#!/bin/sh\n");
+    write("sensors/p1.yaml", "kind: process\ncommand: [nowhere-to-be-found]\ntrigger: a.b\n");
+    write("sensors/p2.yaml", "kind: process\ncommand: [sensors/plain.sh]\ntrigger: a.b\n");
+    write("sensors/p3.yaml", "kind: process\ncommand: [sh, -c, echo]\ntrigger: a.b\n");
+    write(
+        "sensors/w1.yaml",
+        "kind: webhook\nname: in\nauth: bearer\nsecrets: [{file: secrets/in}]\n",
+    );
+    write("sensors/w2.yaml", "kind: webhook\nname: in\n");
+    write("sensors/w3.yaml", "kind: alertmanager\nname: in3\n");
+    write("sensors/w4.yaml", "kind: alertmanager\nname: in4\n");
+    let output = ifso(&["check", "--home", home.path().to_str().unwrap()]).output().unwrap();
+    let said = told(&output).replace(home.path().to_str().unwrap(), "HOME");
+    insta::assert_snapshot!("check_sensors", said);
+}
