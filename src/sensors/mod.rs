@@ -15,6 +15,7 @@ pub mod supervisor;
 mod at;
 mod alertmanager;
 mod cron;
+mod elements;
 mod fetch;
 mod file;
 mod interval;
