@@ -285,8 +285,19 @@ pub fn settings<S: DeserializeOwned>(definition: &Definition) -> Result<S, Vec<P
 /// A wrong setting that only its kind can see, with the key it stands under.
 #[must_use]
 pub fn wrong(definition: &Definition, key: &str, message: impl std::fmt::Display) -> Problem {
-    let message = format!("`{key}`: {message}");
+    let message = format!("`{}`: {message}", written(definition, key));
     Problem::error("sensor_settings", definition.place.clone(), message)
+}
+
+/// Settings that may be written under a second name: the first, and the second.
+const SECOND_NAMES: [(&str, &str); 4] =
+    [("every", "interval"), ("expression", "cron"), ("zone", "timezone"), ("environment", "env")];
+
+/// The name under which the file has the setting `key`.
+pub(crate) fn written<'a>(definition: &Definition, key: &'a str) -> &'a str {
+    let there = |name: &str| definition.settings.get(name).is_some();
+    let other = SECOND_NAMES.iter().find(|(first, _)| *first == key && !there(first));
+    other.filter(|(_, second)| there(second)).map_or(key, |(_, second)| *second)
 }
 
 /// serde says "unknown field `topcs`, expected one of `a`, `b`": which one was meant?
