@@ -275,6 +275,7 @@ impl House {
             hooks: hooks.clone(),
             registry: registry.clone(),
             client: client()?,
+            metrics: metrics.clone(),
         };
         let state = api::State {
             clock: clock.clone(),

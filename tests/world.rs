@@ -38,6 +38,7 @@ pub struct World {
     pub door: Door,
     pub executions: Executions,
     pub hands: Hands,
+    pub metrics: Metrics,
 }
 
 impl World {
@@ -71,7 +72,7 @@ impl World {
             tasks: tasks.clone(),
             runners: HashMap::from([("hands", runner)]),
             tokens: Arc::new(|_, _| "token".to_owned()),
-            metrics,
+            metrics: metrics.clone(),
             settings: executions::Settings {
                 concurrency: 4,
                 timeout: Duration::from_mins(1),
@@ -81,7 +82,7 @@ impl World {
         });
         tasks.spawn(stage.run(tasks.stop().clone()));
         tasks.spawn(dispatcher.run(tasks.stop().clone()));
-        Self { store, manual, catalog, tasks, door, executions, hands }
+        Self { store, manual, catalog, tasks, door, executions, hands, metrics }
     }
 
     /// Stops this engine at once and starts another one on its store, as after a crash.
