@@ -8,6 +8,7 @@ mod kafka;
 mod kafka_decode;
 mod polls;
 mod processes;
+mod reference;
 mod schedules;
 mod supervisor;
 
