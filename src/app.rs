@@ -274,6 +274,7 @@ impl House {
             hooks: hooks.clone(),
             registry: registry.clone(),
             client: client()?,
+            metrics: metrics.clone(),
         };
         let state = api::State {
             clock: clock.clone(),

@@ -3,7 +3,7 @@
 use crate::api::call::Call;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::webhooks::{delivery, sent};
-use crate::sensors::hooks::AlertsVersion;
+use crate::sensors::hooks::{ALERTS_LIMIT_BYTES, AlertsVersion};
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::post(
@@ -13,6 +13,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "Takes alerts as Alertmanager's version 2 does.",
     )
     .takes(Shape::Any)
+    .limit(|_, _| ALERTS_LIMIT_BYTES)
     .gives(200, Shape::Any),
     Route::post(
         "/api/v1/alerts",
@@ -21,6 +22,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "Takes alerts as Alertmanager's version 1 did.",
     )
     .takes(Shape::Any)
+    .limit(|_, _| ALERTS_LIMIT_BYTES)
     .gives(200, Shape::Any),
 ];
 

@@ -17,7 +17,7 @@ use crate::api::problem::Problem;
 use crate::api::route::{Access, Route, Verb};
 use crate::auth::{self, Caller};
 
-/// The largest body that is read.
+/// The largest body that is read, in bytes, unless a route says otherwise.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 
 /// How long a caller may take to send a body.
@@ -93,14 +93,15 @@ async fn pass(
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
+    let limit = (route.limit)(&house.state, params);
     let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
-    if announced.and_then(|v| v.parse::<u64>().ok()).is_some_and(|n| n > BODY_LIMIT_BYTES as u64) {
-        return Err(too_large());
+    if announced.and_then(|v| v.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
+        return Err(too_large(limit));
     }
     let raw_query = head.uri.query().map(str::to_owned);
     let query = read_query(raw_query.as_deref())?;
     let caller = admit(&house.state, route, &head.headers, &query).await?;
-    let body = if route.verb.has_body() { read(body).await? } else { Bytes::new() };
+    let body = if route.verb.has_body() { read(body, limit).await? } else { Bytes::new() };
     let path = params.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let House { state, stop } = house;
     let call = Call { state, stop, caller, path, query, raw_query, headers: head.headers, body };
@@ -165,11 +166,11 @@ fn read_query(raw: Option<&str>) -> Result<Vec<(String, String)>, Problem> {
     read.map(|query| query.0).map_err(|_| bad())
 }
 
-async fn read(body: body::Body) -> Result<Bytes, Problem> {
-    let reading = body::to_bytes(body, BODY_LIMIT_BYTES);
+async fn read(body: body::Body, limit: usize) -> Result<Bytes, Problem> {
+    let reading = body::to_bytes(body, limit);
     match tokio::time::timeout(BODY_TIME, reading).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(broken_body(&error)),
+        Ok(Err(error)) => Err(broken_body(&error, limit)),
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "too_slow",
@@ -178,22 +179,22 @@ async fn read(body: body::Body) -> Result<Bytes, Problem> {
     }
 }
 
-fn broken_body(error: &axum::Error) -> Problem {
+fn broken_body(error: &axum::Error, limit: usize) -> Problem {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
         if inner.to_string().contains("length limit") {
-            return too_large();
+            return too_large(limit);
         }
         source = inner.source();
     }
     Problem::bad("bad_body", "the body ended before it was whole")
 }
 
-fn too_large() -> Problem {
+fn too_large(limit: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "too_large",
-        format!("the body is larger than {BODY_LIMIT_BYTES} bytes"),
+        format!("the body is larger than {limit} bytes"),
     )
     .help("send less at once")
 }

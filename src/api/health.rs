@@ -102,6 +102,11 @@ fn metrics(call: &Call) -> Answer {
     let all = call.state.sensors.list();
     let enabled = all.iter().filter(|s| s.health.state != HealthState::Disabled).count();
     call.state.metrics.sensors(enabled, all.iter().filter(|s| up(s.health.state)).count());
+    // What is switched off is not down.
+    let shown = all.iter().filter(|s| s.health.state != HealthState::Disabled);
+    call.state.metrics.each_sensor(
+        shown.map(|s| (s.definition.reference.as_str(), up(s.health.state), s.health.lag)),
+    );
     call.state.metrics.waiting(call.state.door.waiting());
     call.state.metrics.catalog(call.state.catalog.load().errors());
     call.state.metrics.running(call.state.executions.running());

@@ -1,14 +1,20 @@
 //! One route: everything that the router, the check of rights and the OpenAPI page want to know of it.
 
+use axum::extract::RawPathParams;
 use axum::response::Response;
 use futures_util::future::BoxFuture;
 
+use crate::api::State;
 use crate::api::call::Call;
+use crate::api::gate::BODY_LIMIT_BYTES;
 use crate::api::problem::Problem;
 use crate::auth::Right;
 
 /// What a handler gives back.
 pub type Answer = Result<Response, Problem>;
+
+/// How large a body may be, in bytes; it is asked with the path's parameters.
+pub type Limit = fn(&State, &RawPathParams) -> usize;
 
 /// What answers a call.
 pub type Handler = fn(Call) -> BoxFuture<'static, Answer>;
@@ -96,6 +102,8 @@ pub struct Route {
     pub gives: Shape,
     /// The status of success.
     pub status: u16,
+    /// How large a body may be.
+    pub limit: Limit,
 }
 
 impl Route {
@@ -108,7 +116,8 @@ impl Route {
     ) -> Self {
         let (query, shared): (&[_], &[&[_]]) = (&[], &[]);
         let (takes, gives) = (Shape::Nothing, Shape::Any);
-        Self { verb, path, access, handler, about, query, shared, takes, gives, status: 200 }
+        let limit: Limit = |_, _| BODY_LIMIT_BYTES;
+        Self { verb, path, access, handler, about, query, shared, takes, gives, status: 200, limit }
     }
 
     /// A route that reads.
@@ -172,6 +181,13 @@ impl Route {
     #[must_use]
     pub const fn takes(mut self, shape: Shape) -> Self {
         self.takes = shape;
+        self
+    }
+
+    /// Taking bodies of up to this size.
+    #[must_use]
+    pub const fn limit(mut self, limit: Limit) -> Self {
+        self.limit = limit;
         self
     }
 

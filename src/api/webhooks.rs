@@ -27,6 +27,10 @@ pub(crate) const ROUTES: &[Route] = &[
         "Delivers to a webhook; its sensor says how callers prove themselves.",
     )
     .takes(Shape::Any)
+    .limit(|state, params| {
+        let name = params.iter().find(|(key, _)| *key == "name").map(|(_, name)| name);
+        state.hooks.limit_bytes(name.unwrap_or_default())
+    })
     .gives(202, Shape::Any),
 ];
 

@@ -64,6 +64,8 @@ const FIELDS: &[Column] = &[
     Column::new("reason", |row| text(row, "health.reason")),
     Column::new("events", |row| text(row, "health.events")),
     Column::new("bad inputs", |row| text(row, "health.bad_inputs")),
+    Column::new("duplicates", |row| text(row, "health.duplicates")),
+    Column::new("tombstones", |row| text(row, "health.tombstones")),
     Column::new("restarts", |row| text(row, "health.restarts")),
     Column::new("lag", |row| text(row, "health.lag")),
     Column::new("last event", |row| time(row, "health.last_event")),

@@ -39,8 +39,15 @@ pub struct Health {
     pub lag: Option<u64>,
     /// Events accepted since the start of the process.
     pub events: u64,
-    /// Inputs that could not be read since the start of the process.
+    /// Inputs that could not become events since the start of the process.
     pub bad_inputs: u64,
+    /// Inputs that had been reported before, since the start of the process.
+    #[serde(default)]
+    pub duplicates: u64,
+    /// Inputs that only say that something is gone, and were passed over as the file says (Kafka:
+    /// records without content), since the start of the process.
+    #[serde(default)]
+    pub tombstones: u64,
     /// Restarts since the start of the process.
     pub restarts: u64,
     /// When the last event came.

@@ -15,8 +15,8 @@ use crate::model::problem::Problem;
 use crate::model::reference::Reference;
 use crate::model::sensor::Definition;
 use crate::model::time::Time;
-use crate::sensors::alerts::{Alert, notified, pushed};
-use crate::sensors::hooks::{Answer, Delivery, Hook};
+use crate::sensors::alerts::{Alert, NoAlert, Read, notified, pushed};
+use crate::sensors::hooks::{ALERTS, ALERTS_LIMIT_BYTES, Answer, Delivery, Hook};
 use crate::sensors::proof::{Auth, Guard, Proof};
 use crate::sensors::secret::Secret;
 use crate::sensors::{Context, Error, Kind, Sensor, settings, wrong};
@@ -131,6 +131,11 @@ impl Sensor for Listener {
         stop.cancelled().await;
         Ok(())
     }
+
+    fn hooks(&self) -> Vec<String> {
+        let ingest = self.ingest.then(|| ALERTS.to_owned());
+        [self.name.clone()].into_iter().chain(ingest).collect()
+    }
 }
 
 /// What Alertmanager posts to the webhook.
@@ -144,12 +149,20 @@ impl Hook for Notifications {
     async fn receive(&self, delivery: Delivery) -> Answer {
         self.0.receive(delivery, notified).await
     }
+
+    fn limit_bytes(&self) -> usize {
+        ALERTS_LIMIT_BYTES
+    }
 }
 
 #[async_trait]
 impl Hook for Pushes {
     async fn receive(&self, delivery: Delivery) -> Answer {
         self.0.receive(delivery, pushed).await
+    }
+
+    fn limit_bytes(&self) -> usize {
+        ALERTS_LIMIT_BYTES
     }
 }
 
@@ -184,7 +197,22 @@ struct Receiver {
     context: Context,
 }
 
-type Reader = fn(&Value, Time) -> Result<Vec<Alert>, String>;
+type Reader = fn(&Value, Time) -> Result<Read, String>;
+
+/// The alerts, and what is none; an error where everything is none.
+fn sorted(read: Read) -> Result<(Vec<Alert>, Vec<NoAlert>), String> {
+    let (mut alerts, mut wrong) = (Vec::new(), Vec::new());
+    for one in read {
+        match one {
+            Ok(alert) => alerts.push(alert),
+            Err(none) => wrong.push(none),
+        }
+    }
+    match (&alerts[..], &wrong[..]) {
+        ([], [first, ..]) => Err(first.reason.clone()),
+        _ => Ok((alerts, wrong)),
+    }
+}
 
 impl Receiver {
     async fn receive(&self, delivery: Delivery, read: Reader) -> Answer {
@@ -193,10 +221,10 @@ impl Receiver {
             return answer;
         }
         let body = serde_json::from_slice(&delivery.body).map_err(|error| error.to_string());
-        let alerts = match body.and_then(|body: Value| read(&body, now)) {
-            Ok(alerts) => alerts,
+        let (alerts, wrong) = match body.and_then(|body: Value| read(&body, now)).and_then(sorted) {
+            Ok(sorted) => sorted,
             Err(what) => {
-                self.context.health.update(|health| health.bad_inputs += 1);
+                self.context.books.refused(1);
                 let help =
                     "send what Alertmanager's webhook sends (version 4), or a list of alerts";
                 return Answer::refusal(400, "wrong_alerts", &what, help);
@@ -208,7 +236,12 @@ impl Receiver {
             alerts.into_iter().filter(|alert| self.is_news(alert, &mut fresh, now)).collect();
         let reports = news.iter().map(|alert| self.report(alert, now)).collect();
         // Not `offer`: Alertmanager never repeats what was refused with 429.
-        let submission = Submission { reports, ..Submission::default() };
+        let letter = |one: &NoAlert| {
+            let reason = one.reason.clone();
+            self.context.dead_letter(&self.sensor, "alerts", reason, one.content.as_bytes())
+        };
+        let dead_letters = wrong.iter().map(letter).collect();
+        let submission = Submission { reports, dead_letters, ..Submission::default() };
         let mut outcomes = match self.context.report(submission).await {
             Ok(outcomes) => outcomes,
             Err(Error::Intake(refusal)) => return Answer::refused(&refusal),
@@ -217,7 +250,9 @@ impl Receiver {
             }
         };
         self.learn(fresh);
+        self.context.books.repeats(all - news.len());
         outcomes.extend((news.len()..all).map(|_| Outcome::Duplicate(None)));
+        outcomes.extend(wrong.into_iter().map(|one| Outcome::Refused(one.reason)));
         Answer { status: 202, ..Answer::outcomes(&outcomes) }
     }
 

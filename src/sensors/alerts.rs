@@ -22,6 +22,18 @@ pub struct Alert {
     pub happened: Option<Time>,
 }
 
+/// One thing in a list of alerts that is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NoAlert {
+    /// What is wrong with it, and where it stood.
+    pub reason: String,
+    /// It, as JSON.
+    pub content: String,
+}
+
+/// A list of alerts, read; one that is none does not spoil the others.
+pub type Read = Vec<Result<Alert, NoAlert>>;
+
 type Labels = BTreeMap<String, String>;
 
 /// More alerts in one request are refused.
@@ -32,8 +44,8 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// The body of Alertmanager's webhook.
 ///
 /// # Errors
-/// What is no alert, and where.
-pub fn notified(body: &Value, now: Time) -> Result<Vec<Alert>, String> {
+/// Why it is no list of alerts.
+pub fn notified(body: &Value, now: Time) -> Result<Read, String> {
     let alerts = list(body.get("alerts"), "`alerts`")?;
     let group = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
     let of_group = [
@@ -44,22 +56,29 @@ pub fn notified(body: &Value, now: Time) -> Result<Vec<Alert>, String> {
     let read = |(place, alert): (usize, &Value)| {
         let status = alert.get("status").and_then(Value::as_str);
         alert_of(alert, status.or(Some(group("status"))), &of_group, now)
-            .map_err(|what| format!("`alerts[{place}]`: {what}"))
+            .map_err(|what| NoAlert::new(format!("`alerts[{place}]`: {what}"), alert))
     };
-    alerts.iter().enumerate().map(read).collect()
+    Ok(alerts.iter().enumerate().map(read).collect())
 }
 
 /// The body of a post to `/api/v1/alerts` or `/api/v2/alerts`.
 ///
 /// # Errors
-/// What is no alert, and where.
-pub fn pushed(body: &Value, now: Time) -> Result<Vec<Alert>, String> {
+/// Why it is no list of alerts.
+pub fn pushed(body: &Value, now: Time) -> Result<Read, String> {
     let alerts = list(Some(body), "the body")?;
     let of_group = ["receiver", "groupKey", "externalURL"].map(|key| (key, json!("")));
     let read = |(place, alert): (usize, &Value)| {
-        alert_of(alert, None, &of_group, now).map_err(|what| format!("alert {place}: {what}"))
+        alert_of(alert, None, &of_group, now)
+            .map_err(|what| NoAlert::new(format!("alert {place}: {what}"), alert))
     };
-    alerts.iter().enumerate().map(read).collect()
+    Ok(alerts.iter().enumerate().map(read).collect())
+}
+
+impl NoAlert {
+    fn new(reason: String, alert: &Value) -> Self {
+        Self { reason, content: alert.to_string() }
+    }
 }
 
 fn list<'a>(value: Option<&'a Value>, what: &str) -> Result<&'a Vec<Value>, String> {
@@ -223,7 +242,7 @@ mod tests {
         #[test]
         fn any_body_is_read_or_refused(body in any_json()) {
             let now = Time::from_millis(1_700_000_000_000);
-            for alert in [notified(&body, now), pushed(&body, now)].into_iter().flatten().flatten() {
+            for alert in [notified(&body, now), pushed(&body, now)].into_iter().flatten().flatten().flatten() {
                 prop_assert_eq!(alert.data.as_object().map(Map::len), Some(10));
             }
         }

@@ -118,10 +118,15 @@ impl Fetch {
     /// The error that an answer is, where it is one.
     pub(crate) fn refused(&self, answered: &Answered, why: &str) -> Error {
         let text = String::from_utf8_lossy(&answered.body);
-        let excerpt: String = text.chars().take(EXCERPT).collect();
+        let excerpt = excerpt(&text);
         let what = format!("`{}` answers {}: {why}{excerpt}", self.url, answered.status);
         Error::Source { what }
     }
+}
+
+/// As much of an answer as people want to see.
+pub(crate) fn excerpt(text: &str) -> String {
+    text.trim().chars().take(EXCERPT).collect()
 }
 
 /// What came back.

@@ -3,7 +3,7 @@
 //! a delivery is headers and bytes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -69,6 +69,12 @@ impl Answer {
         Self { status, body, retry_after_seconds: None }
     }
 
+    /// A hook that will be there: to be sent again, unlike what is sent to a name that nobody knows.
+    /// Alertmanager drops what is answered with 404.
+    fn later(code: &str, what: &str, help: &str) -> Self {
+        Self { retry_after_seconds: Some(1), ..Self::refusal(503, code, what, help) }
+    }
+
     /// Why nothing was taken in, and when to come again.
     #[must_use]
     pub fn refused(refusal: &Refusal) -> Self {
@@ -95,7 +101,19 @@ impl Answer {
 pub trait Hook: Send + Sync {
     /// Takes one delivery and answers after the commit.
     async fn receive(&self, delivery: Delivery) -> Answer;
+
+    /// The largest body that it takes, in bytes.
+    fn limit_bytes(&self) -> usize {
+        BODY_LIMIT_BYTES
+    }
 }
+
+/// The largest body of a delivery, in bytes, unless the hook says otherwise.
+pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// The largest notification of alerts, in bytes. Alertmanager puts a whole group into one, some 450
+/// bytes for each alert, and drops what is answered with 413.
+pub const ALERTS_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
 /// The version of Alertmanager's API that a client posts alerts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,15 +130,36 @@ struct Entry {
     hook: Arc<dyn Hook>,
 }
 
+/// What is known of the hooks that should be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    /// Nobody has said yet which sensors there are.
+    #[default]
+    Starting,
+    /// Every hook that a sensor will open is awaited or open.
+    Known,
+    /// The sensors are ending, and their hooks with them.
+    Stopping,
+}
+
+#[derive(Default)]
+struct Board {
+    phase: Phase,
+    open: BTreeMap<String, Entry>,
+    /// The hooks of every sensor that is there, whether it runs, waits or stopped; a name may stand
+    /// here more than once while a sensor is replaced.
+    awaited: Vec<(String, Reference)>,
+}
+
 /// The open hooks. Cheap to clone; clones share them.
 #[derive(Clone, Default)]
 pub struct Hooks {
-    open: Arc<RwLock<BTreeMap<String, Entry>>>,
+    board: Arc<RwLock<Board>>,
 }
 
 /// The name under which the receiver of `POST /api/v2/alerts` is open. No webhook can have it: their
 /// names have no leading slash.
-const ALERTS: &str = "/alerts";
+pub(crate) const ALERTS: &str = "/alerts";
 
 impl Hooks {
     /// No hooks yet.
@@ -136,7 +175,19 @@ impl Hooks {
         let name = name.trim_matches('/');
         match self.find(name) {
             Some(hook) => hook.receive(delivery).await,
-            None => self.unknown(name),
+            None => self.later(name).unwrap_or_else(|| self.unknown(name)),
+        }
+    }
+
+    /// The largest body that the hook `name` takes, in bytes. Where it is not open yet, the largest of
+    /// any: the caller is to be told to come again, not to send less.
+    #[must_use]
+    pub fn limit_bytes(&self, name: &str) -> usize {
+        let name = name.trim_matches('/');
+        match self.find(name) {
+            Some(hook) => hook.limit_bytes(),
+            None if self.later(name).is_some() => ALERTS_LIMIT_BYTES,
+            None => BODY_LIMIT_BYTES,
         }
     }
 
@@ -145,12 +196,15 @@ impl Hooks {
     /// Cancel-safe: as `deliver`.
     pub async fn alerts(&self, version: AlertsVersion, delivery: Delivery) -> Answer {
         let Some(hook) = self.find(ALERTS) else {
-            return Answer::refusal(
-                404,
-                "no_alert_sensor",
-                "no sensor takes alerts",
-                "add `sensors/alertmanager.yaml` with `kind: alertmanager` (and `ingest: true`)",
-            );
+            let unknown = || {
+                Answer::refusal(
+                    404,
+                    "no_alert_sensor",
+                    "no sensor takes alerts",
+                    "add `sensors/alertmanager.yaml` with `kind: alertmanager` (and `ingest: true`)",
+                )
+            };
+            return self.later(ALERTS).unwrap_or_else(unknown);
         };
         let mut answer = hook.receive(delivery).await;
         // Both APIs say 200 to what they took; version 1 wraps its answer.
@@ -166,8 +220,7 @@ impl Hooks {
     /// The names of the open hooks, in order.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.keys().filter(|name| !name.starts_with('/')).cloned().collect()
+        self.read().open.keys().filter(|name| !name.starts_with('/')).cloned().collect()
     }
 
     /// Opens a hook until the returned guard is dropped.
@@ -175,15 +228,15 @@ impl Hooks {
     /// # Errors
     /// `Stop` where another sensor has that name open.
     pub fn open(&self, name: &str, sensor: &Reference, hook: Arc<dyn Hook>) -> Result<Open, Error> {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = open.get(name) {
+        let mut board = self.write();
+        if let Some(entry) = board.open.get(name) {
             let what = format!(
                 "webhook `{name}` is open already, by sensor `{}`; give one of them another `name`",
                 entry.sensor
             );
             return Err(Error::Stop { what });
         }
-        open.insert(name.to_owned(), Entry { sensor: sensor.clone(), hook });
+        board.open.insert(name.to_owned(), Entry { sensor: sensor.clone(), hook });
         Ok(Open { hooks: self.clone(), name: name.to_owned() })
     }
 
@@ -200,9 +253,49 @@ impl Hooks {
         })
     }
 
+    /// Awaits the hooks `names` of `sensor` until the returned guard is dropped: while one of them is
+    /// not open, its callers are asked to come again.
+    pub(crate) fn awaits(&self, names: Vec<String>, sensor: &Reference) -> Awaited {
+        self.write().awaited.extend(names.iter().map(|name| (name.clone(), sensor.clone())));
+        Awaited { hooks: self.clone(), names, sensor: sensor.clone() }
+    }
+
+    /// From now on every hook that a sensor will open is awaited: a name that is not is nobody's.
+    pub fn known(&self) {
+        self.write().phase = Phase::Known;
+    }
+
+    /// The sensors are about to end: what finds no hook any more is to come again.
+    pub(crate) fn stopping(&self) {
+        self.write().phase = Phase::Stopping;
+    }
+
+    /// The answer where `name` is not open but will be, or may be.
+    fn later(&self, name: &str) -> Option<Answer> {
+        let board = self.read();
+        let help = "send it again after the time in `Retry-After`";
+        match (board.phase, board.awaited.iter().find(|(awaited, _)| awaited == name)) {
+            (Phase::Starting, _) => Some(Answer::later("starting", "Ifso is starting", help)),
+            (Phase::Stopping, _) => Some(Answer::later("stopping", "Ifso is stopping", help)),
+            (Phase::Known, Some((_, sensor))) => {
+                let what = format!("sensor `{sensor}` is not listening yet");
+                let help = format!("{help}; `ifso sensor show {sensor}` says what it waits for");
+                Some(Answer::later("starting", &what, &help))
+            }
+            (Phase::Known, None) => None,
+        }
+    }
+
     fn find(&self, name: &str) -> Option<Arc<dyn Hook>> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.get(name).map(|entry| Arc::clone(&entry.hook))
+        self.read().open.get(name).map(|entry| Arc::clone(&entry.hook))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Board> {
+        self.board.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Board> {
+        self.board.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unknown(&self, name: &str) -> Answer {
@@ -230,7 +323,27 @@ pub struct Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let mut open = self.hooks.open.write().unwrap_or_else(PoisonError::into_inner);
-        open.remove(&self.name);
+        self.hooks.write().open.remove(&self.name);
+    }
+}
+
+/// The hooks of a sensor that is there; awaited no more when dropped.
+#[must_use = "the hooks are awaited no more when this is dropped"]
+pub(crate) struct Awaited {
+    hooks: Hooks,
+    names: Vec<String>,
+    sensor: Reference,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        let mut board = self.hooks.write();
+        for name in &self.names {
+            let one =
+                |(awaited, sensor): &(String, Reference)| awaited == name && *sensor == self.sensor;
+            if let Some(place) = board.awaited.iter().position(one) {
+                board.awaited.remove(place);
+            }
+        }
     }
 }

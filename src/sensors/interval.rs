@@ -13,7 +13,7 @@ use crate::model::time::Time;
 use crate::sensors::schedule::ticker::{Common, Ticker};
 use crate::sensors::schedule::{Misfire, Plan};
 use crate::sensors::span::Span;
-use crate::sensors::{Kind, Sensor, settings, wrong};
+use crate::sensors::{Kind, Sensor, settings, written, wrong};
 
 /// See the module.
 pub(super) struct Interval;
@@ -71,7 +71,8 @@ impl Kind for Interval {
             return Err(vec![wrong(definition, "every", "expected 100ms or more")]);
         }
         if settings.jitter.is_some_and(|jitter| jitter >= every) {
-            let message = format!("expected less than `every` ({every})");
+            let name = written(definition, "every");
+            let message = format!("expected less than `{name}` ({every})");
             return Err(vec![wrong(definition, "jitter", message)]);
         }
         let plan = Plan::Interval { every: every.0, anchor: settings.from.unwrap_or_default() };

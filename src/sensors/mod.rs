@@ -6,6 +6,7 @@
 //! open a hook; the API hands deliveries to `hooks`. A sensor never talks to rules or executions.
 
 pub mod alerts;
+pub mod books;
 pub mod decode;
 pub mod hooks;
 pub mod kafka;
@@ -15,6 +16,7 @@ pub mod supervisor;
 mod at;
 mod alertmanager;
 mod cron;
+mod elements;
 mod fetch;
 mod file;
 mod interval;
@@ -41,6 +43,7 @@ use crate::intake::{Door, Outcome, Submission};
 use crate::model::problem::{Problem, nearest};
 use crate::model::sensor::{Definition, Health, HealthState};
 use crate::model::time::Time;
+use crate::sensors::books::Books;
 use crate::sensors::hooks::Hooks;
 use crate::store::tables::DeadLetter;
 use crate::tasks::Tasks;
@@ -99,6 +102,11 @@ pub trait Sensor: Send + Sync {
     /// Watches until `stop`, or until its source fails. An error restarts it after a back-off, so a
     /// sensor has no retry loop of its own.
     async fn run(&self, context: Context, stop: CancellationToken) -> Result<(), Error>;
+
+    /// The names of the hooks that it has open while it runs.
+    fn hooks(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What a sensor gets to work with.
@@ -112,6 +120,8 @@ pub struct Context {
     pub ids: Ids,
     /// How it does.
     pub health: Reporter,
+    /// What it took in, and what it could not.
+    pub books: Books,
     /// For background work of its own.
     pub tasks: Tasks,
     /// Where it listens for HTTP.
@@ -126,9 +136,7 @@ pub struct Context {
 const DEAD_LETTER_LIMIT: usize = 64 * 1024;
 
 impl Context {
-    /// Hands over a submission, waits until it is on disk, and keeps the sensor's books: accepted
-    /// events are counted, and so are reports that do not fit their trigger; the door keeps those as
-    /// dead letters.
+    /// Hands over a submission, waits until it is on disk, and keeps the sensor's books.
     ///
     /// Cancel-safe: as `Door::submit`; only the books may miss what was taken in.
     ///
@@ -137,8 +145,8 @@ impl Context {
     pub async fn report(&self, submission: Submission) -> Result<Vec<Outcome>, Error> {
         let unread = submission.dead_letters.len();
         let outcomes = self.door.submit(submission).await?;
-        let refused = outcomes.iter().filter(|one| matches!(one, Outcome::Refused(_))).count();
-        self.count(&outcomes, unread + refused);
+        self.books.outcomes(&outcomes);
+        self.books.dead_letters(unread);
         Ok(outcomes)
     }
 
@@ -159,17 +167,6 @@ impl Context {
             reason,
             content: String::from_utf8_lossy(kept).into_owned(),
             at: self.clock.now(),
-        }
-    }
-
-    fn count(&self, outcomes: &[Outcome], bad: usize) {
-        let accepted = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Accepted(_)));
-        let accepted = accepted.count();
-        if accepted > 0 {
-            self.health.accepted(accepted, self.clock.now());
-        }
-        if bad > 0 {
-            self.health.update(|health| health.bad_inputs += bad as u64);
         }
     }
 }
@@ -215,6 +212,8 @@ impl Reporter {
             lag: None,
             events: 0,
             bad_inputs: 0,
+            duplicates: 0,
+            tombstones: 0,
             restarts: 0,
             last_event: None,
         };
@@ -294,8 +293,19 @@ pub fn settings<S: DeserializeOwned>(definition: &Definition) -> Result<S, Vec<P
 /// A wrong setting that only its kind can see, with the key it stands under.
 #[must_use]
 pub fn wrong(definition: &Definition, key: &str, message: impl std::fmt::Display) -> Problem {
-    let message = format!("`{key}`: {message}");
+    let message = format!("`{}`: {message}", written(definition, key));
     Problem::error("sensor_settings", definition.place.clone(), message)
+}
+
+/// Settings that may be written under a second name: the first, and the second.
+const SECOND_NAMES: [(&str, &str); 4] =
+    [("every", "interval"), ("expression", "cron"), ("zone", "timezone"), ("environment", "env")];
+
+/// The name under which the file has the setting `key`.
+pub(crate) fn written<'a>(definition: &Definition, key: &'a str) -> &'a str {
+    let there = |name: &str| definition.settings.get(name).is_some();
+    let other = SECOND_NAMES.iter().find(|(first, _)| *first == key && !there(first));
+    other.filter(|(_, second)| there(second)).map_or(key, |(_, second)| *second)
 }
 
 /// serde says "unknown field `topcs`, expected one of `a`, `b`": which one was meant?

@@ -14,7 +14,8 @@ use crate::model::event::Report;
 use crate::model::problem::Problem;
 use crate::model::reference::Reference;
 use crate::model::sensor::Definition;
-use crate::sensors::fetch::{Fetch, TIMEOUT};
+use crate::sensors::elements::Elements;
+use crate::sensors::fetch::{Fetch, TIMEOUT, excerpt};
 use crate::sensors::secret::Secret;
 use crate::sensors::span::Span;
 use crate::sensors::{Context, Error, Kind, Sensor, settings, wrong};
@@ -26,7 +27,7 @@ const EXAMPLE: &str = "\
 kind: poll
 url: http://127.0.0.1:8190/v1/storage-pools
 every: 30s                      # default 1m
-items: $.storage_pools[*]       # JSONPath: the elements of the answer; default $[*]
+items: $.storage_pools[*]       # JSONPath: the elements, or their list; default $[*]; an answer without the list has failed
 key: $.id                       # JSONPath in each element: what it is told apart by
 initial: false                  # default; true: the first answer reports all elements as added
 trigger: storage.pool           # default: poll.added, poll.changed, poll.removed
@@ -78,7 +79,7 @@ struct Poller {
     definition: Arc<Definition>,
     fetch: Fetch,
     every: Span,
-    items: JsonPath,
+    items: Elements,
     key: JsonPath,
     initial: bool,
     trigger: Option<Reference>,
@@ -105,13 +106,14 @@ impl Kind for Poll {
         if read.every < Span::seconds(1) {
             return Err(vec![wrong(definition, "every", "expected 1s or more")]);
         }
-        let path = |key: &str, text: &str| {
-            JsonPath::parse(text).map_err(|error| {
-                let problem = wrong(definition, key, format!("`{text}` is no JSONPath: {error}"));
-                vec![problem.help("it begins with `$`, as in `$.pools[*]` or `$.id`")]
-            })
+        let no_path = |key: &str, text: &str, error: &serde_json_path::ParseError| {
+            let problem = wrong(definition, key, format!("`{text}` is no JSONPath: {error}"));
+            vec![problem.help("it begins with `$`, as in `$.pools[*]` or `$.id`")]
         };
-        let (items, key) = (path("items", &read.items)?, path("key", &read.key)?);
+        let items = Elements::parse(&read.items);
+        let items = items.map_err(|error| no_path("items", &read.items, &error))?;
+        let key = JsonPath::parse(&read.key);
+        let key = key.map_err(|error| no_path("key", &read.key, &error))?;
         let fetch = Fetch::new(definition, &read.url, &read.headers, read.bearer, read.timeout)?;
         Ok(Box::new(Poller {
             definition: Arc::clone(definition),
@@ -173,13 +175,22 @@ impl Poller {
         Ok(())
     }
 
-    /// The elements by key; those without a key of their own are dead letters.
+    /// The elements by key; those without a key of their own are dead letters. An answer without the
+    /// list, or with a list in which nothing has a key, is no answer: it says nothing of what is gone.
     fn items(
         &self,
         context: &Context,
         answer: &Value,
     ) -> Result<(Items, Vec<crate::store::tables::DeadLetter>), Error> {
-        let found = self.items.query(answer).all();
+        let no_list = |what: String| Error::Source {
+            what: format!(
+                "`{}` does not answer with a list: {what}: {}",
+                self.fetch.url(),
+                excerpt(&answer.to_string())
+            ),
+        };
+        let found = self.items.of(answer).map_err(no_list)?;
+        let count = found.len();
         if found.len() > ITEMS_LIMIT {
             let what = format!(
                 "`{}` holds {} elements; at most {ITEMS_LIMIT} are taken",
@@ -207,6 +218,10 @@ impl Poller {
             let text = item.to_string();
             let (sensor, from) = (self.definition.reference.as_str(), self.fetch.url().as_str());
             letters.push(context.dead_letter(sensor, from, reason, text.as_bytes()));
+        }
+        if items.is_empty() && count > 0 {
+            let what = format!("`{}` finds no key in what `{}` gives", self.key, self.items);
+            return Err(no_list(what));
         }
         Ok((items, letters))
     }

@@ -1,4 +1,5 @@
-//! A length of time as people write it: `30s`, `1h 30m`, `2 days`, or a number of seconds.
+//! A length of time as people write it: `30s`, `1h 30m`, `2 days`. A bare number is refused, here as in
+//! `ifso.toml`: nobody can see whether it counts seconds or milliseconds.
 
 use std::fmt;
 use std::time::Duration;
@@ -43,27 +44,19 @@ impl de::Visitor<'_> for Visitor {
     type Value = Span;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a length of time such as `30s`, `5m` or `1h 30m`, or a number of seconds")
+        f.write_str("a length of time such as `30s`, `5m` or `1h 30m`")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
         Span::parse(text).map_err(E::custom)
     }
 
-    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Span, E> {
-        Ok(Span::seconds(seconds))
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Span, E> {
+        Err(E::custom(format!("`{number}` has no unit; write `{number}s`")))
     }
 
-    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Span, E> {
-        u64::try_from(seconds)
-            .map(Span::seconds)
-            .map_err(|_| E::invalid_value(de::Unexpected::Signed(seconds), &self))
-    }
-
-    fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Span, E> {
-        Duration::try_from_secs_f64(seconds)
-            .map(Span)
-            .map_err(|_| E::invalid_value(de::Unexpected::Float(seconds), &self))
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Span, E> {
+        Err(E::custom(format!("`{number}` has no unit; write `{number}s`")))
     }
 }
 

@@ -21,9 +21,11 @@ use crate::model::problem::{Problem, nearest};
 use crate::model::reference::Reference;
 use crate::model::sensor::{Definition, Health, HealthState};
 use crate::packs::catalog::Current;
-use crate::sensors::hooks::Hooks;
+use crate::sensors::books::Books;
+use crate::sensors::hooks::{Awaited, Hooks};
 use crate::sensors::{Context, Error, KINDS, Reporter, Sensor, kind, secret};
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::Metrics;
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -166,6 +168,8 @@ pub struct Supervisor {
     pub registry: Registry,
     /// The shared HTTP client.
     pub client: reqwest::Client,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// One sensor's task.
@@ -174,6 +178,8 @@ struct Running {
     config: Arc<Value>,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    #[expect(dead_code, reason = "held, not read: while it is there, callers are to come again")]
+    awaited: Awaited,
 }
 
 impl Supervisor {
@@ -186,6 +192,7 @@ impl Supervisor {
         loop {
             self.changes.mark_unchanged();
             self.follow(&mut running);
+            self.hooks.known();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -196,6 +203,7 @@ impl Supervisor {
                 },
             }
         }
+        self.hooks.stopping();
         for one in running.values() {
             one.stop.cancel();
         }
@@ -235,6 +243,7 @@ impl Supervisor {
         config: Arc<Value>,
         old: Option<Running>,
     ) -> Running {
+        let reference = &definition.reference;
         let health = Reporter::new(Arc::clone(&self.clock));
         let again = Arc::new(Notify::new());
         self.registry.put(definition, &health, &again);
@@ -242,6 +251,7 @@ impl Supervisor {
             door: self.door.clone(),
             clock: Arc::clone(&self.clock),
             ids: self.ids.clone(),
+            books: Books::new(reference, health.clone(), self.metrics.clone(), self.clock.clone()),
             health,
             tasks: self.tasks.clone(),
             hooks: self.hooks.clone(),
@@ -259,8 +269,15 @@ impl Supervisor {
                 watch_over(&definition, &context, &stop, &again).await;
             }
         });
-        Running { definition: Arc::clone(definition), config, stop, task }
+        let awaited = self.hooks.awaits(hooks(definition), reference);
+        Running { definition: Arc::clone(definition), config, stop, task, awaited }
     }
+}
+
+/// The hooks that a sensor will have open: none where it is switched off or cannot be built.
+fn hooks(definition: &Arc<Definition>) -> Vec<String> {
+    let built = definition.enabled.then(|| build(definition).ok()).flatten();
+    built.map(|sensor| sensor.hooks()).unwrap_or_default()
 }
 
 /// Waits for a stopped sensor's end; cuts it off where it takes too long.
@@ -347,7 +364,11 @@ async fn keep_running(
         }
         failures += 1;
         tracing::warn!(%sensor, %reason, failures, "a sensor failed and will be tried again");
-        context.health.update(|health| health.restarts += 1);
+        context.health.update(|health| {
+            health.restarts += 1;
+            // Nobody looks at the source now.
+            health.lag = None;
+        });
         context.health.waiting(reason);
         let again = context.clock.now().plus(pause(failures, rand::rng().random()));
         tokio::select! {
@@ -405,7 +426,6 @@ mod tests {
     use crate::intake;
     use crate::model::time::Time;
     use crate::store::redb::Redb;
-    use crate::telemetry::metrics::Metrics;
 
     struct Panicking;
 
@@ -436,17 +456,18 @@ mod tests {
             metrics: Metrics::new(),
         });
         let health = Reporter::new(Arc::clone(&clock));
+        let (sensor, stop) = ("site.x".parse().unwrap(), CancellationToken::new());
         let context = Context {
             door,
-            clock,
+            clock: Arc::clone(&clock),
             ids,
+            books: Books::new(&sensor, health.clone(), Metrics::new(), clock),
             health: health.clone(),
             tasks: Tasks::new(),
             hooks: Hooks::new(),
             client: client(),
             config: Arc::default(),
         };
-        let (sensor, stop) = ("site.x".parse().unwrap(), CancellationToken::new());
         let kept = keep_running(&sensor, &Panicking, context, stop.clone());
         let looked = async {
             while health.health().restarts == 0 {

@@ -151,6 +151,10 @@ impl Sensor for Listener {
         stop.cancelled().await;
         Ok(())
     }
+
+    fn hooks(&self) -> Vec<String> {
+        vec![self.name.clone()]
+    }
 }
 
 /// The open hook.
@@ -169,7 +173,7 @@ impl Hook for Receiver {
         match self.report(&delivery) {
             Ok(report) => self.hand_over(report).await,
             Err(answer) => {
-                self.context.health.update(|health| health.bad_inputs += 1);
+                self.context.books.refused(1);
                 answer
             }
         }
@@ -237,13 +241,9 @@ impl Receiver {
             Ok(outcomes) => outcomes,
             Err(refusal) => return Answer::refused(&refusal),
         };
-        self.context.count(&outcomes, 0);
+        self.context.books.outcomes(&outcomes);
         let answer = Answer::outcomes(&outcomes);
         match outcomes.first() {
-            Some(Outcome::Refused(_)) => {
-                self.context.health.update(|health| health.bad_inputs += 1);
-                answer
-            }
             Some(Outcome::Duplicate(_)) if self.guard.is_signature() => Answer {
                 status: 409,
                 body: json!({

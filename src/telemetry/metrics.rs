@@ -1,11 +1,13 @@
 //! Every metric, by name. Names are `ifso_` and noun, verb, unit; labels have few values, all known
-//! beforehand: none of them comes from an event, a user or a pack.
+//! beforehand: none of them comes from an event or a user. Sensors are named, which are few.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
     Encoder, Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    Opts, Registry, TextEncoder,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// Seconds between 0.1 ms and 10 s: from a read in memory to a disk that struggles.
@@ -26,6 +28,11 @@ pub struct Metrics {
     sensors_enabled: IntGauge,
     sensors_running: IntGauge,
     catalog_problems: IntGauge,
+    sensor_up: IntGaugeVec,
+    sensor_lag: IntGaugeVec,
+    /// The sensors that were shown last.
+    shown: Arc<Mutex<BTreeSet<String>>>,
+    dead_letters: IntCounterVec,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
 }
@@ -59,6 +66,20 @@ impl Metrics {
                 r,
                 "catalog_problems",
                 "Errors in the home that keep something from being in force.",
+            ),
+            sensor_up: gauges(r, "sensor_up", "Whether a sensor runs: 1 or 0.", &["sensor"]),
+            sensor_lag: gauges(
+                r,
+                "sensor_lag",
+                "How far a sensor is behind its source (Kafka: records), where that is known.",
+                &["sensor"],
+            ),
+            shown: Arc::default(),
+            dead_letters: counters(
+                r,
+                "dead_letters_total",
+                "Inputs of a sensor that became dead letters.",
+                &["sensor"],
             ),
             requests: counters(
                 r,
@@ -126,6 +147,39 @@ impl Metrics {
         self.catalog_problems.set(gauged(errors));
     }
 
+    /// Whether each sensor runs, and how far it is behind, where that is known. Sensors that are not
+    /// among them are forgotten.
+    pub fn each_sensor<'a>(&self, sensors: impl Iterator<Item = (&'a str, bool, Option<u64>)>) {
+        let forget = |gauges: &IntGaugeVec, sensor: &str| {
+            if gauges.remove_label_values(&[sensor]).is_err() {
+                tracing::trace!(sensor, "it was not shown");
+            }
+        };
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gone = std::mem::take(&mut *shown);
+        for (sensor, up, lag) in sensors {
+            gone.remove(sensor);
+            shown.insert(sensor.to_owned());
+            self.sensor_up.with_label_values(&[sensor]).set(i64::from(up));
+            match lag {
+                Some(lag) => {
+                    let lag = i64::try_from(lag).unwrap_or(i64::MAX);
+                    self.sensor_lag.with_label_values(&[sensor]).set(lag);
+                }
+                None => forget(&self.sensor_lag, sensor),
+            }
+        }
+        for sensor in &gone {
+            forget(&self.sensor_up, sensor);
+            forget(&self.sensor_lag, sensor);
+        }
+    }
+
+    /// Inputs of a sensor became dead letters.
+    pub fn dead_letters(&self, sensor: &str, count: usize) {
+        self.dead_letters.with_label_values(&[sensor]).inc_by(count as u64);
+    }
+
     /// An HTTP call was answered; `route` is the pattern, not the path.
     pub fn answered(&self, method: &str, route: &str, status: u16, time: Duration) {
         self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
@@ -177,6 +231,12 @@ fn gauge(registry: &Registry, short: &str, help: &str) -> IntGauge {
     made
 }
 
+fn gauges(registry: &Registry, short: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let made = IntGaugeVec::new(Opts::new(name(short), help), labels).expect(ONCE);
+    registry.register(Box::new(made.clone())).expect(ONCE);
+    made
+}
+
 fn options(short: &str, help: &str) -> HistogramOpts {
     HistogramOpts::new(name(short), help).buckets(SECONDS.to_vec())
 }
@@ -204,5 +264,22 @@ mod tests {
         let line = "ifso_events_taken_total{outcome=\"accepted\"} 3";
         assert!(one.text().unwrap().contains(line));
         assert!(!other.text().unwrap().contains(line));
+    }
+
+    #[test]
+    fn sensors_that_are_gone_are_shown_no_more() {
+        let metrics = Metrics::new();
+        metrics.each_sensor([("site.a", true, Some(7)), ("site.b", false, None)].into_iter());
+        let text = metrics.text().unwrap();
+        for line in [
+            "ifso_sensor_up{sensor=\"site.a\"} 1\n",
+            "ifso_sensor_lag{sensor=\"site.a\"} 7\n",
+            "ifso_sensor_up{sensor=\"site.b\"} 0\n",
+        ] {
+            assert!(text.contains(line), "{line} {text}");
+        }
+        assert!(!text.contains("ifso_sensor_lag{sensor=\"site.b\"}"));
+        metrics.each_sensor([("site.b", true, None)].into_iter());
+        assert!(!metrics.text().unwrap().contains("site.a"));
     }
 }

@@ -41,6 +41,8 @@ impl House {
         let keys = Keys::new(world.store.clone(), clock.clone(), ids.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let hooks = Hooks::new();
+        hooks.known();
         let state = api::State {
             clock,
             ids,
@@ -51,7 +53,7 @@ impl House {
             catalog: world.catalog.clone(),
             door: world.door.clone(),
             executions: world.executions.clone(),
-            hooks: Hooks::new(),
+            hooks,
             sensors: Registry::new(),
             runners: Arc::new(vec![RunnerType {
                 name: "hands".to_owned(),

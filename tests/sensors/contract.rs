@@ -1,10 +1,12 @@
 //! What every kind of sensor promises, tried on each.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ifso::model::problem::{Problem, Severity};
 use ifso::model::sensor::{Definition, HealthState};
+use ifso::packs::catalog::Catalog;
 use ifso::sensors::{KINDS, Kind, check};
 use serde_json::{Value, json};
 
@@ -102,5 +104,31 @@ async fn a_source_that_is_away_is_said_and_tried_again() {
             assert!(reason.contains(part), "{name}: {reason}");
             station.world.manual.advance(Duration::from_secs(4));
         }
+    }
+}
+
+/// As the loader shows it: the key that the user wrote, where it stands.
+#[test]
+fn a_wrong_setting_is_named_as_the_file_names_it() {
+    for (file, expected) in [
+        ("kind: cron\ncron: 61 * * * *", "2:1: `cron`: `61` is no minute"),
+        (
+            "kind: cron\nexpression: 1 * * * *\ntimezone: Europe/Berln",
+            "3:1: `timezone`: there is no time zone `Europe/Berln`",
+        ),
+        ("kind: interval\ninterval: 1ms", "2:1: `interval`: expected 100ms or more"),
+        ("kind: interval\nevery: 20", "2:1: `every`: `20` has no unit; write `20s`"),
+        ("kind: interval\ninterval: 0.5", "2:1: `interval`: `0.5` has no unit; write `0.5s`"),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("sensors")).unwrap();
+        std::fs::write(home.path().join("sensors/x.yaml"), file).unwrap();
+        std::fs::write(home.path().join("sensors/README.md"), "# No sensor").unwrap();
+        let kinds = ifso::packs::Kinds { runners: &BTreeMap::new(), sensor: &check };
+        let loaded = ifso::packs::load(home.path(), kinds, &Catalog::default());
+        let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+        let wanted = format!("sensors/x.yaml:{expected}");
+        assert!(problems.iter().any(|one| one.starts_with(&wanted)), "{wanted}: {problems:?}");
+        assert!(!problems.iter().any(|one| one.contains("README")), "{problems:?}");
     }
 }

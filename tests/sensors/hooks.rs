@@ -194,6 +194,9 @@ async fn each_alert_and_change_is_one_event() {
             "receiver": "ifso", "groupKey": "{}:{}", "externalURL": "http://am:9093",
         })
     );
+    assert_eq!(station.health("deploy").unwrap().duplicates, 3);
+    let told = station.world.metrics.text().unwrap();
+    assert!(told.contains("ifso_events_taken_total{outcome=\"duplicate\"} 3"), "{told}");
     // What memory forgot, the store remembers.
     let station = station.restart().await;
     station.running("deploy").await;
@@ -250,6 +253,60 @@ async fn delfins_alerts_are_told_once_per_change() {
 #[tokio::test]
 async fn alerts_find_nobody_where_no_sensor_takes_them() {
     let station = Station::new([]);
+    station.settled().await;
     let answer = station.hooks.alerts(AlertsVersion::V2, delivery(&[], "[]")).await;
     assert_eq!((answer.status, &answer.body["code"]), (404, &json!("no_alert_sensor")));
+}
+
+#[tokio::test]
+async fn one_bad_alert_does_not_spoil_the_others() {
+    let station = station("kind: alertmanager\nname: deploy\nauth: none").await;
+    let good = alert("firing", "2026-02-28T23:00:00Z");
+    let bad = json!({ "status": "firing", "labels": ["no", "map"] });
+    let answer = station.post("deploy", &[], &notification(&json!([bad, good]))).await;
+    assert_eq!((answer.status, answer.body["events"].as_array().unwrap().len()), (202, 1));
+    let reason = "`alerts[0]`: `labels` must be a map of strings";
+    assert_eq!(answer.body["refused"], json!([reason]));
+    let rows = ifso::store::table::Rows::first(10);
+    let letters = ifso::store::table::scan::<ifso::store::tables::DeadLetter>;
+    let letters = letters(&station.world.store, rows).await.unwrap();
+    assert_eq!((letters.len(), letters[0].row.reason.as_str()), (1, reason));
+    let count = "ifso_dead_letters_total{sensor=\"site.deploy\"} 1";
+    assert!(station.world.metrics.text().unwrap().contains(count));
+    let answer = station.post("deploy", &[], &notification(&json!([bad]))).await;
+    assert_eq!((answer.status, &answer.body["faultstring"]), (400, &json!(reason)));
+    assert_eq!(station.health("deploy").unwrap().bad_inputs, 2);
+}
+
+/// Alertmanager drops what is answered with 404 or 413, and repeats what is answered with 503.
+#[tokio::test]
+async fn a_hook_that_is_not_open_yet_asks_to_come_again() {
+    let later = |answer: &ifso::sensors::hooks::Answer, code: &str| {
+        let told = (answer.status, answer.retry_after_seconds, &answer.body["code"]);
+        assert_eq!(told, (503, Some(1), &json!(code)), "{answer:?}");
+    };
+    let file = "kind: alertmanager\nname: deploy\nauth: bearer\nsecrets: [{ file: token }]";
+    let folder = tempfile::tempdir().unwrap();
+    let station = Station::new([super::in_folder("deploy", file, folder.path().into())]);
+    // Nobody has said yet which sensors there are.
+    later(&station.post("whatever", &[], "{}").await, "starting");
+    let push = || station.hooks.alerts(AlertsVersion::V2, delivery(&[], "[]"));
+    later(&push().await, "starting");
+    // Its secret is not there: it tries again, with a pause.
+    station.until("deploy", |health| health.restarts == 1).await;
+    later(&station.post("deploy", &[], "{}").await, "starting");
+    later(&push().await, "starting");
+    assert_eq!(station.hooks.limit_bytes("deploy"), ifso::sensors::hooks::ALERTS_LIMIT_BYTES);
+    assert_eq!(station.post("whatever", &[], "{}").await.status, 404);
+    assert_eq!(station.hooks.limit_bytes("whatever"), ifso::sensors::hooks::BODY_LIMIT_BYTES);
+    std::fs::write(folder.path().join("token"), "t").unwrap();
+    station.world.manual.advance(std::time::Duration::from_secs(1));
+    station.running("deploy").await;
+    assert_eq!(station.post("deploy", &[], "{}").await.status, 401);
+    // Taken away, it is nobody's.
+    station.reload(catalog([], Value::Null));
+    let gone = || (station.hooks.limit_bytes("deploy") < 2 << 20).then_some(());
+    super::eventually(gone).await.unwrap();
+    station.world.tasks.drain(std::time::Duration::from_secs(5)).await;
+    later(&station.post("deploy", &[], "{}").await, "stopping");
 }

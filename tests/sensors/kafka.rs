@@ -21,6 +21,7 @@ use ifso::store::redb::Redb;
 use ifso::store::table::{self, Rows};
 use ifso::store::tables::DeadLetter;
 use ifso::tasks::Tasks;
+use ifso::telemetry::metrics::Metrics;
 use rdkafka::message::Message;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -75,7 +76,7 @@ impl Engine {
             catalog: catalog.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
-            metrics: ifso::telemetry::metrics::Metrics::new(),
+            metrics: Metrics::new(),
         });
         let (generation, changes) = watch::channel(1);
         let supervisor = Supervisor {
@@ -88,6 +89,7 @@ impl Engine {
             hooks: Hooks::new(),
             registry: registry.clone(),
             client: client(),
+            metrics: Metrics::new(),
         };
         let guard = runtime.enter();
         tasks.spawn(stage.run(tasks.stop().clone()));
@@ -122,6 +124,8 @@ impl Engine {
                 lag: None,
                 events: 0,
                 bad_inputs: 0,
+                duplicates: 0,
+                tombstones: 0,
                 restarts: 0,
                 last_event: None,
             },
@@ -305,7 +309,8 @@ fn a_broker_that_is_killed_and_comes_back_loses_and_repeats_nothing() {
     produce(&broker, "killed", 4, 0..5000);
     engine.until_events(100);
     broker.kill();
-    let health = engine.until("waiting", |health| health.state == HealthState::Waiting);
+    let health = engine
+        .until("waiting", |health| health.state == HealthState::Waiting && health.lag.is_none());
     assert!(
         health.reason.as_ref().is_some_and(|why| why.contains(&broker.address())),
         "{health:?}"
@@ -323,6 +328,29 @@ fn a_broker_that_is_killed_and_comes_back_loses_and_repeats_nothing() {
     assert_eq!((lost, twice), (0, 0));
     assert!(recovered < Duration::from_secs(30), "P26");
     engine.stop();
+}
+
+#[test]
+fn a_member_without_partitions_says_that_it_is_idle() {
+    let broker = shared();
+    let engines = [(); 2].map(|()| Engine::start(&store(), settings(broker, "alone")));
+    engines[0].runtime.block_on(broker.create("alone", 1));
+    let idle = "idle: other members of group `group-alone` hold all partitions of `alone`";
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let seen: Vec<_> = engines.iter().map(Engine::health).collect();
+        let is_idle =
+            |health: &&Health| health.reason.as_deref() == Some(idle) && health.lag.is_none();
+        let reading = |health: &&Health| health.lag == Some(0) && health.reason.is_none();
+        if seen.iter().filter(is_idle).count() == 1 && seen.iter().filter(reading).count() == 1 {
+            break;
+        }
+        assert!(Instant::now() < limit, "{seen:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for engine in engines {
+        engine.stop();
+    }
 }
 
 #[test]
@@ -517,7 +545,7 @@ fn what_cannot_be_read_is_a_dead_letter_and_reading_goes_on() {
     let letters = engine.dead_letters();
     assert_eq!(letters.len(), bad.len(), "{letters:?}");
     let health = engine.until("counted", |health| health.bad_inputs == bad.len() as u64);
-    assert_eq!(health.state, HealthState::Running);
+    assert_eq!((health.state, health.tombstones), (HealthState::Running, 1));
     assert_eq!(letters[0].from, "poison/0@2");
     assert!(letters[0].reason.contains("not the JSON"), "{letters:?}");
     assert!(letters[3].reason.contains("`limits.record_bytes`"), "{:?}", letters[3].reason);

@@ -8,6 +8,7 @@ mod kafka;
 mod kafka_decode;
 mod polls;
 mod processes;
+mod reference;
 mod schedules;
 mod supervisor;
 
@@ -23,7 +24,7 @@ use ifso::model::reference::Reference;
 use ifso::model::sensor::{Definition, Health, HealthState};
 use ifso::packs::catalog::Catalog;
 use ifso::packs::yaml;
-use ifso::sensors::hooks::{Answer, Delivery, Hooks};
+use ifso::sensors::hooks::{Answer, BODY_LIMIT_BYTES, Delivery, Hooks};
 use ifso::sensors::supervisor::{Registry, Supervisor};
 use ifso::tasks::Tasks;
 use serde_json::Value;
@@ -80,6 +81,7 @@ impl Station {
             hooks: hooks.clone(),
             registry: registry.clone(),
             client: client(),
+            metrics: world.metrics.clone(),
         };
         world.tasks.spawn(supervisor.run(world.tasks.stop().clone()));
         Self { world, hooks, registry, generation }
@@ -130,6 +132,12 @@ impl Station {
     /// Waits until a sensor runs.
     pub async fn running(&self, name: &str) -> Health {
         self.until(name, |health| health.state == HealthState::Running).await
+    }
+
+    /// Waits until it is known which sensors there are.
+    pub async fn settled(&self) {
+        let known = |hooks: &Hooks| hooks.limit_bytes("nobody") == BODY_LIMIT_BYTES;
+        eventually(|| known(&self.hooks).then_some(())).await.unwrap();
     }
 
     /// Every event so far, oldest first.

@@ -89,3 +89,28 @@ async fn an_error_is_said_and_forgets_nothing() {
     let events = station.events_become(2).await;
     assert_eq!((&events[1].data["change"], &events[1].data["key"]), (&json!("added"), &json!("2")));
 }
+
+/// An error in the place of the list is no empty list: nothing was removed.
+#[tokio::test]
+async fn an_answer_without_its_list_has_failed() {
+    let answer: Answer = Arc::new(Mutex::new(pools(&json!([{ "id": 1 }, { "id": 2 }]))));
+    let station = station(true, &answer).await;
+    station.events_become(2).await;
+    for (body, reason) in [
+        (json!({ "error": "backend\nbusy" }), "`$.pools` is not there"),
+        (json!({ "pools": "x" }), "`$.pools` is a text, no list"),
+        (json!({ "pools": [{ "error": "busy" }] }), "`$.id` finds no key"),
+    ] {
+        *answer.lock().unwrap() = (StatusCode::OK, body);
+        station.world.manual.advance(Duration::from_mins(1));
+        let failed = |health: &ifso::model::sensor::Health| {
+            health.reason.as_ref().is_some_and(|said| said.contains(reason))
+        };
+        station.until("pools", failed).await;
+    }
+    assert_eq!(station.events().await.len(), 2);
+    *answer.lock().unwrap() = pools(&json!([]));
+    station.world.manual.advance(Duration::from_mins(1));
+    let events = station.events_become(4).await;
+    assert_eq!(events[3].trigger.as_str(), "poll.removed");
+}

@@ -9,7 +9,7 @@ fuzz_target!(|body: &[u8]| {
     let Ok(body) = serde_json::from_slice(body) else { return };
     let now = Time::from_millis(1_700_000_000_000);
     for alerts in [notified(&body, now), pushed(&body, now)].into_iter().flatten() {
-        for alert in alerts {
+        for alert in alerts.into_iter().flatten() {
             assert!(alert.data["labels"].is_object() && alert.data["startsAt"].is_string());
         }
     }

@@ -131,6 +131,24 @@ impl Group {
         })
     }
 
+    /// A broker, or every one of them, is not there.
+    fn away(&self, reason: String, all: bool) {
+        let mut fresh = false;
+        self.progress.change(|state| {
+            // The last one says how many are down; what was said before says why.
+            if state.away.is_none() || !all {
+                state.away = Some(reason);
+            }
+            fresh = all && !state.down;
+            state.down |= all;
+        });
+        if fresh {
+            self.progress.health.update(|health| health.lag = None);
+            let reason = self.progress.state().away.clone().unwrap_or_default();
+            tracing::warn!(sensor = %self.sensor, %reason, "no broker is there; it goes on when one is");
+        }
+    }
+
     fn broken(&self, error: &KafkaError) -> Error {
         Error::Source { what: format!("group `{}`: {error}", self.settings.group(&self.sensor)) }
     }
@@ -209,12 +227,7 @@ impl ClientContext for Group {
             ) => self.progress.change(|state| state.topic = Some(reason)),
             code => {
                 let reason = format!("brokers `{}`: {reason}", self.settings.brokers.join(","));
-                self.progress.change(|state| {
-                    // It says how many are down; what was said before says why.
-                    if state.away.is_none() || code != Some(Code::AllBrokersDown) {
-                        state.away = Some(reason);
-                    }
-                });
+                self.away(reason, code == Some(Code::AllBrokersDown));
             }
         }
     }
@@ -228,8 +241,11 @@ impl ClientContext for Group {
             state.joined |= steady;
             if up {
                 state.away = None;
+                state.down = false;
             }
-            let lag = state.joined.then(|| state.lag(&statistics));
+            // Nobody knows what came while no broker is there, or what others hold.
+            let known = state.joined && up && !state.parts.is_empty();
+            let lag = known.then(|| state.lag(&statistics));
             self.progress.health.update(|health| health.lag = lag);
         });
     }

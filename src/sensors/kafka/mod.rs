@@ -14,7 +14,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::intake::Outcome;
 use crate::model::problem::Problem;
 use crate::model::sensor::Definition;
 use crate::sensors::kafka::letters::Outbox;
@@ -92,7 +91,8 @@ struct Reading {
 #[async_trait]
 impl Sensor for Reading {
     async fn run(&self, context: Context, stop: CancellationToken) -> Result<(), Error> {
-        let progress = Arc::new(Progress::new(context.health.clone()));
+        let progress =
+            Arc::new(Progress::new(context.health.clone(), self.settings.idle(&self.sensor)));
         let (batches, mut coming) = mpsc::channel(WAITING_BATCHES);
         let (end, mut ended) = oneshot::channel();
         let reader = Reader {
@@ -156,20 +156,12 @@ impl Reading {
         context: &Context,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let Batch { mut submission, ends, letters, .. } = batch;
+        let Batch { mut submission, ends, letters, tombstones, .. } = batch;
         let dead = letters.iter().map(|letter| letter.dead(&self.sensor, context));
         submission.dead_letters = dead.collect();
-        let unreadable = letters.len() as u64;
-        let outcomes = context.door.submit(submission).await?;
+        context.report(submission).await?;
         progress.stored(ends);
-        let count =
-            |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|one| wanted(one)).count();
-        let accepted = count(|outcome| matches!(outcome, Outcome::Accepted(_)));
-        let refused = count(|outcome| matches!(outcome, Outcome::Refused(_)));
-        if accepted > 0 {
-            context.health.accepted(accepted, context.clock.now());
-        }
-        context.health.update(|health| health.bad_inputs += unreadable + refused as u64);
+        context.books.tombstones(tombstones);
         Ok(())
     }
 }

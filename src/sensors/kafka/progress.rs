@@ -37,6 +37,8 @@ pub(super) struct End {
 pub(super) struct Progress {
     state: Mutex<State>,
     pub(super) health: Reporter,
+    /// What is said of a member that has no partitions.
+    idle: String,
 }
 
 #[derive(Default)]
@@ -48,6 +50,8 @@ pub(super) struct State {
     pub(super) failure: Option<Error>,
     /// Why no broker is there.
     pub(super) away: Option<String>,
+    /// Whether every broker was tried and none was there; until one is.
+    pub(super) down: bool,
     /// What is wrong with a topic.
     pub(super) topic: Option<String>,
     /// Whether a broker is there.
@@ -84,8 +88,8 @@ impl State {
 }
 
 impl Progress {
-    pub(super) fn new(health: Reporter) -> Self {
-        Self { state: Mutex::default(), health }
+    pub(super) fn new(health: Reporter, idle: String) -> Self {
+        Self { state: Mutex::default(), health, idle }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -112,8 +116,9 @@ impl Progress {
             (Some(reason), _) => self.health.waiting(reason),
             (None, Some(reason)) if state.parts.is_empty() => self.health.waiting(reason),
             (None, reason) if state.joined => {
+                let idle = state.parts.is_empty().then_some(&self.idle);
                 self.health.running();
-                self.health.update(|health| health.reason.clone_from(reason));
+                self.health.update(|health| health.reason = reason.as_ref().or(idle).cloned());
             }
             _ if state.up => self.health.waiting("joining the group"),
             _ => {}

@@ -32,6 +32,8 @@ pub(super) struct Batch {
     pub(super) submission: Submission,
     pub(super) ends: Vec<End>,
     pub(super) letters: Vec<Letter>,
+    /// Records without content that made no event.
+    pub(super) tombstones: usize,
     records: usize,
     bytes: usize,
 }
@@ -139,7 +141,12 @@ impl Reader {
         batch.records += 1;
         batch.bytes += payload.map_or(0, <[u8]>::len);
         batch.reached(part);
-        if let Err(reason) = self.decode(message, part, batch) {
+        let before = batch.submission.reports.len();
+        let decoded = self.decode(message, part, batch);
+        if payload.is_none() && decoded.is_ok() && batch.submission.reports.len() == before {
+            batch.tombstones += 1;
+        }
+        if let Err(reason) = decoded {
             batch.letters.push(Letter {
                 from: format!("{topic}/{partition}@{offset}"),
                 reason,

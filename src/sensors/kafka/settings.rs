@@ -220,6 +220,21 @@ impl Settings {
         self.group.clone().unwrap_or_else(|| format!("ifso-{sensor}"))
     }
 
+    /// What is said of a sensor whose group gives it nothing to read.
+    pub(super) fn idle(&self, sensor: &str) -> String {
+        let group = self.group(sensor);
+        match &self.pattern {
+            Some(pattern) => format!(
+                "idle: no topic matches `{pattern}`, or other members of group `{group}` hold all \
+                 partitions"
+            ),
+            None => format!(
+                "idle: other members of group `{group}` hold all partitions of `{}`",
+                self.topics.join(", ")
+            ),
+        }
+    }
+
     /// What to subscribe to, in librdkafka's form: a leading `^` makes an expression.
     pub(super) fn subscription(&self) -> Vec<String> {
         match &self.pattern {
