@@ -124,7 +124,12 @@ fn a_wrong_setting_is_named_as_the_file_names_it() {
         std::fs::create_dir(home.path().join("sensors")).unwrap();
         std::fs::write(home.path().join("sensors/x.yaml"), file).unwrap();
         std::fs::write(home.path().join("sensors/README.md"), "# No sensor").unwrap();
-        let kinds = ifso::packs::Kinds { runners: &BTreeMap::new(), sensor: &check };
+        let kinds = ifso::packs::Kinds {
+            runners: &BTreeMap::new(),
+            sensor: &check,
+            hooks: &|_| Vec::new(),
+            built_in: &[],
+        };
         let loaded = ifso::packs::load(home.path(), kinds, &Catalog::default());
         let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
         let wanted = format!("sensors/x.yaml:{expected}");
