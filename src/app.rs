@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +57,21 @@ pub enum Error {
     /// The store does not open or does not work.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The first key cannot be made.
+    /// What somebody looks at or restores from is no sound store.
+    #[error("{error}")]
+    Copy {
+        /// What is wrong with it.
+        error: store::Error,
+        /// The next step.
+        help: &'static str,
+    },
+    /// There is no store in the data folder.
+    #[error("there is no store in `{}` yet", .data.display())]
+    NoStore {
+        /// The data folder.
+        data: PathBuf,
+    },
+    /// A key cannot be made.
     #[error(transparent)]
     Auth(#[from] auth::Error),
     /// Something of the machine does not work.
@@ -85,6 +99,12 @@ impl Error {
         match self {
             Self::Config(error) => Some(error.help()),
             Self::Store(error) => error.help().map(str::to_owned),
+            Self::Copy { help, .. } => Some((*help).to_owned()),
+            Self::NoStore { .. } => Some(
+                "`ifso serve` makes one; name another home with `--home`, or restore a backup \
+                 with `ifso restore FILE`"
+                    .to_owned(),
+            ),
             Self::Auth(error) => error.help().map(str::to_owned),
             Self::Machine { help, .. } => Some(help.clone()),
             Self::Stage { .. } => {
@@ -147,7 +167,19 @@ pub fn catalog(config: &Config) -> Result<Catalog, Error> {
 /// Where the backup is none, or the data folder holds a store already.
 pub fn restore(config: &Config, backup: &Path) -> Result<redb::Copied, Error> {
     private(config)?;
-    Ok(redb::restore(backup, &config.data.join(STORE))?)
+    if !backup.is_file() {
+        return Err(Error::Machine {
+            what: format!("there is no backup `{}`", backup.display()),
+            help: "name a file that `ifso backup` wrote".to_owned(),
+        });
+    }
+    let name = backup.display().to_string();
+    redb::restore(backup, &config.data.join(STORE)).map_err(|error| match error {
+        store::Error::Broken { ref path, .. } if *path == name => {
+            Error::Copy { error, help: "use another backup" }
+        }
+        other => Error::Store(other),
+    })
 }
 
 /// Looks at every record of the store without serving.
@@ -155,7 +187,30 @@ pub fn restore(config: &Config, backup: &Path) -> Result<redb::Copied, Error> {
 /// # Errors
 /// Where the store cannot be opened.
 pub fn doctor(config: &Config) -> Result<redb::Report, Error> {
-    Ok(redb::doctor(&config.data.join(STORE))?)
+    redb::doctor(&there(config)?).map_err(|error| match error {
+        store::Error::Broken { .. } | store::Error::Damaged { .. } => {
+            let help = "move it away and restore from a backup: `ifso restore FILE`";
+            Error::Copy { error, help }
+        }
+        other => Error::Store(other),
+    })
+}
+
+/// Makes an admin key for whoever has the data folder, and writes it where the first one stood.
+///
+/// # Errors
+/// `NoStore`; `Store` where a process serves it; `Auth` where the file cannot be written.
+pub async fn recover_key(config: &Config) -> Result<PathBuf, Error> {
+    let store: Handle = Arc::new(Redb::open(&there(config)?, redb::Settings::default())?);
+    let clock = clock::system();
+    let keys = auth::Keys::new(store, clock.clone(), Ids::new(clock));
+    Ok(keys.recover(&config.data).await?)
+}
+
+/// The store's file, which must be there.
+fn there(config: &Config) -> Result<PathBuf, Error> {
+    let path = config.data.join(STORE);
+    if path.exists() { Ok(path) } else { Err(Error::NoStore { data: config.data.clone() }) }
 }
 
 fn open(config: &Config) -> Result<Arc<Redb>, Error> {
@@ -464,7 +519,7 @@ fn backup(redb: &Arc<Redb>) -> api::Backup {
     let redb = Arc::clone(redb);
     Arc::new(move |path| {
         let redb = Arc::clone(&redb);
-        async move { redb.backup(&path).await.map(|copied| copied.bytes) }.boxed()
+        async move { redb.backup(&path).await.map(|copied| copied.file_bytes) }.boxed()
     })
 }
 

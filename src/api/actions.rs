@@ -74,24 +74,22 @@ fn list(call: &Call, row: impl Fn(&Action) -> Value) -> Answer {
 }
 
 fn get(call: &Call) -> Answer {
-    let reference: Reference = call.named("ref", "action")?;
     let catalog = call.state.catalog.load_full();
+    let names = || catalog.actions.keys().map(Reference::as_str);
+    let reference = call.reference("action", names())?;
     let found = catalog.actions.get(&reference);
-    let action = found.ok_or_else(|| {
-        let names = catalog.actions.keys().map(Reference::as_str);
-        Problem::unknown_among("action", reference.as_str(), names)
-    })?;
+    let action =
+        found.ok_or_else(|| Problem::unknown_among("action", reference.as_str(), names()))?;
     paging::one(call, shape::action(action), shape::ACTION)
 }
 
 fn parameters(call: &Call) -> Answer {
-    let reference: Reference = call.named("ref", "action")?;
     let catalog = call.state.catalog.load_full();
+    let names = || catalog.actions.keys().map(Reference::as_str);
+    let reference = call.reference("action", names())?;
     let found = catalog.actions.get(&reference);
-    let action = found.ok_or_else(|| {
-        let names = catalog.actions.keys().map(Reference::as_str);
-        Problem::unknown_among("action", reference.as_str(), names)
-    })?;
+    let action =
+        found.ok_or_else(|| Problem::unknown_among("action", reference.as_str(), names()))?;
     paging::one(
         call,
         json!({ "id": reference, "parameters": merged(&call.state.runners, action) }),

@@ -37,7 +37,8 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/v1/apikeys",
         Access::Needs(Right::Administer),
         |call| Box::pin(create(call)),
-        "Makes an API key; `key` is in this answer and never again.",
+        "Makes an API key, of the role `operator` unless `role` says another; `key` is in this answer \
+         and never again.",
     )
     .takes(Shape::One("ApiKeyDraft"))
     .gives(201, Shape::One("ApiKey")),
@@ -94,10 +95,14 @@ async fn get(call: Call) -> Answer {
 
 async fn create(call: Call) -> Answer {
     let draft: ApiKeyDraft = call.json_or_empty()?;
+    if draft.user.as_ref().is_some_and(|user| user.trim().is_empty()) {
+        return Err(Problem::bad("no_user", "`user` is empty")
+            .help("name a user, or leave it out: then the key is in your name"));
+    }
     let now = call.state.clock.now();
     let draft = Draft {
         user: draft.user.unwrap_or_else(|| call.user().to_owned()),
-        role: draft.role.unwrap_or_else(|| rights::ADMIN.to_owned()),
+        role: draft.role.unwrap_or_else(|| rights::OPERATOR.to_owned()),
         expires: draft.ttl_seconds.map(|seconds| now.plus(Duration::from_secs(seconds))),
         metadata: draft.metadata.unwrap_or_else(|| json!({})),
     };

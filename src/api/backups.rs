@@ -12,6 +12,7 @@ use crate::api::call::Call;
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::auth::Right;
+use crate::store;
 
 pub(crate) const ROUTES: &[Route] = &[Route::post(
     "/api/v1/backup",
@@ -40,8 +41,31 @@ async fn backup(call: Call) -> Answer {
         return Err(Problem::conflict("file_exists", format!("`{shown}` exists already"))
             .help("a backup never writes over a file; choose another name"));
     }
-    let size_bytes = (call.state.backup)(draft.file).await?;
+    if let Some(folder) = draft.file.parent().filter(|folder| !folder.is_dir()) {
+        let folder = folder.display();
+        let what = format!("`{shown}` cannot be written: there is no folder `{folder}`");
+        return Err(Problem::bad("no_folder", what).help("make the folder, or name another one"));
+    }
+    let written = (call.state.backup)(draft.file).await;
+    let size_bytes = written.map_err(|error| refused(&shown, error))?;
     tracing::info!(file = shown, size_bytes, by = call.user(), "a backup was written");
     let body = json!({ "file": shown, "size_bytes": size_bytes });
     Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// Why there is no backup: the caller named its file, so its path is no secret to them.
+fn refused(file: &str, error: store::Error) -> Problem {
+    match error {
+        store::Error::Full { path } if path == file => Problem::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "disk_full",
+            format!("`{file}` cannot be written: its disk is full"),
+        )
+        .help("free some space there, or name a file on another disk"),
+        store::Error::Io { path, what } if path == file => {
+            Problem::bad("no_access", format!("`{file}` cannot be written: {what}"))
+                .help("look at the folder's owner and rights: Ifso's own user writes the file")
+        }
+        other => other.into(),
+    }
 }

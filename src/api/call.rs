@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::State;
 use crate::api::problem::Problem;
 use crate::auth::{Caller, Right};
+use crate::model::reference::Reference;
 use crate::model::time::Time;
 
 /// One call.
@@ -46,6 +47,19 @@ impl Call {
     pub fn named<T: std::str::FromStr>(&self, name: &str, what: &str) -> Result<T, Problem> {
         let text = self.path(name);
         text.parse().map_err(|_| Problem::unknown(what, text))
+    }
+
+    /// The reference in `{ref}`, to be found among `names`.
+    ///
+    /// # Errors
+    /// 404 where it has not the form of one, with the name that may have been meant.
+    pub fn reference<'a>(
+        &self,
+        what: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Reference, Problem> {
+        let text = self.path("ref");
+        text.parse().map_err(|_| Problem::unknown_among(what, text, names))
     }
 
     /// A query parameter; empty is as good as absent.

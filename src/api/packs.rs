@@ -90,8 +90,11 @@ fn list(call: &Call) -> Answer {
 fn find<'a>(call: &Call, catalog: &'a Catalog) -> Result<(&'a String, &'a Pack), Problem> {
     let name = call.path("ref");
     catalog.packs.get_key_value(name).ok_or_else(|| {
-        Problem::unknown("pack", name)
-            .help("`ifso check` says why a pack that is there did not load")
+        let problem = Problem::unknown("pack", name);
+        match problem::nearest(name, catalog.packs.keys().map(String::as_str)) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help("`ifso check` says why a pack that is there did not load"),
+        }
     })
 }
 

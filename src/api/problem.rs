@@ -45,7 +45,7 @@ impl Problem {
         names: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let problem = Self::unknown(what, name);
-        match nearest(name, names) {
+        match meant(name, names) {
             Some(near) => problem.help(format!("did you mean `{near}`?")),
             None => problem.help(format!("`ifso {what} list` shows the ones there are")),
         }
@@ -87,6 +87,17 @@ impl Problem {
     pub fn status(&self) -> StatusCode {
         self.status
     }
+}
+
+/// The name that was meant, where one is near enough; its pack may have been left out.
+fn meant<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let names: Vec<&str> = names.into_iter().collect();
+    if name.contains('.') {
+        return nearest(name, names);
+    }
+    let short = |whole: &&'a str| whole.split_once('.').map_or(*whole, |(_, name)| name);
+    let near = nearest(name, names.iter().map(short))?;
+    names.iter().find(|whole| short(whole) == near).copied()
 }
 
 impl IntoResponse for Problem {

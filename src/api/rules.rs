@@ -90,12 +90,13 @@ async fn list(call: Call) -> Answer {
 }
 
 async fn get(call: Call) -> Answer {
-    let reference: Reference = call.named("ref", "rule")?;
     let catalog = call.state.catalog.load_full();
-    let rule = catalog.rules.get(&reference).ok_or_else(|| {
-        let names = catalog.rules.iter().map(|rule| rule.reference().as_str());
-        Problem::unknown_among("rule", reference.as_str(), names)
-    })?;
+    let names = || catalog.rules.iter().map(|rule| rule.reference().as_str());
+    let reference = call.reference("rule", names())?;
+    let rule = catalog
+        .rules
+        .get(&reference)
+        .ok_or_else(|| Problem::unknown_among("rule", reference.as_str(), names()))?;
     let count =
         table::get::<Count>(&call.state.store, reference.as_str().as_bytes().to_vec()).await?;
     paging::one(&call, row(rule, count.map(|held| held.row).as_ref()), KNOWN)

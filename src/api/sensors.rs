@@ -11,7 +11,6 @@ use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::shape;
 use crate::api::triggers::wanted;
 use crate::auth::Right;
-use crate::model::reference::Reference;
 use crate::sensors::supervisor::Status;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -62,8 +61,19 @@ const FILTERS: &[(&str, &str)] = &[
     ("state", "Only those in this state."),
 ];
 
-const KNOWN: &[&str] =
-    &["id", "ref", "uid", "pack", "name", "kind", "description", "enabled", "place", "health"];
+const KNOWN: &[&str] = &[
+    "id",
+    "ref",
+    "uid",
+    "pack",
+    "name",
+    "kind",
+    "description",
+    "enabled",
+    "place",
+    "paths",
+    "health",
+];
 const TYPE: &[&str] = &[
     "id",
     "ref",
@@ -78,28 +88,26 @@ const TYPE: &[&str] = &[
     "trigger_types",
 ];
 
-fn list(call: &Call, shape: fn(&Status) -> Value, known: &[&str]) -> Answer {
+fn list(call: &Call, shape: fn(&Call, &Status) -> Value, known: &[&str]) -> Answer {
     let page = Page::of(call)?;
     let mut all = call.state.sensors.list();
     all.retain(|status| {
         wanted(call, &status.definition.reference)
             && call.query("state").is_none_or(|state| json!(status.health.state) == json!(state))
     });
-    page.cut(all).map(|status| shape(&status)).answer(call, known)
+    page.cut(all).map(|status| shape(call, &status)).answer(call, known)
 }
 
 fn find(call: &Call) -> Result<Status, Problem> {
-    let reference: Reference = call.named("ref", "sensor")?;
+    let all = call.state.sensors.list();
+    let names = || all.iter().map(|status| status.definition.reference.as_str());
+    let reference = call.reference("sensor", names())?;
     let found = call.state.sensors.get(&reference);
-    found.ok_or_else(|| {
-        let all = call.state.sensors.list();
-        let names = all.iter().map(|status| status.definition.reference.as_str());
-        Problem::unknown_among("sensor", reference.as_str(), names)
-    })
+    found.ok_or_else(|| Problem::unknown_among("sensor", reference.as_str(), names()))
 }
 
-fn get(call: &Call, shape: fn(&Status) -> Value, known: &[&str]) -> Answer {
-    paging::one(call, shape(&find(call)?), known)
+fn get(call: &Call, shape: fn(&Call, &Status) -> Value, known: &[&str]) -> Answer {
+    paging::one(call, shape(call, &find(call)?), known)
 }
 
 fn restart(call: &Call) -> Answer {
@@ -110,10 +118,10 @@ fn restart(call: &Call) -> Answer {
             .help("remove `enabled: false` from its file"));
     }
     tracing::info!(sensor = %reference, user = call.user(), "a sensor was restarted by hand");
-    Ok((axum::http::StatusCode::ACCEPTED, Json(row(&status))).into_response())
+    Ok((axum::http::StatusCode::ACCEPTED, Json(row(call, &status))).into_response())
 }
 
-fn row(status: &Status) -> Value {
+fn row(call: &Call, status: &Status) -> Value {
     let definition = &status.definition;
     shape::with(
         shape::named("sensor", &definition.reference),
@@ -122,12 +130,13 @@ fn row(status: &Status) -> Value {
             "description": definition.description,
             "enabled": definition.enabled,
             "place": definition.place.to_string(),
+            "paths": call.state.hooks.paths(&definition.reference),
             "health": status.health,
         }),
     )
 }
 
-fn type_row(status: &Status) -> Value {
+fn type_row(_: &Call, status: &Status) -> Value {
     let definition = &status.definition;
     let trigger = definition.settings.get("trigger").and_then(Value::as_str);
     shape::with(

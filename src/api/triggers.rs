@@ -62,13 +62,12 @@ pub(crate) fn wanted(call: &Call, reference: &Reference) -> bool {
 }
 
 fn get(call: &Call) -> Answer {
-    let reference: Reference = call.named("ref", "trigger")?;
     let catalog = call.state.catalog.load_full();
+    let names = || catalog.triggers.keys().map(Reference::as_str);
+    let reference = call.reference("trigger", names())?;
     let found = catalog.triggers.get(&reference);
-    let trigger = found.ok_or_else(|| {
-        let names = catalog.triggers.keys().map(Reference::as_str);
-        Problem::unknown_among("trigger", reference.as_str(), names)
-    })?;
+    let trigger =
+        found.ok_or_else(|| Problem::unknown_among("trigger", reference.as_str(), names()))?;
     paging::one(call, row(trigger), KNOWN)
 }
 

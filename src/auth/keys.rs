@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -80,14 +80,22 @@ impl Keys {
             write(&path, &secret)?;
             secret
         };
-        let draft = Draft {
-            user: rights::ADMIN.to_owned(),
-            role: rights::ADMIN.to_owned(),
-            expires: None,
-            metadata: Value::Object(Map::new()),
-        };
-        self.keep(&secret, draft).await?;
+        self.keep(&secret, admin()).await?;
         Ok(Some(secret))
+    }
+
+    /// Makes another admin key and puts it in the place of the first one's file, for whoever has the
+    /// folder and no key. Gives the file.
+    ///
+    /// # Errors
+    /// `File` and `Store`.
+    pub async fn recover(&self, data: &Path) -> Result<PathBuf, Error> {
+        let path = data.join(ADMIN_FILE);
+        let secret = Secret::fresh(self.ids.key());
+        // The record first: a file that is there names a key that works.
+        self.keep(&secret, admin()).await?;
+        write(&path, &secret)?;
+        Ok(path)
     }
 
     /// Who calls with `text`.
@@ -218,6 +226,16 @@ impl Keys {
         table::remove(&mut batch, &held);
         self.store.commit(batch).await?;
         Ok(true)
+    }
+}
+
+/// A key that may everything.
+fn admin() -> Draft {
+    Draft {
+        user: rights::ADMIN.to_owned(),
+        role: rights::ADMIN.to_owned(),
+        expires: None,
+        metadata: Value::Object(Map::new()),
     }
 }
 

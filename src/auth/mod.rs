@@ -70,10 +70,11 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         Some(match self {
             Self::Missing => {
-                "send `Authorization: Bearer <key>`; the first key stands in `admin.key` in the data folder"
+                "send `Authorization: Bearer <key>`; the first key stands in `admin.key` in the data \
+                 folder, and `ifso token create --offline` makes another one there"
             }
             Self::Wrong | Self::Disabled | Self::Expired => {
-                "make a new one with `ifso token create`"
+                "make a new one with `ifso token create`, or in the data folder with `--offline`"
             }
             Self::NoSuchRole { .. } => "choose one of the roles",
             Self::File { .. } => "look at the folder's owner and rights",

@@ -34,6 +34,8 @@ impl Right {
 
 /// The role that may everything.
 pub const ADMIN: &str = "admin";
+/// The role of a key for which nobody asked another.
+pub const OPERATOR: &str = "operator";
 /// The role of the short-lived keys that running actions get.
 pub const ACTION: &str = "action";
 
@@ -43,7 +45,7 @@ pub const ROLES: &[(&str, &[Right])] = &[
         ADMIN,
         &[Right::View, Right::Report, Right::Run, Right::Change, Right::Reveal, Right::Administer],
     ),
-    ("operator", &[Right::View, Right::Report, Right::Run, Right::Change]),
+    (OPERATOR, &[Right::View, Right::Report, Right::Run, Right::Change]),
     ("viewer", &[Right::View]),
     ("sensor", &[Right::Report]),
     (ACTION, &[Right::View, Right::Report, Right::Run, Right::Change, Right::Reveal]),

@@ -1,11 +1,14 @@
 //! `ifso action`.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
+use serde_json::Value;
 
 use crate::cli::client::{Client, segment};
 use crate::cli::failure::Failure;
-use crate::cli::output::{Column, Output};
-use crate::cli::row::{brief, text};
+use crate::cli::noun::{List, Show};
+use crate::cli::output::Output;
+use crate::cli::row::{safe, text};
+use crate::cli::table::Column;
 
 /// Look up actions and their parameters.
 #[derive(Debug, Subcommand)]
@@ -15,34 +18,16 @@ pub(crate) enum Action {
     List(List),
     /// Show one action.
     #[command(visible_alias = "get")]
-    Show {
-        /// Its reference.
-        name: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Show(Show),
 }
 
-/// What a list takes.
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    /// Only those of this pack.
-    #[arg(long)]
-    pack: Option<String>,
-    /// At most so many.
-    #[arg(long, short = 'n', default_value_t = 100)]
-    limit: usize,
-    /// Print one JSON array.
-    #[arg(long)]
-    json: bool,
-}
+const PATH: &str = "/api/v1/actions";
 
 const COLUMNS: &[Column] = &[
     Column::new("action", |row| text(row, "ref")),
     Column::new("runner", |row| text(row, "runner_type")),
     Column::new("enabled", |row| text(row, "enabled")).status(),
-    Column::new("about", |row| brief(&text(row, "description"), 60)),
+    Column::new("about", |row| text(row, "description")).cut(12),
 ];
 
 const FIELDS: &[Column] = &[
@@ -59,17 +44,9 @@ const FIELDS: &[Column] = &[
 impl Action {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         match self {
-            Self::List(list) => list.run(client, output).await,
-            Self::Show { name, json } => show(client, output, &name, json).await,
+            Self::List(list) => list.run(client, output, PATH, COLUMNS).await,
+            Self::Show(one) => show(client, output, &one).await,
         }
-    }
-}
-
-impl List {
-    async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
-        let query = Vec::from_iter(self.pack.map(|pack| ("pack", pack)));
-        let rows = client.list("/api/v1/actions", &query, self.limit).await?;
-        output.list(self.json, COLUMNS, &rows)
     }
 }
 
@@ -77,17 +54,27 @@ const PARAMETERS: &[Column] = &[
     Column::new("parameter", |row| text(row, "name")),
     Column::new("type", |row| text(row, "type")),
     Column::new("required", |row| text(row, "required")),
-    Column::new("default", |row| brief(&text(row, "default"), 30)),
-    Column::new("about", |row| brief(&text(row, "description"), 60)),
+    Column::new("secret", |row| text(row, "secret")).optional(),
+    Column::new("default", |row| text(row, "default")).cut(12),
+    Column::new("values", values).optional().cut(24),
+    Column::new("about", |row| text(row, "description")).cut(12),
 ];
 
-async fn show(client: &Client, output: &mut Output, name: &str, json: bool) -> Result<(), Failure> {
-    let row = client.get(&format!("/api/v1/actions/{}", segment(name)), &[]).await?;
-    output.one(json, FIELDS, &row)?;
-    if json {
+/// The values that a parameter may have, where it says them: `a, b, 3`.
+fn values(row: &Value) -> String {
+    let values = row["enum"].as_array().into_iter().flatten().map(|value| match value {
+        Value::String(text) => safe(text),
+        other => other.to_string(),
+    });
+    values.collect::<Vec<_>>().join(", ")
+}
+
+async fn show(client: &Client, output: &mut Output, one: &Show) -> Result<(), Failure> {
+    one.run(client, output, PATH, FIELDS).await?;
+    if one.json {
         return Ok(());
     }
-    let path = format!("/api/v1/actions/views/parameters/{}", segment(name));
+    let path = format!("{PATH}/views/parameters/{}", segment(&one.name));
     let all = client.get(&path, &[]).await?;
     let mut rows = Vec::new();
     for (name, parameter) in all["parameters"].as_object().into_iter().flatten() {

@@ -24,6 +24,13 @@ impl Backup {
             .map_err(|error| Failure::machine("the path cannot be made absolute", &error))?;
         let body = json!({ "file": file });
         let made = client.call(Method::POST, "/api/v1/backup", &[], Some(&body)).await?;
-        output.line(&format!("wrote {} ({} bytes)", text(&made, "file"), text(&made, "size_bytes")))
+        let size = mebibytes(made["size_bytes"].as_f64().unwrap_or_default());
+        output.line(&format!("wrote {} ({size})", text(&made, "file")))
     }
+}
+
+/// `16.1 MiB`.
+fn mebibytes(bytes: f64) -> String {
+    const MEBIBYTE: f64 = 1_048_576.0;
+    format!("{:.1} MiB", bytes / MEBIBYTE)
 }

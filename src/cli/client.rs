@@ -76,6 +76,23 @@ impl Client {
         self.call(Method::GET, path, query, None).await
     }
 
+    /// Reads JSON; nothing where there is no such thing, or where this key may not see it.
+    ///
+    /// # Errors
+    /// As `get`.
+    pub async fn look(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Option<Value>, Failure> {
+        let request = self.request(Method::GET, path, Some(ANSWER_TIME)).query(query);
+        let response = request.send().await.map_err(|error| self.away(&error))?;
+        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::FORBIDDEN) {
+            return Ok(None);
+        }
+        self.value(response).await.map(Some)
+    }
+
     /// Every row of a list, page by page, `most` at most.
     ///
     /// # Errors
@@ -228,13 +245,17 @@ impl Client {
         let mut failed = Failure::new(message);
         failed.help = body["help"].as_str().map(str::to_owned);
         if status == StatusCode::UNAUTHORIZED {
-            failed.help = Some(match &self.key {
+            let first = match &self.key {
                 Some(_) => format!("the key came from {}", self.key_from),
                 None => format!(
                     "set IFSO_KEY, or name the home with `--home`; looked for {}",
                     self.key_from
                 ),
-            });
+            };
+            failed.help = Some(format!(
+                "{first}; whoever owns the data folder stops Ifso and makes one with \
+                 `ifso token create --offline`"
+            ));
         }
         if matches!(status, StatusCode::INSUFFICIENT_STORAGE | StatusCode::SERVICE_UNAVAILABLE) {
             failed.code = failure::STORE;

@@ -2,10 +2,12 @@
 
 use clap::{Args, Subcommand};
 
-use crate::cli::client::{Client, segment};
+use crate::cli::client::Client;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Column, Output};
-use crate::cli::row::{brief, text, time};
+use crate::cli::noun::Show;
+use crate::cli::output::Output;
+use crate::cli::row::text;
+use crate::cli::table::Column;
 
 /// Look up inputs that could not become events.
 #[derive(Debug, Subcommand)]
@@ -15,13 +17,7 @@ pub(crate) enum Deadletter {
     List(List),
     /// Show one deadletter.
     #[command(visible_alias = "get")]
-    Show {
-        /// Its id.
-        id: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Show(Show),
 }
 
 /// What a list takes.
@@ -38,17 +34,19 @@ pub(crate) struct List {
     json: bool,
 }
 
+const PATH: &str = "/api/v1/deadletters";
+
 const COLUMNS: &[Column] = &[
     Column::new("id", |row| text(row, "id")),
-    Column::new("at", |row| time(row, "at")),
+    Column::time("at", "at"),
+    Column::new("reason", |row| text(row, "reason")).cut(16),
     Column::new("sensor", |row| text(row, "sensor")),
     Column::new("from", |row| text(row, "from")),
-    Column::new("reason", |row| brief(&text(row, "reason"), 60)),
 ];
 
 const FIELDS: &[Column] = &[
     Column::new("id", |row| text(row, "id")),
-    Column::new("at", |row| time(row, "at")),
+    Column::time("at", "at"),
     Column::new("sensor", |row| text(row, "sensor")),
     Column::new("from", |row| text(row, "from")),
     Column::new("reason", |row| text(row, "reason")),
@@ -59,10 +57,7 @@ impl Deadletter {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(client, output).await,
-            Self::Show { id, json } => {
-                let row = client.get(&format!("/api/v1/deadletters/{}", segment(&id)), &[]).await?;
-                output.one(json, FIELDS, &row)
-            }
+            Self::Show(one) => one.run(client, output, PATH, FIELDS).await.map(drop),
         }
     }
 }
@@ -70,7 +65,7 @@ impl Deadletter {
 impl List {
     async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         let query = Vec::from_iter(self.sensor.map(|sensor| ("sensor", sensor)));
-        let rows = client.list("/api/v1/deadletters", &query, self.limit).await?;
+        let rows = client.list(PATH, &query, self.limit).await?;
         output.list(self.json, COLUMNS, &rows)
     }
 }

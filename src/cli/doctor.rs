@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use crate::app;
 use crate::cli::Whereabouts;
 use crate::cli::failure::{self, Failure};
-use crate::cli::output::{Column, Output};
+use crate::cli::output::Output;
 use crate::cli::restore::config;
 use crate::cli::row::text;
+use crate::cli::table::Column;
 
 /// Look at every record of a store without serving.
 #[derive(Debug, Args)]

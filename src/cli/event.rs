@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cli::client::{Client, segment};
 use crate::cli::failure::Failure;
-use crate::cli::output::{Column, Output};
-use crate::cli::row::{brief, json as pretty, text, time};
+use crate::cli::fields::{self, Field};
+use crate::cli::noun::Show;
+use crate::cli::output::Output;
+use crate::cli::row::{brief, json as pretty, text};
+use crate::cli::table::Column;
+use crate::model::problem::nearest;
 
 /// Send and look up events.
 #[derive(Debug, Subcommand)]
@@ -20,13 +24,7 @@ pub(crate) enum Event {
     List(List),
     /// Show one event: what every rule decided, and what was run.
     #[command(visible_alias = "get")]
-    Show {
-        /// Its id.
-        id: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Show(Show),
     /// Print events as they come, until interrupted.
     Tail {
         /// Only events of this trigger.
@@ -42,8 +40,12 @@ pub(crate) enum Event {
 pub(crate) struct Send {
     /// Its trigger: `pack.name`.
     trigger: String,
-    /// Its payload: fields as `name=text` or `name:=json`, or one JSON object.
+    /// Its payload: fields as `name=value`, read as its trigger says (`ifso trigger show`), or
+    /// `name:=json`.
     fields: Vec<String>,
+    /// Its payload: one JSON object, `@FILE`, or `-` for standard input.
+    #[arg(long, value_name = "JSON", conflicts_with = "fields", allow_hyphen_values = true)]
+    payload: Option<String>,
     /// Who reports it.
     #[arg(long)]
     source: Option<String>,
@@ -74,12 +76,14 @@ pub(crate) struct List {
     json: bool,
 }
 
+const PATH: &str = "/api/v1/events";
+
 const COLUMNS: &[Column] = &[
     Column::new("id", |row| text(row, "id")),
-    Column::new("accepted", |row| time(row, "accepted")),
+    Column::time("accepted", "accepted"),
     Column::new("trigger", |row| text(row, "trigger")),
+    Column::new("data", |row| text(row, "data")).cut(12),
     Column::new("runs", |row| row["executions"].as_array().map_or(0, Vec::len).to_string()).right(),
-    Column::new("data", |row| brief(&text(row, "data"), 60)),
 ];
 
 const FIELDS: &[Column] = &[
@@ -87,8 +91,8 @@ const FIELDS: &[Column] = &[
     Column::new("trigger", |row| text(row, "trigger")),
     Column::new("source", |row| text(row, "source")),
     Column::new("subject", |row| text(row, "subject")),
-    Column::new("time", |row| time(row, "time")),
-    Column::new("accepted", |row| time(row, "accepted")),
+    Column::time("time", "time"),
+    Column::time("accepted", "accepted"),
     Column::new("data", |row| pretty(row, "data")),
     Column::new("decisions", decisions),
     Column::new("executions", |row| text(row, "executions").replace(", ", "\n")),
@@ -103,13 +107,10 @@ impl Event {
                     .into_iter()
                     .filter_map(|(name, value)| value.map(|value| (name, value)))
                     .collect();
-                let rows = client.list("/api/v1/events", &query, list.limit).await?;
+                let rows = client.list(PATH, &query, list.limit).await?;
                 output.list(list.json, COLUMNS, &rows)
             }
-            Self::Show { id, json } => {
-                let row = client.get(&format!("/api/v1/events/{}", segment(&id)), &[]).await?;
-                output.one(json, FIELDS, &row)
-            }
+            Self::Show(one) => one.run(client, output, PATH, FIELDS).await.map(drop),
             Self::Tail { trigger, json } => tail(client, output, trigger, json).await,
         }
     }
@@ -134,50 +135,90 @@ fn decisions(row: &Value) -> String {
 
 impl Send {
     async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
-        let data = payload(&self.fields)?;
+        let payload = Payload::read(self.payload.as_deref(), &self.fields)?;
+        let path = format!("/api/v1/triggertypes/{}", segment(&self.trigger));
+        let described = client.look(&path, &[]).await?;
+        let data = payload.typed(described.as_ref())?;
         let mut body = json!({ "trigger": self.trigger, "data": data });
-        for (name, value) in [("source", self.source), ("subject", self.subject)] {
+        for (name, value) in [("source", &self.source), ("subject", &self.subject)] {
             if let Some(value) = value {
                 body[name] = json!(value);
             }
         }
-        let sent = client.post_once("/api/v1/events", &body, self.once.as_deref()).await?;
+        let sent = client.post_once(PATH, &body, self.once.as_deref()).await?;
         if self.json {
-            return output.json(&sent);
+            output.json(&sent)?;
+        } else {
+            if text(&sent, "outcome") == "duplicate" {
+                output.note("it had been sent before:")?;
+            }
+            output.line(&text(&sent, "id"))?;
         }
-        if text(&sent, "outcome") == "duplicate" {
-            output.note("it had been sent before:")?;
+        if described.is_none() {
+            unheard(client, output, &self.trigger).await?;
         }
-        output.line(&text(&sent, "id"))
+        Ok(())
     }
 }
 
-/// The payload that the arguments write.
-fn payload(arguments: &[String]) -> Result<Value, Failure> {
-    if let [one] = arguments
-        && one.trim_start().starts_with('{')
-    {
-        return serde_json::from_str(one)
-            .map_err(|error| Failure::usage(format!("the payload is not JSON: {error}")));
-    }
-    let mut data = Map::new();
-    for argument in arguments {
-        let (name, value) = argument.split_once('=').ok_or_else(|| {
-            Failure::usage(format!("`{argument}` is neither `name=text` nor `name:=json`"))
-        })?;
-        let (name, value) = match name.strip_suffix(':') {
-            Some(name) => (
-                name,
-                serde_json::from_str(value).map_err(|error| {
-                    Failure::usage(format!("`{name}` is not JSON: {error}"))
-                        .help(format!("write `{name}={value}` for a text"))
+/// A payload as it was given.
+enum Payload {
+    Whole(Value),
+    Fields(Vec<Field>),
+}
+
+impl Payload {
+    fn read(data: Option<&str>, arguments: &[String]) -> Result<Self, Failure> {
+        let json = match (data, arguments) {
+            (Some("-"), _) => std::io::read_to_string(std::io::stdin())
+                .map_err(|error| Failure::machine("standard input cannot be read", &error))?,
+            (Some(text), _) => match text.strip_prefix('@') {
+                Some(file) => std::fs::read_to_string(file).map_err(|error| {
+                    Failure::machine(&format!("`{file}` cannot be read"), &error)
                 })?,
-            ),
-            None => (name, Value::String(value.to_owned())),
+                None => text.to_owned(),
+            },
+            (None, [one]) if one.trim_start().starts_with('{') => one.clone(),
+            (None, fields) => return fields::split(fields).map(Self::Fields),
         };
-        data.insert(name.to_owned(), value);
+        serde_json::from_str(&json)
+            .map(Self::Whole)
+            .map_err(|error| Failure::usage(format!("the payload is not JSON: {error}")))
     }
-    Ok(Value::Object(data))
+
+    /// The payload, with texts read as the trigger's schema says.
+    fn typed(self, trigger: Option<&Value>) -> Result<Value, Failure> {
+        match self {
+            Self::Whole(value) => Ok(value),
+            Self::Fields(fields) => {
+                let schema = trigger.map(|trigger| &trigger["payload_schema"]["properties"]);
+                fields::typed(fields, schema.unwrap_or(&Value::Null)).map(Value::Object)
+            }
+        }
+    }
+}
+
+/// Names that are looked at to find the one that was meant.
+const NAMES_LIMIT: usize = 2000;
+
+/// Says so where an event of a trigger that no pack describes finds no rule either.
+async fn unheard(client: &Client, output: &mut Output, trigger: &str) -> Result<(), Failure> {
+    const RULES: &str = "/api/v1/rules";
+    let query = [("trigger", trigger.to_owned()), ("limit", "1".to_owned())];
+    // Whoever may only report is told nothing.
+    let Some(listening) = client.look(RULES, &query).await? else { return Ok(()) };
+    if listening.as_array().is_none_or(|rules| !rules.is_empty()) {
+        return Ok(());
+    }
+    let described = client.list("/api/v1/triggertypes", &[], NAMES_LIMIT).await?;
+    let rules = client.list(RULES, &[], NAMES_LIMIT).await?;
+    let on = rules.iter().filter_map(|rule| rule["on"].as_array()).flatten();
+    let names = described.iter().map(|trigger| &trigger["ref"]).chain(on);
+    let meant = match nearest(trigger, names.filter_map(Value::as_str)) {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => String::new(),
+    };
+    output.note(&format!("no rule listens to `{trigger}`, and no pack describes it{meant}"))
 }
 
 /// How often to look for new events.
@@ -193,17 +234,18 @@ async fn tail(
 ) -> Result<(), Failure> {
     let mut pauses = tokio::time::interval(TAIL_PAUSE);
     let query: Vec<_> = trigger.into_iter().map(|trigger| ("trigger", trigger)).collect();
-    let newest = client.list("/api/v1/events", &query, 1).await?;
+    let newest = client.list(PATH, &query, 1).await?;
     let mut seen = newest.first().map(|row| text(row, "id")).unwrap_or_default();
     loop {
-        let rows = client.list("/api/v1/events", &query, TAIL_LIMIT).await?;
+        let rows = client.list(PATH, &query, TAIL_LIMIT).await?;
         // Ids sort by the order of acceptance.
         for row in rows.iter().rev().filter(|row| text(row, "id") > seen) {
             if json {
                 output.line(&row.to_string())?;
             } else {
                 let data = brief(&text(row, "data"), 100);
-                let line = format!("{}  {}  {data}", time(row, "accepted"), text(row, "trigger"));
+                let line =
+                    format!("{}  {}  {data}", output.time(row, "accepted"), text(row, "trigger"));
                 output.line(&line)?;
             }
         }
@@ -219,11 +261,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_texts_unless_they_say_json() {
-        let arguments = ["pool=p1", "used:=93.5", "tags:=[1]", "note=a=b"].map(str::to_owned);
-        let expected = json!({ "pool": "p1", "used": 93.5, "tags": [1], "note": "a=b" });
-        assert_eq!(payload(&arguments).unwrap(), expected);
-        assert_eq!(payload(&["{\"a\": 1}".to_owned()]).unwrap(), json!({ "a": 1 }));
-        assert!(payload(&["pool".to_owned()]).is_err());
+    fn fields_are_what_the_trigger_says_else_texts() {
+        let trigger = json!({ "payload_schema": { "type": "object", "properties": {
+            "used": { "type": "number" }, "pool": { "type": "string" },
+        }}});
+        let given = |arguments: &[&str], trigger: Option<&Value>| {
+            let arguments: Vec<String> = arguments.iter().map(|&one| one.to_owned()).collect();
+            Payload::read(None, &arguments).and_then(|payload| payload.typed(trigger)).unwrap()
+        };
+        let arguments = ["pool=7", "used=93.5", "tags:=[1]", "other=1"];
+        let expected = json!({ "pool": "7", "used": 93.5, "tags": [1], "other": "1" });
+        assert_eq!(given(&arguments, Some(&trigger)), expected);
+        assert_eq!(given(&["used=93.5"], None), json!({ "used": "93.5" }));
+        assert_eq!(given(&["{\"a\": 1}"], None), json!({ "a": 1 }));
+        assert!(Payload::read(None, &["pool".to_owned()]).is_err());
     }
 }

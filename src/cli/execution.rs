@@ -4,14 +4,18 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::client::{Client, segment};
-use crate::cli::failure::{self, Failure};
-use crate::cli::output::{Column, Output};
-use crate::cli::row::{json as pretty, safe, text, time};
+use crate::cli::failure::Failure;
+use crate::cli::follow::{self, Wait};
+use crate::cli::noun::Show;
+use crate::cli::output::Output;
+use crate::cli::row::{json as pretty, safe, text};
+use crate::cli::run;
+use crate::cli::table::Column;
 
-/// Look up, follow and cancel executions.
+/// Look up, follow, repeat and cancel executions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Execution {
     /// List executions, newest first.
@@ -19,13 +23,7 @@ pub(crate) enum Execution {
     List(List),
     /// Show one execution.
     #[command(visible_alias = "get")]
-    Show {
-        /// Its id, or `last`.
-        id: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Show(Show),
     /// Print what an execution writes, until it ends; fails unless it succeeds.
     Tail {
         /// Its id, or `last`.
@@ -40,12 +38,27 @@ pub(crate) enum Execution {
         #[arg(long, value_name = "STREAM")]
         only: Option<String>,
     },
+    /// Run the same action again with the same parameters, and wait for its result.
+    Rerun(Rerun),
     /// Stop executions.
     Cancel {
         /// Their ids.
         #[arg(required = true)]
         ids: Vec<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rerun {
+    /// The execution's id, or `last`.
+    id: String,
+    /// Parameters that are given anew, as in `ifso run`.
+    parameters: Vec<String>,
+    /// Begin so many milliseconds later.
+    #[arg(long, value_name = "MILLISECONDS")]
+    delay: Option<u64>,
+    #[command(flatten)]
+    wait: Wait,
 }
 
 #[derive(Debug, Args)]
@@ -70,11 +83,13 @@ pub(crate) struct List {
     json: bool,
 }
 
+const PATH: &str = "/api/v1/executions";
+
 const COLUMNS: &[Column] = &[
     Column::new("id", |row| text(row, "id")),
     Column::new("action", |row| text(row, "action.ref")),
     Column::new("status", |row| text(row, "status")).status(),
-    Column::new("started", |row| time(row, "start_timestamp")),
+    Column::time("started", "start_timestamp"),
     Column::new("took", took).right(),
     Column::new("by", by),
 ];
@@ -86,8 +101,8 @@ const FIELDS: &[Column] = &[
     Column::new("reason", |row| text(row, "reason")),
     Column::new("by", by),
     Column::new("event", |row| text(row, "trigger_instance.id")),
-    Column::new("accepted", |row| time(row, "start_timestamp")),
-    Column::new("ended", |row| time(row, "end_timestamp")),
+    Column::time("accepted", "start_timestamp"),
+    Column::time("ended", "end_timestamp"),
     Column::new("took", took),
     Column::new("attempt", |row| text(row, "attempt")),
     Column::new("parameters", |row| pretty(row, "parameters")),
@@ -113,19 +128,17 @@ impl Execution {
     ) -> Result<ExitCode, Failure> {
         match self {
             Self::List(list) => list.run(client, output).await?,
-            Self::Show { id, json } => {
-                let row = client.get(&path(&id), &[]).await?;
-                output.one(json, FIELDS, &row)?;
-            }
+            Self::Show(one) => drop(one.run(client, output, PATH, FIELDS).await?),
             Self::Tail { id } => {
                 let row = client.get(&path(&id), &[]).await?;
-                return tail(client, output, &text(&row, "id")).await;
+                return follow::tail(client, output, &text(&row, "id")).await;
             }
             Self::Output { id, only } => {
                 let query = Vec::from_iter(only.map(|only| ("output_type", only)));
                 let written = client.text(&format!("{}/output", path(&id)), &query).await?;
                 output.text(&safe(&written))?;
             }
+            Self::Rerun(rerun) => return rerun.run(client, output).await,
             Self::Cancel { ids } => {
                 for id in ids {
                     let row = client.call(Method::DELETE, &path(&id), &[], None).await?;
@@ -134,6 +147,18 @@ impl Execution {
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Rerun {
+    async fn run(self, client: &Client, output: &mut Output) -> Result<ExitCode, Failure> {
+        let old = client.get(&path(&self.id), &[]).await?;
+        let action = text(&old, "action.ref");
+        let parameters = run::parameters(client, &action, &self.parameters).await?;
+        let body = json!({ "parameters": parameters, "delay": self.delay });
+        let path = format!("{}/re_run", path(&text(&old, "id")));
+        let row = client.call(Method::POST, &path, &[], Some(&body)).await?;
+        self.wait.until_done(client, output, row).await
     }
 }
 
@@ -150,40 +175,12 @@ impl List {
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| (name, value)))
         .collect();
-        let rows = client.list("/api/v1/executions", &query, self.limit).await?;
+        let rows = client.list(PATH, &query, self.limit).await?;
         output.list(self.json, COLUMNS, &rows)
     }
 }
 
 /// The path of an execution.
 pub(crate) fn path(id: &str) -> String {
-    format!("/api/v1/executions/{}", segment(id))
-}
-
-/// Prints output until the execution ends; the code says how.
-async fn tail(client: &Client, output: &mut Output, id: &str) -> Result<ExitCode, Failure> {
-    let mut status = String::new();
-    let stream = format!("/stream/v1/executions/{}/output", segment(id));
-    client
-        .follow(&stream, |name, value| {
-            if name == "execution.end" {
-                status = text(value, "status");
-                return Ok(false);
-            }
-            output.text(&safe(value["data"].as_str().unwrap_or_default()))?;
-            Ok(true)
-        })
-        .await?;
-    if status.is_empty() {
-        return Err(Failure::new("the stream ended before the execution did")
-            .help(format!("see `ifso execution show {id}`"))
-            .code(failure::UNREACHABLE));
-    }
-    output.note(&format!("{id} {status}"))?;
-    Ok(code(&status))
-}
-
-/// The exit code for an execution in this status.
-pub(crate) fn code(status: &str) -> ExitCode {
-    if status == "succeeded" { ExitCode::SUCCESS } else { ExitCode::from(failure::FAILED) }
+    format!("{PATH}/{}", segment(id))
 }

@@ -12,6 +12,9 @@ pub const UNREACHABLE: u8 = 3;
 /// The store cannot be used now (`EX_TEMPFAIL`).
 pub const STORE: u8 = 75;
 
+/// Somebody interrupted the waiting (128 + SIGINT).
+pub const INTERRUPTED: u8 = 130;
+
 /// Why a command did not do what was asked.
 #[derive(Debug)]
 pub struct Failure {
@@ -85,7 +88,7 @@ impl From<crate::app::Error> for Failure {
     fn from(error: crate::app::Error) -> Self {
         let code = match &error {
             crate::app::Error::Config(_) => USAGE,
-            crate::app::Error::Store(_) => STORE,
+            crate::app::Error::Store(_) | crate::app::Error::Copy { .. } => STORE,
             _ => FAILED,
         };
         let failure = Self::new(chain(&error)).code(code);

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::cli::client::{Client, segment};
 use crate::cli::failure::Failure;
-use crate::cli::output::{Column, Output};
-use crate::cli::row::{brief, text, time};
+use crate::cli::output::Output;
+use crate::cli::row::text;
+use crate::cli::table::Column;
 
 /// Read and write the key-value store.
 #[derive(Debug, Subcommand)]
@@ -83,10 +84,10 @@ pub(crate) struct Set {
 
 const COLUMNS: &[Column] = &[
     Column::new("key", |row| text(row, "name")),
-    Column::new("value", |row| brief(&text(row, "value"), 60)),
+    Column::new("value", |row| text(row, "value")).cut(12),
     Column::new("secret", |row| text(row, "secret")),
     Column::new("scope", |row| text(row, "scope")),
-    Column::new("expires", |row| time(row, "expire_timestamp")),
+    Column::time("expires", "expire_timestamp"),
 ];
 
 impl Key {

@@ -1,13 +1,16 @@
 //! The command line: what people and scripts type. It talks to a serving Ifso over HTTP, as anybody
-//! could; only `serve`, `check`, `restore` and `doctor` touch a home themselves.
+//! could; only `serve`, `check`, `restore`, `doctor` and `token create --offline` touch a home
+//! themselves.
 //!
 //! Exit codes: 0 done; 1 it did not work, or the execution did not succeed; 2 the command line is
-//! wrong; 3 no Ifso answers; 75 the store cannot be used now.
+//! wrong; 3 no Ifso answers; 75 the store cannot be used now; 130 interrupted while waiting.
 
 pub mod failure;
+pub mod moment;
+pub mod row;
+pub mod table;
 pub mod output;
 pub mod client;
-pub mod row;
 
 mod action;
 mod backup;
@@ -17,7 +20,10 @@ mod deadletter;
 mod doctor;
 mod event;
 mod execution;
+mod fields;
+mod follow;
 mod key;
+mod noun;
 mod pack;
 mod restore;
 mod rule;
@@ -45,7 +51,7 @@ use crate::cli::output::Output;
     propagate_version = true,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 done, 1 it did not work or the execution did not succeed, \
-                  2 wrong command line,\n3 no Ifso answers, 75 the store cannot be used now."
+                  2 wrong command line,\n3 no Ifso answers, 75 the store cannot be used now, 130 interrupted."
 )]
 struct Line {
     #[command(flatten)]
@@ -57,18 +63,37 @@ struct Line {
 /// Where the Ifso is that a command talks to.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Whereabouts {
-    /// The home folder: where `packs/`, `rules/` and `sensors/` are [default: the current folder].
-    #[arg(long, global = true, value_name = "DIR", env = "IFSO_HOME", hide_env_values = true)]
+    /// The home folder: where `packs/`, `rules/` and `sensors/` are [default: the current folder]
+    /// [env: `IFSO_HOME`].
+    #[arg(long, global = true, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// The data folder [default: `data` in the home].
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// The address of a serving Ifso; the key for it comes from `IFSO_KEY` [default: as the home says].
-    #[arg(long, global = true, value_name = "URL", env = "IFSO_URL", hide_env_values = true)]
+    /// The address of a serving Ifso; the key for it comes from `IFSO_KEY` [default: as the home says]
+    /// [env: `IFSO_URL`].
+    #[arg(long, global = true, value_name = "URL")]
     pub url: Option<String>,
-    /// The API key [default: the data folder's `admin.key`].
-    #[arg(long, global = true, hide = true, env = "IFSO_KEY", hide_env_values = true)]
+    /// The API key [default: the data folder's `admin.key`] [env: `IFSO_KEY`].
+    #[arg(long, global = true, hide = true)]
     pub key: Option<String>,
+}
+
+impl Whereabouts {
+    /// Takes from the environment what no flag says. Clap could, but then shows flags as required.
+    fn or(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut all = self;
+        for (name, value) in environment.into_iter().filter(|(_, value)| !value.is_empty()) {
+            let text = || value.to_str().map(str::to_owned);
+            match name.to_str() {
+                Some("IFSO_HOME") => all.home = all.home.or_else(|| Some(value.into())),
+                Some("IFSO_URL") => all.url = all.url.or_else(text),
+                Some("IFSO_KEY") => all.key = all.key.or_else(text),
+                _ => {}
+            }
+        }
+        all
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -82,7 +107,7 @@ enum Verb {
     /// Send and look up events.
     #[command(subcommand)]
     Event(event::Event),
-    /// Look up, follow and cancel executions.
+    /// Look up, follow, repeat and cancel executions.
     #[command(subcommand)]
     Execution(execution::Execution),
     /// Look up rules.
@@ -139,12 +164,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
-    let whereabouts = &line.whereabouts;
+    let whereabouts = &line.whereabouts.or(std::env::vars_os());
     match line.verb {
         Verb::Serve(verb) => verb.run(whereabouts, output),
         Verb::Check(verb) => verb.run(whereabouts, output),
         Verb::Restore(verb) => verb.run(whereabouts, output),
         Verb::Doctor(verb) => verb.run(whereabouts, output),
+        Verb::Token(token::Token::Create(verb)) if verb.is_offline() => {
+            token::Create::recover(whereabouts, output)
+        }
         Verb::Completions(verb) => verb.run(output),
         Verb::Version => {
             output.line(concat!("ifso ", env!("CARGO_PKG_VERSION")))?;
@@ -153,12 +181,14 @@ fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
         remote => {
             let client = Client::find(whereabouts)?;
             let work = ask(remote, &client, output);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime
-                .map_err(|error| Failure::machine("no thread could be started", &error))?
-                .block_on(work)
+            runtime()?.block_on(work)
         }
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Failure::machine("no thread could be started", &error))
 }
 
 /// The verbs that ask a serving Ifso.

@@ -7,11 +7,15 @@ use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
+use comfy_table::Table;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::cli::failure::Failure;
-use crate::cli::row::brief;
+use crate::cli::moment::Here;
+use crate::cli::row;
+use crate::cli::table::{self, Column};
+use crate::clock;
 
 /// Where answers and errors go.
 pub struct Output {
@@ -19,6 +23,7 @@ pub struct Output {
     err: Box<dyn Write + Send>,
     colours: bool,
     width: Option<u16>,
+    here: Here,
 }
 
 /// The style of headings.
@@ -38,13 +43,35 @@ impl Output {
             err: Box::new(anstream::stderr()),
             colours,
             width: Table::new().width(),
+            here: Here::new(clock::system().now(), TimeZone::system()),
         }
     }
 
-    /// Streams for tests: no colours, and tables of this width.
+    /// Streams for tests: no colours, and tables of this width, read by somebody.
     #[must_use]
-    pub fn plain(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, width: u16) -> Self {
-        Self { out, err, colours: false, width: Some(width) }
+    pub fn plain(
+        out: Box<dyn Write + Send>,
+        err: Box<dyn Write + Send>,
+        width: u16,
+        here: Here,
+    ) -> Self {
+        Self { out, err, colours: false, width: Some(width), here }
+    }
+
+    /// The reader's time.
+    #[must_use]
+    pub fn here(&self) -> &Here {
+        &self.here
+    }
+
+    /// The time at `path` as a line shows it: short on a terminal.
+    #[must_use]
+    pub fn time(&self, row: &Value, path: &str) -> String {
+        match row::time(row, path) {
+            None => row::text(row, path),
+            Some(time) if self.width.is_some() => self.here.short(time),
+            Some(time) => self.here.whole(time),
+        }
     }
 
     /// Whether colours are shown.
@@ -67,6 +94,14 @@ impl Output {
     /// As `line`.
     pub fn text(&mut self, text: &str) -> Result<(), Failure> {
         self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).map_err(gone)
+    }
+
+    /// Text beside the answer, as it is.
+    ///
+    /// # Errors
+    /// As `line`.
+    pub fn beside(&mut self, text: &str) -> Result<(), Failure> {
+        self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush()).map_err(gone)
     }
 
     /// One line beside the answer, for people.
@@ -104,44 +139,8 @@ impl Output {
         if rows.is_empty() {
             return self.note("nothing to show");
         }
-        let table = self.table(columns, rows);
+        let table = table::draw(columns, rows, &self.here, self.colours, self.width);
         self.line(&table)
-    }
-
-    fn table(&self, columns: &[Column], rows: &[Value]) -> String {
-        let mut texts: Vec<Vec<String>> = rows
-            .iter()
-            .map(|row| columns.iter().map(|column| (column.value)(row)).collect())
-            .collect();
-        let shown = match self.width {
-            Some(width) => fit(columns, &mut texts, width.into()),
-            None => columns.len(),
-        };
-        let columns = &columns[..shown];
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        if self.colours {
-            table.enforce_styling();
-        } else {
-            table.force_no_tty();
-        }
-        table.set_header(
-            columns
-                .iter()
-                .map(|column| Cell::new(column.title.to_uppercase()).add_attribute(Attribute::Dim)),
-        );
-        for texts in texts {
-            table.add_row(columns.iter().zip(texts).map(|(column, text)| column.cell(text)));
-        }
-        for (number, column) in columns.iter().enumerate() {
-            if let Some(shown) = table.column_mut(number) {
-                shown.set_padding((0, GAP));
-                if column.right {
-                    shown.set_cell_alignment(CellAlignment::Right);
-                }
-            }
-        }
-        table.trim_fmt()
     }
 
     /// One thing: JSON, or its fields one below the other.
@@ -152,15 +151,15 @@ impl Output {
         if json {
             return self.json(row);
         }
-        let wide = fields.iter().map(|field| field.title.chars().count()).max().unwrap_or(0);
+        let wide = fields.iter().map(|field| field.title().chars().count()).max().unwrap_or(0);
         for field in fields {
-            let text = (field.value)(row);
+            let text = field.whole(row, &self.here);
             if text.is_empty() {
                 continue;
             }
             let mut lines = text.lines();
             let first = lines.next().unwrap_or_default();
-            let title = field.title;
+            let title = field.title();
             writeln!(self.out, "{DIM}{title:>wide$}{DIM:#}  {first}").map_err(gone)?;
             for line in lines {
                 writeln!(self.out, "{:>wide$}  {line}", "").map_err(gone)?;
@@ -187,88 +186,4 @@ impl Output {
 /// A reader that left (`| head`) is no error worth a word.
 fn gone(_: io::Error) -> Failure {
     Failure::new("")
-}
-
-/// Blanks between two columns.
-const GAP: u16 = 2;
-/// The narrowest that the last column is cut to; below that it is left out.
-const NARROWEST: usize = 12;
-
-/// Makes rows fit: the last column is cut, and left out where too little of it would remain, so that
-/// every row stays one line and every id whole. Gives how many columns are shown.
-fn fit(columns: &[Column], rows: &mut [Vec<String>], width: usize) -> usize {
-    let wide: Vec<usize> = (0..columns.len())
-        .map(|number| {
-            let cells = rows.iter().map(|row| row[number].chars().count());
-            cells.chain([columns[number].title.chars().count()]).max().unwrap_or(0)
-        })
-        .collect();
-    let mut shown = columns.len();
-    while shown > 1 {
-        let before: usize = wide[..shown - 1].iter().map(|wide| wide + usize::from(GAP)).sum();
-        let rest = width.saturating_sub(before);
-        if rest >= wide[shown - 1] {
-            break;
-        }
-        if rest >= NARROWEST {
-            for row in rows.iter_mut() {
-                row[shown - 1] = brief(&row[shown - 1], rest);
-            }
-            break;
-        }
-        shown -= 1;
-    }
-    shown
-}
-
-/// One column of a table, or one field of a thing.
-#[derive(Clone, Copy)]
-pub struct Column {
-    title: &'static str,
-    value: fn(&Value) -> String,
-    right: bool,
-    status: bool,
-}
-
-impl Column {
-    /// A column of this title.
-    pub const fn new(title: &'static str, value: fn(&Value) -> String) -> Self {
-        Self { title, value, right: false, status: false }
-    }
-
-    /// The same, aligned to the right: numbers.
-    #[must_use]
-    pub const fn right(mut self) -> Self {
-        self.right = true;
-        self
-    }
-
-    /// The same, coloured by what it says: a status.
-    #[must_use]
-    pub const fn status(mut self) -> Self {
-        self.status = true;
-        self
-    }
-
-    fn cell(&self, text: String) -> Cell {
-        let colour = self.status.then(|| colour(&text)).flatten();
-        let cell = Cell::new(text);
-        match colour {
-            Some(colour) => cell.fg(colour),
-            None => cell,
-        }
-    }
-}
-
-fn colour(word: &str) -> Option<Color> {
-    match word {
-        "succeeded" | "running" | "accepted" | "yes" => Some(Color::Green),
-        "failed" | "timeout" | "abandoned" | "stopped" | "error" => Some(Color::Red),
-        "canceled" | "canceling" | "waiting" | "paused" | "delayed" | "warning" => {
-            Some(Color::Yellow)
-        }
-        "requested" | "scheduled" | "pending" | "starting" => Some(Color::Cyan),
-        "disabled" | "no" => Some(Color::DarkGrey),
-        _ => None,
-    }
 }

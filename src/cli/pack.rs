@@ -3,10 +3,12 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::cli::client::{Client, segment};
+use crate::cli::client::Client;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Column, Output};
-use crate::cli::row::{brief, json, text};
+use crate::cli::noun::Show;
+use crate::cli::output::Output;
+use crate::cli::row::{json, text};
+use crate::cli::table::Column;
 use crate::packs::BUILT_IN;
 
 /// Look up packs.
@@ -17,13 +19,7 @@ pub(crate) enum Pack {
     List(List),
     /// Show one pack.
     #[command(visible_alias = "get")]
-    Show {
-        /// Its name.
-        name: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Show(Show),
 }
 
 /// What a list takes.
@@ -37,13 +33,15 @@ pub(crate) struct List {
     json: bool,
 }
 
+const PATH: &str = "/api/v1/packs";
+
 const COLUMNS: &[Column] = &[
     Column::new("pack", |row| text(row, "ref")),
     Column::new("version", |row| text(row, "version")),
     Column::new("from", |row| from(row).to_owned()),
     Column::new("problems", |row| row["problems"].as_array().map_or(0, Vec::len).to_string())
         .right(),
-    Column::new("about", |row| brief(&text(row, "description"), 60)),
+    Column::new("about", |row| text(row, "description")).cut(12),
 ];
 
 const FIELDS: &[Column] = &[
@@ -68,18 +66,14 @@ impl Pack {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(client, output).await,
-            Self::Show { name, json } => {
-                let row = client.get(&format!("/api/v1/packs/{}", segment(&name)), &[]).await?;
-                output.one(json, FIELDS, &row)
-            }
+            Self::Show(one) => one.run(client, output, PATH, FIELDS).await.map(drop),
         }
     }
 }
 
 impl List {
     async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
-        let query = Vec::new();
-        let rows = client.list("/api/v1/packs", &query, self.limit).await?;
+        let rows = client.list(PATH, &[], self.limit).await?;
         output.list(self.json, COLUMNS, &rows)
     }
 }

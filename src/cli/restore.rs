@@ -27,7 +27,10 @@ impl Restore {
         let config = config(whereabouts)?;
         app::restore(&config, &self.file)?;
         output.line(&format!("restored {} into {}", self.file.display(), config.data.display()))?;
-        output.note("start it with `ifso serve`")?;
+        output.note(
+            "start it with `ifso serve`; its API keys are those of the backup, and \
+             `ifso token create --offline` makes one where none is at hand",
+        )?;
         Ok(ExitCode::SUCCESS)
     }
 }

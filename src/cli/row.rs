@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::model::time::Time;
+
 /// A field as one line; `a.b` reaches inside. Empty where there is none.
 #[must_use]
 pub fn text(row: &Value, path: &str) -> String {
@@ -18,12 +20,10 @@ pub fn text(row: &Value, path: &str) -> String {
     }
 }
 
-/// A time without its fractions: `2026-11-21 11:04:41`.
+/// The time in a field; nothing where there is none.
 #[must_use]
-pub fn time(row: &Value, path: &str) -> String {
-    let whole = text(row, path);
-    let seconds = whole.split('.').next().unwrap_or_default();
-    seconds.trim_end_matches('Z').replace('T', " ")
+pub fn time(row: &Value, path: &str) -> Option<Time> {
+    text(row, path).parse().ok()
 }
 
 /// A field as JSON, indented; empty where there is none or nothing in it.

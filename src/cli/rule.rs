@@ -1,11 +1,13 @@
 //! `ifso rule`.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use crate::cli::client::{Client, segment};
 use crate::cli::failure::Failure;
-use crate::cli::output::{Column, Output};
-use crate::cli::row::{brief, json, text, time};
+use crate::cli::noun::{List, Show};
+use crate::cli::output::Output;
+use crate::cli::row::{json, text};
+use crate::cli::table::Column;
 
 /// Look up rules.
 #[derive(Debug, Subcommand)]
@@ -15,36 +17,31 @@ pub(crate) enum Rule {
     List(List),
     /// Show one rule.
     #[command(visible_alias = "get")]
-    Show {
+    Show(Show),
+    /// Say how a rule is switched on.
+    #[command(hide = true)]
+    Enable {
         /// Its reference.
         name: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
+    },
+    /// Say how a rule is switched off.
+    #[command(hide = true)]
+    Disable {
+        /// Its reference.
+        name: String,
     },
 }
 
-/// What a list takes.
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    /// Only those of this pack.
-    #[arg(long)]
-    pack: Option<String>,
-    /// At most so many.
-    #[arg(long, short = 'n', default_value_t = 100)]
-    limit: usize,
-    /// Print one JSON array.
-    #[arg(long)]
-    json: bool,
-}
+const PATH: &str = "/api/v1/rules";
 
 const COLUMNS: &[Column] = &[
     Column::new("rule", |row| text(row, "ref")),
     Column::new("on", |row| text(row, "on")),
     Column::new("enabled", |row| text(row, "enabled")).status(),
     Column::new("fired", |row| text(row, "counts.fired")).right(),
-    Column::new("last fired", |row| time(row, "last_fired")),
-    Column::new("about", |row| brief(&text(row, "description"), 60)),
+    Column::new("errors", |row| text(row, "counts.error")).right(),
+    Column::time("last fired", "last_fired"),
+    Column::new("about", |row| text(row, "description")).cut(12),
 ];
 
 const FIELDS: &[Column] = &[
@@ -57,26 +54,26 @@ const FIELDS: &[Column] = &[
     Column::new("place", |row| text(row, "place")),
     Column::new("version", |row| text(row, "version")),
     Column::new("decisions", |row| json(row, "counts")),
-    Column::new("last fired", |row| time(row, "last_fired")),
+    Column::time("last fired", "last_fired"),
     Column::new("last error", |row| text(row, "last_error")),
 ];
 
 impl Rule {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         match self {
-            Self::List(list) => list.run(client, output).await,
-            Self::Show { name, json } => {
-                let row = client.get(&format!("/api/v1/rules/{}", segment(&name)), &[]).await?;
-                output.one(json, FIELDS, &row)
-            }
+            Self::List(list) => list.run(client, output, PATH, COLUMNS).await,
+            Self::Show(one) => one.run(client, output, PATH, FIELDS).await.map(drop),
+            Self::Enable { name } => Err(switch(client, &name, "remove").await?),
+            Self::Disable { name } => Err(switch(client, &name, "write").await?),
         }
     }
 }
 
-impl List {
-    async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
-        let query = Vec::from_iter(self.pack.map(|pack| ("pack", pack)));
-        let rows = client.list("/api/v1/rules", &query, self.limit).await?;
-        output.list(self.json, COLUMNS, &rows)
-    }
+/// Rules are what their files say: nobody switches them from afar, but one can say where.
+async fn switch(client: &Client, name: &str, what: &str) -> Result<Failure, Failure> {
+    let row = client.get(&format!("{PATH}/{}", segment(name)), &[]).await?;
+    let (name, place) = (text(&row, "ref"), text(&row, "place"));
+    Ok(Failure::usage(format!("rule `{name}` is switched on and off in its file")).help(format!(
+        "{what} `enabled: false` at {place}; what is saved is in force within a second"
+    )))
 }

@@ -1,13 +1,19 @@
 //! `ifso token`: API keys.
 
+use std::process::ExitCode;
+
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::app;
 use crate::cli::client::{Client, segment};
 use crate::cli::failure::Failure;
-use crate::cli::output::{Column, Output};
+use crate::cli::output::Output;
+use crate::cli::restore::config;
 use crate::cli::row::{text, time};
+use crate::cli::table::Column;
+use crate::cli::{Whereabouts, runtime};
 
 /// Make and remove API keys.
 #[derive(Debug, Subcommand)]
@@ -40,6 +46,10 @@ pub(crate) struct Create {
     /// End it after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     ttl: Option<u64>,
+    /// Write a new admin key to `admin.key` in the data folder, with nobody's leave but the
+    /// folder's; works only while no Ifso serves it.
+    #[arg(long, conflicts_with_all = ["user", "role", "ttl", "json"])]
+    offline: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -50,15 +60,20 @@ const COLUMNS: &[Column] = &[
     Column::new("user", |row| text(row, "user")),
     Column::new("role", |row| text(row, "role")),
     Column::new("enabled", |row| text(row, "enabled")).status(),
-    Column::new("created", |row| time(row, "created_at")),
-    Column::new("expires", |row| time(row, "expires_at")),
+    Column::time("expires", "expires_at"),
+    Column::time("created", "created_at"),
 ];
 
 impl Token {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List { json } => {
-                let rows = client.list("/api/v1/apikeys", &[], usize::MAX).await?;
+                let mut rows = client.list("/api/v1/apikeys", &[], usize::MAX).await?;
+                if !json {
+                    for row in &mut rows {
+                        tell_expired(row, output);
+                    }
+                }
                 output.list(json, COLUMNS, &rows)
             }
             Self::Create(create) => {
@@ -78,5 +93,31 @@ impl Token {
                 output.note(&format!("{id} is removed"))
             }
         }
+    }
+}
+
+/// A key whose time is over does not work, enabled or not.
+fn tell_expired(row: &mut Value, output: &Output) {
+    if time(row, "expires_at").is_some_and(|end| output.here().is_past(end)) {
+        row["enabled"] = json!("expired");
+    }
+}
+
+impl Create {
+    /// Whether the data folder itself is to give the key.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// Makes an admin key for whoever has the data folder: nothing else is asked for.
+    pub(crate) fn recover(
+        whereabouts: &Whereabouts,
+        output: &mut Output,
+    ) -> Result<ExitCode, Failure> {
+        let config = config(whereabouts)?;
+        let file = runtime()?.block_on(app::recover_key(&config))?;
+        output.line(&format!("wrote a new admin key to {}", file.display()))?;
+        output.note("it works once `ifso serve` runs; older keys work as before")?;
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,11 +1,13 @@
 //! `ifso trigger`.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
-use crate::cli::client::{Client, segment};
+use crate::cli::client::Client;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Column, Output};
-use crate::cli::row::{brief, json, text};
+use crate::cli::noun::{List, Show};
+use crate::cli::output::Output;
+use crate::cli::row::{json, text};
+use crate::cli::table::Column;
 
 /// Look up the described kinds of events.
 #[derive(Debug, Subcommand)]
@@ -15,32 +17,14 @@ pub(crate) enum Trigger {
     List(List),
     /// Show one trigger.
     #[command(visible_alias = "get")]
-    Show {
-        /// Its reference.
-        name: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Show(Show),
 }
 
-/// What a list takes.
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    /// Only those of this pack.
-    #[arg(long)]
-    pack: Option<String>,
-    /// At most so many.
-    #[arg(long, short = 'n', default_value_t = 100)]
-    limit: usize,
-    /// Print one JSON array.
-    #[arg(long)]
-    json: bool,
-}
+const PATH: &str = "/api/v1/triggertypes";
 
 const COLUMNS: &[Column] = &[
     Column::new("trigger", |row| text(row, "ref")),
-    Column::new("about", |row| brief(&text(row, "description"), 70)),
+    Column::new("about", |row| text(row, "description")).cut(12),
 ];
 
 const FIELDS: &[Column] = &[
@@ -53,20 +37,8 @@ const FIELDS: &[Column] = &[
 impl Trigger {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         match self {
-            Self::List(list) => list.run(client, output).await,
-            Self::Show { name, json } => {
-                let row =
-                    client.get(&format!("/api/v1/triggertypes/{}", segment(&name)), &[]).await?;
-                output.one(json, FIELDS, &row)
-            }
+            Self::List(list) => list.run(client, output, PATH, COLUMNS).await,
+            Self::Show(one) => one.run(client, output, PATH, FIELDS).await.map(drop),
         }
-    }
-}
-
-impl List {
-    async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
-        let query = Vec::from_iter(self.pack.map(|pack| ("pack", pack)));
-        let rows = client.list("/api/v1/triggertypes", &query, self.limit).await?;
-        output.list(self.json, COLUMNS, &rows)
     }
 }

@@ -176,7 +176,8 @@ fn fits(name: &str, parameter: &Parameter, value: &Value) -> Result<(), Paramete
     if !parameter.choices.is_empty() && !parameter.choices.contains(value) {
         let choices: Vec<String> = parameter.choices.iter().map(plain).collect();
         let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
-        let message = format!("`{name}`: {} is not one of its values", shown());
+        let named = some(&choices);
+        let message = format!("`{name}`: {} is not one of its values: {named}", shown());
         let help = value.as_str().and_then(|text| meant(text, choices.iter().copied()));
         let help = help.unwrap_or_else(|| format!("give {}", listed(&choices)));
         return Err(ParameterError::new(name, message).help(help));
@@ -199,6 +200,20 @@ fn fits(name: &str, parameter: &Parameter, value: &Value) -> Result<(), Paramete
             let at = if at.is_empty() { at } else { format!("at `{at}`: ") };
             Err(wrong(format!("{at}{error}")))
         }
+    }
+}
+
+/// Values that an error names at most.
+const CHOICES_NAMED: usize = 10;
+
+/// The first of these words, and how many more there are.
+fn some(words: &[&str]) -> String {
+    match words.get(..CHOICES_NAMED) {
+        Some(first) if words.len() > CHOICES_NAMED => {
+            let more = words.len() - CHOICES_NAMED;
+            format!("`{}` or {more} more", first.join("`, `"))
+        }
+        _ => listed(words),
     }
 }
 
@@ -286,7 +301,17 @@ mod tests {
             (json!({"type": "integer"}), json!({"x": 1.5}), "`x`: `1.5` is not of type `integer`"),
             (json!({"type": "integer"}), json!({"x": "a"}), "`x`: `a` is not a whole number"),
             (json!({"type": "boolean"}), json!({"x": "1"}), "`x`: `1` is not of type `boolean`"),
-            (json!({"enum": ["a", "b"]}), json!({"x": "c"}), "`x`: `c` is not one of its values"),
+            (
+                json!({"enum": ["a", "b"]}),
+                json!({"x": "c"}),
+                "`x`: `c` is not one of its values: `a` or `b`",
+            ),
+            (
+                json!({"enum": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]}),
+                json!({"x": 0}),
+                "`x`: `0` is not one of its values: `1`, `2`, `3`, `4`, `5`, `6`, `7`, `8`, `9`, \
+                 `10` or 2 more",
+            ),
             (
                 json!({"type": "integer", "minimum": 5}),
                 json!({"x": 4}),

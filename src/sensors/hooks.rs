@@ -223,6 +223,18 @@ impl Hooks {
         self.read().open.keys().filter(|name| !name.starts_with('/')).cloned().collect()
     }
 
+    /// The paths of the API at which `sensor` listens now, in order.
+    #[must_use]
+    pub fn paths(&self, sensor: &Reference) -> Vec<String> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let own = open.iter().filter(|(_, entry)| entry.sensor == *sensor);
+        own.map(|(name, _)| match name.as_str() {
+            ALERTS => "/api/v2/alerts".to_owned(),
+            name => format!("/api/v1/webhooks/{name}"),
+        })
+        .collect()
+    }
+
     /// Opens a hook until the returned guard is dropped.
     ///
     /// # Errors

@@ -146,8 +146,7 @@ fn an_event_sent_by_hand_becomes_an_action_and_sigterm_ends_it_well() {
     let path = home.path().to_str().unwrap();
     let served = Served::start(home.path());
     let key = home.path().join("data/admin.key");
-    let mode = std::os::unix::fs::PermissionsExt::mode(&key.metadata().unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(mode(&key), 0o600);
     let there = std::fs::read_to_string(home.path().join("data/url")).unwrap();
     assert_eq!(there.trim(), served.url);
 
@@ -167,4 +166,95 @@ fn an_event_sent_by_hand_becomes_an_action_and_sigterm_ends_it_well() {
     assert!(!home.path().join("data/url").exists());
     let gone = ifso(&["rule", "list", "--home", path]).output().unwrap();
     assert_eq!(gone.status.code(), Some(3), "{}", told(&gone));
+}
+
+/// What a command says of this home.
+fn say(home: &std::path::Path, arguments: &[&str]) -> String {
+    let arguments = [arguments, &["--home", home.to_str().unwrap()]].concat();
+    let said = told(&ifso(&arguments).output().unwrap());
+    said.replace(home.to_str().unwrap(), "HOME")
+}
+
+fn mode(path: &std::path::Path) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o777
+}
+
+#[test]
+fn whoever_has_the_data_folder_gets_a_key() {
+    let home = home();
+    let home = home.path();
+    insta::assert_snapshot!("offline_no_store", say(home, &["token", "create", "--offline"]));
+    let served = Served::start(home);
+    let busy = say(home, &["token", "create", "--offline"]);
+    assert!(busy.starts_with("exit 75") && busy.contains("in use by another process"), "{busy}");
+    served.stop();
+    let key = home.join("data/admin.key");
+    std::fs::remove_file(&key).unwrap();
+    insta::assert_snapshot!("offline", say(home, &["token", "create", "--offline"]));
+    assert_eq!(mode(&key), 0o600);
+    let served = Served::start(home);
+    let list = say(home, &["token", "list"]);
+    assert_eq!(list.matches("admin  admin").count(), 2, "{list}");
+    served.stop();
+}
+
+#[test]
+fn a_served_home_says_where_things_stand() {
+    let home = home();
+    let home = home.path();
+    std::fs::create_dir(home.join("sensors")).unwrap();
+    std::fs::write(home.join("sensors/hook.yaml"), "kind: webhook\nauth: none\n").unwrap();
+    let served = Served::start(home);
+    insta::assert_snapshot!("rule_disable", say(home, &["rule", "disable", "site.greet"]));
+    let unknown = say(home, &["sensor", "show", "hok"]);
+    assert!(unknown.contains("did you mean `site.hook`?"), "{unknown}");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !say(home, &["sensor", "show", "site.hook"]).contains("/api/v1/webhooks/hook") {
+        assert!(Instant::now() < deadline, "the webhook is not shown");
+    }
+    let rules = say(home, &["rule", "list"]);
+    assert!(rules.contains("ERRORS"), "{rules}");
+    served.stop();
+}
+
+#[test]
+fn a_backup_is_private_and_its_path_is_named_where_it_fails() {
+    let home = home();
+    let home = home.path();
+    let served = Served::start(home);
+    let backup = home.join("a.bak");
+    let made = say(home, &["backup", backup.to_str().unwrap()]);
+    let bytes = backup.metadata().unwrap().len();
+    let bytes = u32::try_from(bytes).map(f64::from).unwrap();
+    let size = format!("HOME/a.bak ({:.1} MiB)", bytes / 1_048_576.0);
+    assert!(made.contains(&size), "{made} {bytes}");
+    assert_eq!((mode(&backup), mode(&home.join("data/store.redb"))), (0o600, 0o600));
+    insta::assert_snapshot!("backup_no_folder", say(home, &["backup", "/nonexistent/x.bak"]));
+    insta::assert_snapshot!("backup_refused", say(home, &["backup", "/proc/x.bak"]));
+    served.stop();
+}
+
+#[test]
+fn looking_at_bad_stores_names_what_is_left_to_do() {
+    let home = home();
+    let home = home.path();
+    insta::assert_snapshot!("doctor_no_store", say(home, &["doctor"]));
+    let bad = home.join("bad.bak");
+    std::fs::write(&bad, "this is no store").unwrap();
+    insta::assert_snapshot!("restore_bad", say(home, &["restore", bad.to_str().unwrap()]));
+    insta::assert_snapshot!("restore_nothing", say(home, &["restore", "/nonexistent.bak"]));
+    std::fs::create_dir_all(home.join("data")).unwrap();
+    std::fs::write(home.join("data/store.redb"), "this is no store").unwrap();
+    insta::assert_snapshot!("doctor_bad", say(home, &["doctor"]));
+}
+
+#[test]
+fn notes_and_answers_in_one_file_keep_their_lines() {
+    let home = home();
+    let both = std::fs::File::create(home.path().join("both")).unwrap();
+    let mut command = ifso(&["check", "--home", home.path().to_str().unwrap()]);
+    command.stdout(both.try_clone().unwrap()).stderr(both);
+    assert!(command.status().unwrap().success());
+    let text = std::fs::read_to_string(home.path().join("both")).unwrap();
+    assert_eq!(text, "no problems\n2 packs, 1 action, 1 rule, 0 sensors\n");
 }

@@ -185,6 +185,12 @@ async fn a_backup_under_load_is_one_state_and_comes_back_whole() {
     let (copied, ()) = tokio::join!(store.backup(&backup), writing);
     let copied = copied.unwrap();
     assert_eq!((copied.records, copied.damaged.len()), (200, 0));
+    assert_eq!(copied.file_bytes, backup.metadata().unwrap().len());
+    for file in [&backup, &path] {
+        let rights =
+            std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+        assert_eq!(rights & 0o777, 0o600, "{}", file.display());
+    }
     let again = store.backup(&backup).await.unwrap_err();
     assert!(matches!(again, Error::Exists { .. }), "{again:?}");
 

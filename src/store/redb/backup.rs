@@ -12,7 +12,7 @@ use crate::store::redb::file::{
     about, broken, builder, definition, guarded, refused, start, tables, view, write_empty,
 };
 use crate::store::redb::overlay::Overlay;
-use crate::store::redb::place::{OnDisk, Place, backend, sync_folder_of};
+use crate::store::redb::place::{OnDisk, Place, backend, private, sync_folder_of};
 use crate::store::redb::{Redb, Settings};
 use crate::store::{Error, record};
 
@@ -25,6 +25,8 @@ pub struct Copied {
     pub records: u64,
     /// Bytes of keys and contents.
     pub bytes: u64,
+    /// Bytes of the file that was written.
+    pub file_bytes: u64,
     /// Damaged records, in words: they were left out.
     pub damaged: Vec<String>,
 }
@@ -60,13 +62,15 @@ fn write(name: &str, from: &ReadTransaction, to: &Path) -> Result<Copied, Error>
     let aside = to.with_added_extension("tmp");
     let made = (|| {
         let failed = |error: io::Error| refused(&to_name, error);
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&aside);
+        let file = private(&aside);
         let target = builder(&Settings::default())
             .create_file(file.map_err(failed)?)
             .map_err(|error| refused(&to_name, error))?;
-        let copied = copy(name, from, &to_name, &target)?;
+        let mut copied = copy(name, from, &to_name, &target)?;
         drop(target);
-        File::open(&aside).and_then(|file| file.sync_all()).map_err(failed)?;
+        let written = File::open(&aside).map_err(failed)?;
+        written.sync_all().map_err(failed)?;
+        copied.file_bytes = written.metadata().map_err(failed)?.len();
         fs::rename(&aside, to).map_err(failed)?;
         sync_folder_of(to).map_err(failed)?;
         Ok(copied)
@@ -131,12 +135,13 @@ pub fn restore(from: &Path, to: &Path) -> Result<Copied, Error> {
         let target = builder(&settings)
             .create_with_backend(aside)
             .map_err(|error| refused(&to_name, error))?;
-        let copied = copy(&from_name, &transaction, &to_name, &target)?;
+        let mut copied = copy(&from_name, &transaction, &to_name, &target)?;
         if let Some(damaged) = copied.damaged.first() {
             return Err(broken(&from_name, damaged));
         }
         drop(target);
         place.settle().map_err(|error| refused(&to_name, error))?;
+        copied.file_bytes = to.metadata().map_err(|error| refused(&to_name, error))?.len();
         Ok(copied)
     })
 }

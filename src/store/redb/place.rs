@@ -1,7 +1,8 @@
 //! Where a store's bytes are: a file and what stands beside it, or whatever a test puts in its place.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ::redb::StorageBackend;
@@ -89,8 +90,7 @@ impl Place for OnDisk {
 
     fn aside(&self) -> io::Result<FileBackend> {
         let aside = self.path.with_extension("tmp");
-        let mut options = OpenOptions::new();
-        backend(options.read(true).write(true).create(true).truncate(true).open(aside)?)
+        backend(private(&aside)?)
     }
 
     fn settle(&self) -> io::Result<()> {
@@ -113,6 +113,15 @@ impl Place for OnDisk {
         let removed = fs::remove_file(&path);
         written.and(removed)
     }
+}
+
+/// An empty file for its owner alone: stores hold secrets. Whatever was there is thrown away.
+pub(super) fn private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // An earlier try may have left it with other rights.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 pub(super) fn backend(file: File) -> io::Result<FileBackend> {
