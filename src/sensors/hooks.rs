@@ -175,11 +175,14 @@ impl Hooks {
     pub fn paths(&self, sensor: &Reference) -> Vec<String> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         let own = open.iter().filter(|(_, entry)| entry.sensor == *sensor);
-        own.map(|(name, _)| match name.as_str() {
-            ALERTS => "/api/v2/alerts".to_owned(),
-            name => format!("/api/v1/webhooks/{name}"),
-        })
-        .collect()
+        let mut paths: Vec<String> = own
+            .map(|(name, _)| match name.as_str() {
+                ALERTS => "/api/v2/alerts".to_owned(),
+                name => format!("/api/v1/webhooks/{name}"),
+            })
+            .collect();
+        paths.sort();
+        paths
     }
 
     /// Opens a hook until the returned guard is dropped.
