@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use reqwest::Method;
+use serde_json::Value;
 
 use crate::cli::client::{Client, segment};
 use crate::cli::failure::Failure;
@@ -34,8 +35,8 @@ const COLUMNS: &[Column] = &[
     Column::new("state", |row| text(row, "health.state")).status(),
     Column::new("events", |row| text(row, "health.events")).right(),
     Column::new("reason", |row| text(row, "health.reason")).optional().cut(20),
+    Column::new("listens at", first_path).optional(),
     Column::time("last event", "health.last_event"),
-    Column::new("listens at", |row| text(row, "paths")).optional(),
     Column::new("lag", |row| text(row, "health.lag")).right().optional(),
 ];
 
@@ -69,4 +70,9 @@ impl Sensor {
             }
         }
     }
+}
+
+/// Where others reach it; `show` has every path.
+fn first_path(row: &Value) -> String {
+    row["paths"][0].as_str().unwrap_or_default().to_owned()
 }

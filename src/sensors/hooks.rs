@@ -226,13 +226,16 @@ impl Hooks {
     /// The paths of the API at which `sensor` listens now, in order.
     #[must_use]
     pub fn paths(&self, sensor: &Reference) -> Vec<String> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let own = open.iter().filter(|(_, entry)| entry.sensor == *sensor);
-        own.map(|(name, _)| match name.as_str() {
-            ALERTS => "/api/v2/alerts".to_owned(),
-            name => format!("/api/v1/webhooks/{name}"),
-        })
-        .collect()
+        let board = self.read();
+        let own = board.open.iter().filter(|(_, entry)| entry.sensor == *sensor);
+        let mut paths: Vec<String> = own
+            .map(|(name, _)| match name.as_str() {
+                ALERTS => "/api/v2/alerts".to_owned(),
+                name => format!("/api/v1/webhooks/{name}"),
+            })
+            .collect();
+        paths.sort();
+        paths
     }
 
     /// Opens a hook until the returned guard is dropped.

@@ -212,6 +212,8 @@ fn a_served_home_says_where_things_stand() {
     while !say(home, &["sensor", "show", "site.hook"]).contains("/api/v1/webhooks/hook") {
         assert!(Instant::now() < deadline, "the webhook is not shown");
     }
+    let sensors = say(home, &["sensor", "list"]);
+    assert!(sensors.contains("/api/v1/webhooks/hook"), "{sensors}");
     let rules = say(home, &["rule", "list"]);
     assert!(rules.contains("ERRORS"), "{rules}");
     served.stop();
