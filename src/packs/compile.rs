@@ -129,7 +129,9 @@ fn known(drafts: &[Draft], runners: &Runners, previous: &Catalog) -> rules::Know
         known.absent.extend(draft.absent.clone());
         let problems = draft.problems.iter().chain(&draft.rule_problems);
         let wrong = problems.into_iter().find(|one| one.severity == Severity::Error);
-        if let Some(wrong) = wrong.filter(|_| draft.failed) {
+        // A second folder of the name takes nothing from the first.
+        let nothing = draft.failed && !drafts.iter().any(|o| !o.failed && o.name == draft.name);
+        if let Some(wrong) = wrong.filter(|_| nothing) {
             let why = format!("pack `{}` has errors", draft.name);
             let absent = rules::Absent { why, place: wrong.place.clone() };
             known.failed.insert(draft.name.clone(), absent);

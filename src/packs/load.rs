@@ -69,7 +69,9 @@ pub fn load(home: &Path, kinds: Kinds<'_>, previous: &Catalog) -> Catalog {
     problems.extend(strays::configs(&disk, &drafts));
     problems.extend(strays::home(&home));
     drafts.push(Draft::site(&disk, kinds, previous));
-    drafts.iter_mut().for_each(|draft| draft.weigh(previous));
+    for draft in &mut drafts {
+        draft.weigh(previous);
+    }
     compile(&mut drafts, kinds.runners, previous);
     let mut catalog = Catalog { generation: previous.generation + 1, ..Catalog::default() };
     catalog.problems = problems;

@@ -72,7 +72,9 @@ pub(crate) fn read(
 /// Collects what stands under `trigger`, however deep.
 fn collect(node: &Node, place: &Place, named: &mut Vec<(Reference, Place)>) {
     if let Tree::List(items) = &node.tree {
-        items.iter().for_each(|item| collect(item, place, named));
+        for item in items {
+            collect(item, place, named);
+        }
     }
     for (key, value) in node.entries() {
         match &value.tree {

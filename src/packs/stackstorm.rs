@@ -36,18 +36,16 @@ pub(crate) fn sensor(node: &Node, place: &Place, trigger: Option<&Trigger>) -> P
          describes are known"
     );
     let file = Path::new("sensors").join(place.file.file_name().unwrap_or_default());
-    let mut help = format!(
+    let answered = trigger.map_or_else(String::new, |trigger| {
+        let reference = &trigger.reference;
+        let rule = example(reference.name(), reference.as_str(), "pack.action");
+        format!(" with `trigger: {reference}`; rules answer it so: {rule}")
+    });
+    let help = format!(
         "write a `{}` with one of Ifso's kinds, such as `kind: process` for a program that prints \
-         JSON lines",
+         JSON lines{answered}",
         file.display()
     );
-    if let Some(trigger) = trigger {
-        let reference = &trigger.reference;
-        help += &format!(
-            " with `trigger: {reference}`; rules answer it so: {}",
-            example(reference.name(), reference.as_str(), "pack.action")
-        );
-    }
     Problem::warning("python_sensor", class.place(place), message).help(help)
 }
 

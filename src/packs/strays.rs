@@ -33,8 +33,8 @@ impl Disk<'_> {
 
     fn nested(&self, folder: &Path, endings: &[&str], place: Place) -> Option<Problem> {
         let entries = self.entries(folder, &mut Vec::new());
-        let mut held = entries.iter().filter_map(|path| path.extension()?.to_str());
-        held.find(|ending| endings.contains(ending))?;
+        let mut found = entries.iter().filter_map(|path| path.extension()?.to_str());
+        found.find(|ending| endings.contains(ending))?;
         let above = folder.parent().and_then(Path::file_name).unwrap_or_default();
         let above = above.to_string_lossy();
         let message = format!("folders in `{above}` are not read");

@@ -174,7 +174,9 @@ impl Checker<'_> {
         let name = call.name.as_str();
         if EFFECTS.contains(&name) && !self.own.contains(name) {
             let wrong = wanted::problems(call, position, self.file, self.known);
-            wrong.into_iter().for_each(|problem| self.push(problem));
+            for problem in wrong {
+                self.push(problem);
+            }
         }
         if NAMES.contains(name) || self.own.contains(name) || name.starts_with("anon$") {
             return;

@@ -17,7 +17,7 @@ fn rules(catalog: &Catalog) -> Vec<&str> {
 }
 
 fn actions(catalog: &Catalog) -> Vec<&str> {
-    catalog.actions.keys().map(|reference| reference.as_str()).collect()
+    catalog.actions.keys().map(ifso::model::reference::Reference::as_str).collect()
 }
 
 fn codes(catalog: &Catalog) -> Vec<&str> {

@@ -84,7 +84,7 @@ fn folders_and_dead_links_in_the_place_of_files_are_errors() {
         )]
     );
     let link = said(&[("packs/p/actions/x", "")], |home| {
-        symlink("nowhere", home.path().join(path)).unwrap()
+        symlink("nowhere", home.path().join(path)).unwrap();
     });
     assert_eq!(
         link,

@@ -212,6 +212,8 @@ async fn the_environment_holds_nothing_of_ours() {
     let mut lines: Vec<_> = said.lines().collect();
     let here = lines.pop().unwrap();
     assert_eq!(lines.pop().unwrap(), "0077");
+    // bash adds two of its own.
+    lines.retain(|name| !["SHLVL", "_"].contains(name));
     let known =
         ["IFSO_ATTEMPT", "IFSO_EXECUTION_ID", "IFSO_PARAMETERS", "LANG", "PATH", "PWD", "TMPDIR"];
     assert_eq!(lines, known);
