@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Instant, UNIX_EPOCH};
 
 use crate::figure::{count, median};
@@ -36,6 +36,29 @@ pub(crate) fn spawns_per_second() -> f64 {
         for _ in 0..STARTS {
             assert!(Command::new("/bin/true").status().unwrap().success());
         }
+        *rate = count(STARTS) / begun.elapsed().as_secs_f64();
+    }
+    median(&mut rates)
+}
+
+/// How many times a second a shell starts and becomes `/bin/true`, two at a time, output captured:
+/// what an action of a command line costs the machine without Ifso.
+pub(crate) fn shells_per_second() -> f64 {
+    const STARTS: usize = 300;
+    let mut rates = [0.0; super::ROUNDS];
+    for rate in &mut rates {
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..STARTS / 2 {
+                        let mut shell = Command::new("/bin/sh");
+                        shell.args(["-c", "exec /bin/true"]).stdin(Stdio::null());
+                        assert!(shell.output().unwrap().status.success());
+                    }
+                });
+            }
+        });
         *rate = count(STARTS) / begun.elapsed().as_secs_f64();
     }
     median(&mut rates)

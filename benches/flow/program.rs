@@ -13,7 +13,7 @@ use serde_json::Value;
 const PACK: &str = "name: bench\ndescription: What is measured\nversion: 1.0.0\n";
 const STAMP: &str = "name: stamp\ndescription: Writes the time\nrunner_type: local-shell-script\n\
                      entry_point: stamp.sh\nparameters:\n  uid: {type: string, required: true, position: 0}\n";
-const STAMP_SH: &str = "#!/bin/sh\ndate +%s.%N >\"$(dirname \"$0\")/../stamps/$1\"\n";
+const STAMP_SH: &str = "#!/bin/sh\nexec date +%s.%N >\"${0%/*}/../stamps/$1\"\n";
 const TRUE: &str = "name: \"true\"\ndescription: Does nothing, in a process\nrunner_type: shell\n\
                     parameters:\n  cmd: {immutable: true, default: exec /bin/true}\n";
 const NOTHING: &str = "name: nothing\ndescription: Does nothing\nrunner_type: noop\n";
@@ -151,11 +151,6 @@ impl Connection {
     pub(crate) fn post_events(&mut self, events: &[Value]) {
         let body = serde_json::to_string(events).unwrap();
         self.call("POST", "/api/v1/events", "application/cloudevents-batch+json", &body);
-    }
-
-    /// Reads a resource.
-    pub(crate) fn get(&mut self, path: &str) -> Value {
-        serde_json::from_str(&self.call("GET", path, "application/json", "")).unwrap()
     }
 
     /// Reads one series of `/metrics`; 0 where it is not there yet.

@@ -207,11 +207,11 @@ impl Stage {
         }
     }
 
-    fn measure(&self, work: &Draft, block: &Block) {
-        for _ in 0..work.failed {
+    fn measure(&self, draft: &Draft, block: &Block) {
+        for _ in 0..draft.failed {
             self.parts.metrics.ended("failed");
         }
-        for outcome in work.outcomes.iter().flatten() {
+        for outcome in draft.outcomes.iter().flatten() {
             let word = match outcome {
                 Outcome::Accepted(_) => "accepted",
                 Outcome::Duplicate(_) => "duplicate",

@@ -70,7 +70,7 @@ pub fn defaults(
             }
         }
     }
-    let (free, guarded) = (Renderer::free(), Renderer::guarded());
+    let (free, guarded) = (Engine::free(), Engine::guarded());
     let mut errors = Vec::new();
     while !waiting.is_empty() {
         let open: BTreeSet<&str> =
@@ -86,8 +86,8 @@ pub fn defaults(
         }
         for (at, default) in now {
             let name = &parameters[at].0;
-            let renderer = if context.line == Some(name) { &guarded } else { &free };
-            match renderer.render(default, &names) {
+            let engine = if context.line == Some(name) { &guarded } else { &free };
+            match engine.render(default, &names) {
                 Ok(value) => {
                     names.insert(name.clone(), value.clone());
                     rendered[at].1.default = Some(value);
@@ -116,11 +116,11 @@ pub fn config(
         return Ok(config.clone());
     }
     let context = Context { config: &Value::Null, action: &Value::Null, keys, line: None };
-    let (renderer, names) = (Renderer::free(), names(context));
+    let (engine, names) = (Engine::free(), names(context));
     let Value::Object(fields) = config else { return Ok(config.clone()) };
     let (mut rendered, mut errors) = (Map::new(), Vec::new());
     for (name, value) in fields {
-        match renderer.render(value, &names) {
+        match engine.render(value, &names) {
             Ok(value) => drop(rendered.insert(name.clone(), value)),
             Err(error) => errors.push(failed(name, &error)),
         }
@@ -145,13 +145,13 @@ fn failed(name: &str, error: &minijinja::Error) -> ParameterError {
     }
 }
 
-struct Renderer {
+struct Engine {
     environment: Environment<'static>,
     /// Whether a template that is one expression keeps its type; otherwise it becomes text as well.
     typed: bool,
 }
 
-impl Renderer {
+impl Engine {
     fn free() -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);

@@ -215,13 +215,13 @@ async fn an_attempt_that_finds_no_room_on_the_disk_has_not_begun_and_may_later()
     let desk = Desk::new();
     let spool = desk.data().join("supervisor");
     std::fs::create_dir(&spool).unwrap();
-    let Some(disk) = SmallDisk::over(&spool, "1m") else {
+    let Some(small) = SmallDisk::over(&spool, "1m") else {
         figure("SKIPPED: an attempt on a full disk: mounting a tmpfs needs root");
         return;
     };
     desk.cmd("true").run().await.succeeded();
     let attempt = desk.cmd("cat \"$IFSO_PARAMETERS\"").given("text", "x".repeat(8192));
-    let ballast = disk.fill();
+    let ballast = small.fill();
     let came = attempt.clone().run().await;
     assert_eq!(came.outcome.ended, Ended::NeverBegan, "{:?}", came.outcome);
     assert!(came.reason().contains("No space left"), "{}", came.reason());

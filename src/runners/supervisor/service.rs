@@ -49,6 +49,12 @@ struct Known {
     strays: usize,
 }
 
+/// Why an attempt did not begin.
+enum NotBegun {
+    Refused(String),
+    Full(String),
+}
+
 /// What a connection is answered.
 pub(super) enum Answer {
     Running(Arc<Attempt>),
@@ -91,9 +97,12 @@ impl Service {
         }
         match self.begin(id, &entry, program) {
             Ok(attempt) => Answer::Running(attempt),
-            Err(answer) => {
+            Err(not) => {
                 entry.remove();
-                answer
+                match not {
+                    NotBegun::Refused(reason) => Answer::Refused(reason),
+                    NotBegun::Full(reason) => Answer::Full(reason),
+                }
             }
         }
     }
@@ -103,7 +112,7 @@ impl Service {
         id: AttemptId,
         entry: &Entry,
         mut program: Box<Program>,
-    ) -> Result<Arc<Attempt>, Answer> {
+    ) -> Result<Arc<Attempt>, NotBegun> {
         entry.create().map_err(|error| unwritten("its folder cannot be made", &error))?;
         for (name, content) in std::mem::take(&mut program.files) {
             let file = entry.own().join(&name);
@@ -112,7 +121,7 @@ impl Service {
             })?;
         }
         let launched = launch(&program, &entry.own(), Tag::of(entry.path()))
-            .map_err(|error| Answer::Refused(chain(&error)))?;
+            .map_err(|error| NotBegun::Refused(chain(&error)))?;
         let attempt = Arc::new(Attempt::new(id, entry, launched.pid, &program));
         let (end, exited) = oneshot::channel();
         let mut known = self.known();
@@ -279,11 +288,11 @@ impl Service {
 }
 
 /// A full disk is no fault of the attempt: it waits.
-fn unwritten(what: &str, error: &io::Error) -> Answer {
+fn unwritten(what: &str, error: &io::Error) -> NotBegun {
     let reason = format!("{what}: {error}");
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Answer::Full(reason),
-        _ => Answer::Refused(reason),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => NotBegun::Full(reason),
+        _ => NotBegun::Refused(reason),
     }
 }
 
