@@ -498,7 +498,9 @@ async fn load(reload: &Reload) -> Current {
 fn tokens(keys: &auth::Keys) -> executions::Tokens {
     let keys = keys.clone();
     Arc::new(move |execution: &Execution, timeout: Duration| {
-        keys.issue(&execution.user, auth::rights::ACTION, timeout + TOKEN_SLACK).reveal().clone()
+        let key = keys.issue(&execution.user, auth::rights::ACTION, timeout + TOKEN_SLACK);
+        let (text, id, keys) = (key.reveal().clone(), key.id, keys.clone());
+        executions::Token { text, end: Box::new(move || keys.withdraw(id)) }
     })
 }
 

@@ -71,7 +71,10 @@ impl World {
             ids,
             tasks: tasks.clone(),
             runners: HashMap::from([("shell", Arc::clone(&runner)), ("hands", runner)]),
-            tokens: Arc::new(|_, _| "token".to_owned()),
+            tokens: Arc::new(|_, _| executions::Token {
+                text: "token".to_owned(),
+                end: Box::new(|| {}),
+            }),
             metrics: metrics.clone(),
             settings: executions::Settings {
                 concurrency: 4,

@@ -134,15 +134,14 @@ impl Keys {
     }
 
     /// A key that lives `ttl` and at most as long as the process: what a running action calls back with.
+    /// Whoever asked for it withdraws it; nobody looks for those that are over.
     #[must_use]
     pub fn issue(&self, user: &str, role: &str, ttl: Duration) -> Secret {
         let now = self.clock.now();
         let secret = Secret::fresh(self.ids.key());
         let caller = Caller { user: user.to_owned(), role: role.to_owned() };
         let issued = Issued { hash: secret.hash(), caller, until: now.plus(ttl) };
-        let mut all = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, old| old.until > now);
-        all.insert(secret.id, issued);
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(secret.id, issued);
         secret
     }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::executions::output::{PIECES_LIMIT, Printer};
 use crate::executions::templates::{self, Rendered};
-use crate::executions::{Room, secrets, settle};
+use crate::executions::{Room, Token, secrets, settle};
 use crate::model::execution::{End, Execution};
 use crate::packs::{self, parameters};
 use crate::runners::{Begin, Ended, Job, Outcome, Runner};
@@ -107,7 +107,7 @@ async fn once(
     let (pieces, arriving) = mpsc::channel(PIECES_LIMIT);
     let ran = async {
         match made.and_then(|made| job(room, execution, made, (begin, pieces))) {
-            Ok((runner, job)) => runner.run(job, stop.clone()).await,
+            Ok((runner, job, _token)) => runner.run(job, stop.clone()).await,
             Err(reason) => unfit(reason),
         }
     };
@@ -138,7 +138,7 @@ fn job(
     execution: &Execution,
     Rendered { accepts, config }: Rendered,
     (begin, output): (Begin, mpsc::Sender<crate::runners::Piece>),
-) -> Result<(Arc<dyn Runner>, Job), String> {
+) -> Result<(Arc<dyn Runner>, Job, Token), String> {
     let action = &execution.action;
     let runner = room
         .parts
@@ -149,23 +149,23 @@ fn job(
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     })?;
     let timeout = limit(room, execution);
+    let token = (room.parts.tokens)(execution, timeout);
     let job = Job {
         execution: execution.id,
         attempt: execution.attempt,
         action: Arc::clone(action),
         parameters,
         config,
-        environment: environment(room, execution, timeout),
+        environment: environment(room, execution, &token),
         data: room.parts.settings.data.clone(),
         timeout,
         begin,
         output,
     };
-    Ok((Arc::clone(runner), job))
+    Ok((Arc::clone(runner), job, token))
 }
 
-fn environment(room: &Room, execution: &Execution, timeout: Duration) -> BTreeMap<String, String> {
-    let token = (room.parts.tokens)(execution, timeout);
+fn environment(room: &Room, execution: &Execution, token: &Token) -> BTreeMap<String, String> {
     let id = execution.id.to_string();
     [
         ("IFSO_EXECUTION_ID", id.clone()),
@@ -173,7 +173,7 @@ fn environment(room: &Room, execution: &Execution, timeout: Duration) -> BTreeMa
         ("ST2_ACTION_EXECUTION_ID", id),
         ("ST2_ACTION_PACK_NAME", execution.action.reference.pack().to_owned()),
         ("ST2_ACTION_API_URL", room.parts.settings.api_url.clone()),
-        ("ST2_ACTION_AUTH_TOKEN", token),
+        ("ST2_ACTION_AUTH_TOKEN", token.text.clone()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()

@@ -130,8 +130,23 @@ pub struct Settings {
     pub api_url: String,
 }
 
+/// What an action may call the API with. It is good until this is dropped: with its attempt, so that
+/// a machine that runs a million actions does not hold a million tokens.
+pub struct Token {
+    /// As clients send it.
+    pub text: String,
+    /// Ends it.
+    pub end: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        (self.end)();
+    }
+}
+
 /// Makes a short-lived token for an execution's own calls to the API.
-pub type Tokens = Arc<dyn Fn(&Execution, Duration) -> String + Send + Sync>;
+pub type Tokens = Arc<dyn Fn(&Execution, Duration) -> Token + Send + Sync>;
 
 /// What the room is built from.
 pub struct Parts {
