@@ -54,6 +54,25 @@ pub struct Health {
     pub last_event: Option<Time>,
 }
 
+impl Health {
+    /// A sensor that has not begun.
+    #[must_use]
+    pub fn starting(since: Time) -> Self {
+        Self {
+            state: HealthState::Starting,
+            since,
+            reason: None,
+            lag: None,
+            events: 0,
+            bad_inputs: 0,
+            duplicates: 0,
+            tombstones: 0,
+            restarts: 0,
+            last_event: None,
+        }
+    }
+}
+
 /// What a sensor is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

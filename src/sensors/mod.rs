@@ -205,18 +205,7 @@ impl Reporter {
     /// The health of a sensor that has not begun.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        let health = Health {
-            state: HealthState::Starting,
-            since: clock.now(),
-            reason: None,
-            lag: None,
-            events: 0,
-            bad_inputs: 0,
-            duplicates: 0,
-            tombstones: 0,
-            restarts: 0,
-            last_event: None,
-        };
+        let health = Health::starting(clock.now());
         Self { health: Arc::new(Mutex::new(health)), clock }
     }
 

@@ -136,7 +136,9 @@ mod tests {
 
     #[test]
     fn levels_are_checked_before_they_are_used() {
-        assert!(levels("info").is_ok() && levels("warn,ifso::rules=debug").is_ok());
+        assert!(levels("warn,ifso::rules=debug").is_ok());
+        let quiet = |text: &str| levels(text).unwrap().to_string().contains("redb=error");
+        assert!(quiet("info") && !quiet("info,redb=debug"));
         let refused = levels("ifso=loud").unwrap_err().to_string();
         assert!(refused.contains("`ifso=loud` does not say log levels"), "{refused}");
         let refused = levels("info,chatty").unwrap_err().to_string();

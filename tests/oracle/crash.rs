@@ -39,6 +39,7 @@ fn kills_lose_nothing_and_repeat_nothing() {
             engine.must_be_ready(START, &format!("seed {seed}, kill {kill}"));
             *key.lock().unwrap() = site.key();
         }
+        // Nothing is waited for: a kill at any moment is what is tried.
         std::thread::sleep(chance.millis(5, 800));
         engine.kill();
     }
@@ -71,6 +72,7 @@ fn first_boots(folder: &Path, chance: &mut Chance) -> u64 {
         let site = Site::new(&folder);
         let engine = site.start();
         let wait = chance.millis(5, 400);
+        // As above: the moment is the test.
         std::thread::sleep(wait);
         engine.kill();
         let engine = site.start();

@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::Value;
 
 use super::http::{Fate, Request};
@@ -177,16 +178,14 @@ impl Engine {
     /// SIGTERM; gives the exit code where it ends within `patience`.
     pub(crate) fn stop(mut self, patience: Duration) -> Option<i32> {
         assert!(send(Pid::from_child(&self.child), Signal::TERM), "it had ended");
-        let deadline = Instant::now() + patience;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        let process = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).unwrap();
+        let patience = Timespec::try_from(patience).unwrap();
+        let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience)).unwrap();
+        if ended == 0 {
+            self.child.kill().unwrap();
         }
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        None
+        let status = self.child.wait().unwrap();
+        status.code().filter(|_| ended > 0)
     }
 }
 

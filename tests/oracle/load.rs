@@ -54,6 +54,7 @@ impl Load {
                         return;
                     }
                     kind(&sender, &format!("s{number}-{count}"));
+                    // The pace of a sender, not a wait for anything.
                     std::thread::sleep(chance.millis(PACE_MS.0, PACE_MS.1));
                 }
             })

@@ -12,6 +12,7 @@ use ifso::model::event::Event;
 use ifso::model::problem::Place;
 use ifso::model::reference::Reference;
 use ifso::model::sensor::{Definition, Health, HealthState};
+use ifso::model::time::Time;
 use ifso::model::trigger::Trigger;
 use ifso::packs::catalog::{Catalog, Current};
 use ifso::sensors::hooks::Hooks;
@@ -116,21 +117,8 @@ impl Engine {
     }
 
     fn health(&self) -> Health {
-        self.registry.list().first().map_or_else(
-            || Health {
-                state: HealthState::Starting,
-                since: ifso::model::time::Time::from_millis(0),
-                reason: None,
-                lag: None,
-                events: 0,
-                bad_inputs: 0,
-                duplicates: 0,
-                tombstones: 0,
-                restarts: 0,
-                last_event: None,
-            },
-            |one| one.health.clone(),
-        )
+        let listed = self.registry.list();
+        listed.first().map_or_else(|| Health::starting(Time::default()), |one| one.health.clone())
     }
 
     fn events(&self) -> Vec<Event> {
@@ -143,7 +131,8 @@ impl Engine {
         found.into_iter().map(|held| held.row).collect()
     }
 
-    /// Waits until the sensor's health is as wanted.
+    /// Waits until the sensor's health is as wanted. Health tells nobody that it changed, so it is
+    /// looked at again and again.
     fn until(&self, what: &str, wanted: impl Fn(&Health) -> bool) -> Health {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -158,15 +147,17 @@ impl Engine {
 
     /// Waits until the store holds so many events.
     fn until_events(&self, count: usize) -> Vec<Event> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut changes = self.store.changes();
         loop {
+            changes.mark_unchanged();
             let events = self.events();
             if events.len() >= count {
                 return events;
             }
-            let health = self.health();
-            assert!(Instant::now() < deadline, "{} of {count} events: {health:?}", events.len());
-            std::thread::sleep(Duration::from_millis(50));
+            let next = async { tokio::time::timeout_at(deadline, changes.changed()).await };
+            let in_time = self.runtime.block_on(next).is_ok();
+            assert!(in_time, "{} of {count} events: {:?}", events.len(), self.health());
         }
     }
 }
