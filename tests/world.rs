@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use ifso::store::redb::Redb;
 use ifso::tasks::Tasks;
 use ifso::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Waiting for a real thing takes at most so long before the test fails.
@@ -39,6 +41,8 @@ pub struct World {
     pub executions: Executions,
     pub hands: Hands,
     pub metrics: Metrics,
+    /// Tokens of actions that are good now.
+    pub tokens: Arc<AtomicUsize>,
 }
 
 impl World {
@@ -63,6 +67,7 @@ impl World {
             metrics: metrics.clone(),
         });
         let hands = Hands::default();
+        let tokens = Arc::new(AtomicUsize::new(0));
         let runner: Arc<dyn Runner> = Arc::new(hands.clone());
         let (executions, dispatcher) = executions::open(executions::Parts {
             store: store.clone(),
@@ -71,10 +76,7 @@ impl World {
             ids,
             tasks: tasks.clone(),
             runners: HashMap::from([("shell", Arc::clone(&runner)), ("hands", runner)]),
-            tokens: Arc::new(|_, _| executions::Token {
-                text: "token".to_owned(),
-                end: Box::new(|| {}),
-            }),
+            tokens: counted(&tokens),
             metrics: metrics.clone(),
             settings: executions::Settings {
                 concurrency: 4,
@@ -85,7 +87,7 @@ impl World {
         });
         tasks.spawn(stage.run(tasks.stop().clone()));
         tasks.spawn(dispatcher.run(tasks.stop().clone()));
-        Self { store, manual, catalog, tasks, door, executions, hands, metrics }
+        Self { store, manual, catalog, tasks, door, executions, hands, metrics, tokens }
     }
 
     /// Stops this engine at once and starts another one on its store, as after a crash.
@@ -121,6 +123,19 @@ impl World {
     }
 }
 
+/// Tokens, of which those that are good are counted.
+fn counted(good: &Arc<AtomicUsize>) -> executions::Tokens {
+    let good = Arc::clone(good);
+    Arc::new(move |_, _| {
+        good.fetch_add(1, Ordering::Relaxed);
+        let good = Arc::clone(&good);
+        let end = Box::new(move || {
+            good.fetch_sub(1, Ordering::Relaxed);
+        });
+        executions::Token { text: "token".to_owned(), end }
+    })
+}
+
 /// What a future gives, unless it takes longer than anybody waits.
 pub async fn patient<T>(future: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(PATIENCE, future).await.ok()
@@ -151,6 +166,7 @@ pub fn action(name: &str) -> Action {
 #[derive(Clone, Default)]
 pub struct Hands {
     state: Arc<Mutex<State>>,
+    began: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -179,6 +195,11 @@ impl Hands {
     /// Attempts do not end until they are stopped.
     pub fn hold(&self) {
         self.state.lock().unwrap().hold = true;
+    }
+
+    /// Waits until an attempt has begun.
+    pub async fn began(&self) {
+        patient(self.began.notified()).await.expect("an attempt begins");
     }
 
     /// How many attempts were under way at once at most.
@@ -215,6 +236,7 @@ impl Runner for Hands {
     }
 
     async fn run(&self, job: Job, stop: CancellationToken) -> Outcome {
+        self.began.notify_one();
         let (hold, entry) = {
             let mut state = self.state.lock().unwrap();
             state.jobs.push((job.execution, job.attempt, job.begin));

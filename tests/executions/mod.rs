@@ -2,6 +2,7 @@
 //! stops in between.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ifso::executions::{Error, Request};
@@ -256,4 +257,17 @@ async fn what_an_event_says_never_becomes_part_of_a_command_line() {
     let reason = run("gold-1; touch /tmp/pwned", Status::Failed).await.unwrap();
     assert!(reason.contains("would become part of the command line"), "{reason}");
     assert_eq!(world.hands.jobs().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_good_while_its_attempt_runs_and_no_longer() {
+    let world = World::new(catalog([action("test.call")]));
+    let good = || world.tokens.load(Ordering::Relaxed);
+    world.hands.hold();
+    let accepted = world.executions.request(request("test.call")).await.unwrap();
+    world.hands.began().await;
+    assert_eq!(good(), 1);
+    world.executions.cancel(accepted.id, "bob").await.unwrap();
+    world.reaches(accepted.id, Status::Canceled).await;
+    assert_eq!(good(), 0);
 }
