@@ -5,6 +5,7 @@ mod admit;
 mod complaints;
 mod effects;
 pub mod history;
+pub mod remember;
 mod stage;
 mod tally;
 
@@ -22,6 +23,7 @@ use crate::clock::{Clock, Ids};
 use crate::model::event::{Origin, Report};
 use crate::model::id::EventId;
 use crate::packs::catalog::Current;
+use crate::rules::Memories;
 use crate::store::tables::{DeadLetter, Position};
 use crate::store::{self, Handle, table};
 use crate::telemetry::metrics::Metrics;
@@ -94,6 +96,9 @@ pub fn open(parts: Parts) -> (Door, Stage) {
         keys: (0, Arc::new(BTreeMap::new())),
         complaints: complaints::Complaints::default(),
         refusing: false,
+        memories: Memories::new(),
+        adopted: None,
+        reloads: None,
     };
     (door, stage)
 }

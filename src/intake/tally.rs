@@ -103,12 +103,5 @@ impl Tally {
 /// A verdict's word, as counts and metrics know it.
 #[must_use]
 pub fn word(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Fired => "fired",
-        Verdict::Shadowed => "shadowed",
-        Verdict::NotMatched => "not_matched",
-        Verdict::Cooling { .. } => "cooling",
-        Verdict::LoopStopped { .. } => "loop_stopped",
-        Verdict::Error { .. } => "error",
-    }
+    verdict.word()
 }

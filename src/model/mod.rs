@@ -13,6 +13,7 @@ pub mod event;
 pub mod trigger;
 pub mod sensor;
 pub mod rule;
+pub mod memory;
 pub mod action;
 pub mod policy;
 pub mod execution;

@@ -79,6 +79,31 @@ impl Closure {
         Ok(Self { body, names, captured, lends })
     }
 
+    /// The first text that each call of these functions is given: `w.avg("ms")` and `avg(w, "ms")`.
+    ///
+    /// # Errors
+    /// The function that is given something else than a text that stands there.
+    pub(crate) fn named(&self, functions: &[&str]) -> Result<Vec<String>, String> {
+        let (mut named, mut wrong) = (Vec::new(), None);
+        self.body.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
+            let (call, first) = match path.last() {
+                Some(ASTNode::Expr(Expr::MethodCall(call, _))) => (call, 0),
+                Some(
+                    ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _)),
+                ) => (call, 1),
+                _ => return true,
+            };
+            if functions.contains(&call.name.as_str()) {
+                match call.args.get(first) {
+                    Some(Expr::StringConstant(text, _)) => named.push(text.to_string()),
+                    _ => wrong = Some(call.name.to_string()),
+                }
+            }
+            true
+        });
+        wrong.map_or(Ok(named), Err)
+    }
+
     /// Whether it names a second parameter.
     pub(crate) fn wants_envelope(&self) -> bool {
         self.names.len() > self.captured.len() + 1

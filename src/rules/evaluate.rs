@@ -6,9 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rhai::{Dynamic, Map};
 
 use crate::model::event::Event;
+use crate::model::id::EventId;
 use crate::model::reference::Reference;
 use crate::rules::Facts;
 use crate::rules::closure::{Asked, Closure};
+use crate::rules::memory::WHOLE;
 use crate::rules::set::{Bench, Set};
 use crate::script::convert::{kind, to_dynamic, to_json};
 use crate::script::fault::Fault;
@@ -23,7 +25,6 @@ pub const KEY_LIMIT: usize = 512;
 pub struct Evaluation {
     pub(crate) answers: Vec<Answer>,
     refused: Vec<Reference>,
-    wants: Vec<(Reference, String)>,
     /// The event as Rhai sees it, for `decide`.
     pub(crate) asked: Asked,
 }
@@ -40,6 +41,8 @@ pub(crate) struct Answer {
 pub(crate) enum Said {
     /// It matches, under this key where it has one.
     Yes(Option<String>),
+    /// It does not match, and remembers something that this may end.
+    No(Option<String>),
     Wrong(Fault),
 }
 
@@ -50,12 +53,6 @@ enum Matched {
 }
 
 impl Evaluation {
-    /// The memories that `decide` will want: rule and key.
-    #[must_use]
-    pub fn wants(&self) -> Vec<(Reference, String)> {
-        self.wants.clone()
-    }
-
     /// The rules that said no.
     #[must_use]
     pub fn refused(&self) -> Vec<Reference> {
@@ -74,14 +71,9 @@ pub fn evaluate(set: &Set, event: &Event, facts: &Facts) -> Evaluation {
     let asked = Asked { data: to_dynamic(&event.data), ..Asked::default() };
     let mut hearing = Hearing::open(set, event, facts, asked);
     for index in positions {
-        let rule = set.rule(index);
         match hearing.matches(index) {
-            Ok(Matched::No) => evaluation.refused.push(rule.reference.clone()),
+            Ok(Matched::No) => evaluation.refused.push(set.rule(index).reference.clone()),
             Ok(Matched::Yes(key)) => {
-                if rule.cooldown.is_some() {
-                    let key = key.clone().unwrap_or_default();
-                    evaluation.wants.push((rule.reference.clone(), key));
-                }
                 evaluation.answers.push(Answer { index, said: Said::Yes(key) });
             }
             Err(fault) => evaluation.answers.push(Answer { index, said: Said::Wrong(fault) }),
@@ -90,6 +82,9 @@ pub fn evaluate(set: &Set, event: &Event, facts: &Facts) -> Evaluation {
     evaluation.asked = hearing.close();
     evaluation
 }
+
+/// Data, and the event that it is of.
+pub(crate) type About = (Dynamic, Option<EventId>);
 
 /// One event before the rules: a bench, and the event as Rhai sees it.
 pub(crate) struct Hearing<'h> {
@@ -100,13 +95,45 @@ pub(crate) struct Hearing<'h> {
     asked: Asked,
     /// The worlds of the packs asked so far: configurations differ.
     worlds: HashMap<&'h str, Dynamic>,
+    /// What the second parameter holds beside the envelope, for the next closure.
+    more: Option<Map>,
+    /// The event that the data is of.
+    about: Option<EventId>,
 }
 
 impl<'h> Hearing<'h> {
     pub(crate) fn open(set: &'h Set, event: &'h Event, facts: &'h Facts, asked: Asked) -> Self {
         let mut bench = set.bench();
         limits::admit(&mut bench.engine, &limits::DECIDING, Sizes::of(&event.data));
-        Self { set, event, facts, bench, asked, worlds: HashMap::new() }
+        let about = Some(event.id);
+        Self { set, event, facts, bench, asked, worlds: HashMap::new(), more: None, about }
+    }
+
+    /// What the second parameter of the next closure holds beside the envelope.
+    pub(crate) fn enrich(&mut self, more: Option<Map>) {
+        self.more = more;
+    }
+
+    /// Closures are asked about this data from now on, which is that of this event, or of none; gives
+    /// what they were asked about before.
+    pub(crate) fn swap(&mut self, about: About) -> About {
+        let data = std::mem::replace(&mut self.asked.data, about.0);
+        (data, std::mem::replace(&mut self.about, about.1))
+    }
+
+    /// The data is that of this event.
+    pub(crate) fn be_about(&mut self, event: Option<EventId>) {
+        self.about = event;
+    }
+
+    /// Whether the data is that of this event.
+    pub(crate) fn is_about(&self, event: EventId) -> bool {
+        self.about == Some(event)
+    }
+
+    /// The event that is heard.
+    pub(crate) fn event_id(&self) -> EventId {
+        self.event.id
     }
 
     /// Gives the bench back; the event may be heard again.
@@ -129,19 +156,23 @@ impl<'h> Hearing<'h> {
                 }
             }
         }
-        let Some(per) = &closures.per else { return Ok(Matched::Yes(None)) };
+        self.key(index).map(Matched::Yes)
+    }
+
+    /// Under which key a rule remembers what it makes of the event.
+    pub(crate) fn key(&mut self, index: usize) -> Result<Option<String>, Fault> {
+        let Some(per) = &self.set.rule(index).closures.per else { return Ok(None) };
         let answer = self.ask(index, per)?;
-        key(&answer)
-            .map(|key| Matched::Yes(Some(key)))
-            .map_err(|message| Fault::at(message, per.position()))
+        key(&answer).map(Some).map_err(|message| Fault::at(message, per.position()))
     }
 
     /// Asks one closure of a rule, within its limits.
     pub(crate) fn ask(&mut self, index: usize, closure: &Closure) -> Result<Dynamic, Fault> {
         let rule = self.set.rule(index);
         self.asked.tag = self.world(rule.reference.pack());
-        if closure.wants_envelope() && self.asked.envelope.is_unit() {
-            self.asked.envelope = envelope(self.event);
+        let more = self.more.take();
+        if closure.wants_envelope() && (self.asked.envelope.is_unit() || more.is_some()) {
+            self.asked.envelope = envelope(self.event, more);
         }
         let Bench { engine, deadline, caches } = &mut self.bench;
         let caches = &mut caches[self.set.surroundings(index)];
@@ -169,8 +200,8 @@ impl<'h> Hearing<'h> {
 }
 
 /// What a closure's second parameter holds.
-fn envelope(event: &Event) -> Dynamic {
-    let mut envelope = Map::new();
+fn envelope(event: &Event, more: Option<Map>) -> Dynamic {
+    let mut envelope = more.unwrap_or_default();
     envelope.insert("id".into(), event.id.to_string().into());
     envelope.insert("trigger".into(), event.trigger.as_str().into());
     envelope.insert("source".into(), (&*event.source).into());
@@ -189,6 +220,9 @@ fn key(answer: &Dynamic) -> Result<String, String> {
     } else {
         to_json(answer).map_err(|error| format!("`per`: {error}"))?.to_string()
     };
+    if key.starts_with(WHOLE) {
+        return Err("`per` gave a key that begins with a zero byte".to_owned());
+    }
     if key.len() > KEY_LIMIT {
         return Err(format!("`per` gave a key of {} bytes; {KEY_LIMIT} is the most", key.len()));
     }

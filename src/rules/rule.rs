@@ -8,6 +8,7 @@ use crate::model::problem::Place;
 use crate::model::reference::Reference;
 use crate::rules::closure::{Closure, Surroundings};
 use crate::rules::pattern::Pattern;
+use crate::rules::temporal::Temporal;
 
 /// One compiled rule.
 pub struct Rule {
@@ -18,6 +19,7 @@ pub struct Rule {
     pub(crate) shadow: bool,
     pub(crate) priority: i64,
     pub(crate) cooldown: Option<Duration>,
+    pub(crate) temporal: Temporal,
     pub(crate) place: Place,
     pub(crate) version: Arc<str>,
     pub(crate) source: Arc<str>,
@@ -33,6 +35,10 @@ pub(crate) struct Closures {
     pub(crate) per: Option<Closure>,
     /// What it wants done.
     pub(crate) then: Closure,
+    /// When it stops being true; without, as soon as it is not.
+    pub(crate) until: Option<Closure>,
+    /// What it wants done then.
+    pub(crate) recover: Option<Closure>,
 }
 
 impl Rule {

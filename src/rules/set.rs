@@ -10,8 +10,9 @@ use rhai::{Caches, Engine};
 use crate::model::reference::Reference;
 use crate::rules::pattern::Pattern;
 use crate::rules::rule::Rule;
+use crate::rules::{effects, window};
+use crate::script;
 use crate::script::limits::{self, Deadline};
-use crate::{rules::effects, script};
 
 /// All rules in force.
 #[derive(Default)]
@@ -25,6 +26,10 @@ pub struct Set {
     exact: HashMap<Reference, Vec<usize>>,
     /// Enabled rules by glob.
     globs: Vec<(GlobMatcher, usize)>,
+    /// Enabled rules that an event may concern on which they say no, by trigger.
+    hearing_no: HashMap<Reference, Vec<usize>>,
+    /// And those of them that listen by glob.
+    hearing_no_by_glob: Vec<usize>,
     /// Benches that nobody uses at the moment; there are as many as threads ever asked at once.
     benches: Mutex<Vec<Bench>>,
 }
@@ -59,6 +64,9 @@ impl Set {
     }
 
     fn file(&mut self, rule: &Rule, index: usize) {
+        if rule.temporal.hears_no() {
+            self.file_no(rule, index);
+        }
         for pattern in &rule.on {
             match pattern {
                 Pattern::Exact(trigger) => {
@@ -70,6 +78,33 @@ impl Set {
                 Pattern::Glob(glob) => self.globs.push((glob.clone(), index)),
             }
         }
+    }
+
+    fn file_no(&mut self, rule: &Rule, index: usize) {
+        for pattern in &rule.on {
+            match pattern {
+                Pattern::Exact(trigger) => {
+                    self.hearing_no.entry(trigger.clone()).or_default().push(index);
+                }
+                Pattern::Glob(_) => self.hearing_no_by_glob.push(index),
+            }
+        }
+    }
+
+    /// The enabled rules on this trigger that an event may concern on which they say no.
+    pub(crate) fn hearing_no(&self, trigger: &Reference) -> impl Iterator<Item = usize> {
+        let exact = self.hearing_no.get(trigger).into_iter().flatten().copied();
+        let globs = self.hearing_no_by_glob.iter().copied();
+        let fit = |index: &usize| self.rules[*index].on.iter().any(|on| on.fits(trigger));
+        let mut found: Vec<usize> = exact.chain(globs.filter(fit)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter()
+    }
+
+    /// The position of the rule of this name, disabled ones too.
+    pub(crate) fn position(&self, reference: &Reference) -> Option<usize> {
+        self.by_name.get(reference).copied()
     }
 
     /// The rule of this name, disabled ones too.
@@ -127,6 +162,7 @@ impl Set {
         free.unwrap_or_else(|| {
             let (mut engine, deadline) = script::engine(&limits::DECIDING);
             engine.register_global_module(effects::module());
+            engine.register_global_module(window::module());
             let count = self.surroundings.iter().max().map_or(0, |last| last + 1);
             Bench { engine, deadline, caches: vec![Caches::new(); count] }
         })

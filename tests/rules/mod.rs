@@ -1,6 +1,8 @@
 //! Rules through their front door: compile, evaluate, decide.
 
 mod story;
+mod tale;
+mod memory;
 mod traps;
 mod deciding;
 mod limits;

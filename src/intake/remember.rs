@@ -1,0 +1,56 @@
+//! Rule memory between the store and the rules: read once when Ifso starts, kept in step with the
+//! rules in force, and written with every batch that changes it.
+
+use crate::model::time::Time;
+use crate::packs::catalog::Catalog;
+use crate::rules::Memories;
+use crate::rules::reload::{self, Change, Fate, Moment};
+use crate::store::batch::Batch;
+use crate::store::table::{self, Row, Rows};
+use crate::store::tables::Remembered;
+use crate::store::{self, Handle};
+
+/// Memories read in one go.
+const PAGE: usize = 4_096;
+
+/// Everything that rules remember, as the store has it. Deadlines come with `adopt`.
+///
+/// # Errors
+/// As `Store::scan`.
+pub async fn read(store: &Handle) -> Result<Memories, store::Error> {
+    let mut rows = Vec::new();
+    let mut after = None;
+    loop {
+        let page = table::scan::<Remembered>(store, Rows::first(PAGE).after(after)).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.row.key());
+        rows.extend(page.into_iter().map(|held| (held.row.rule, held.row.key, held.row.memory)));
+    }
+    Ok(Memories::of(rows))
+}
+
+/// Brings memories in step with the rules in force, and says what became of them.
+pub(crate) fn adopt(memories: &mut Memories, catalog: &Catalog, now: Time, moment: Moment) {
+    for Change { rule, fate, keys, why } in reload::plan(&catalog.rules, memories, moment) {
+        match fate {
+            Fate::Kept => tracing::debug!(%rule, keys, "memory is kept: {why}"),
+            Fate::Migrated => tracing::info!(%rule, keys, "memory is kept in part: {why}"),
+            Fate::Dropped => tracing::info!(%rule, keys, "memory is dropped: {why}"),
+            Fate::Asleep => tracing::info!(%rule, keys, "memory waits: {why}"),
+        }
+    }
+    reload::adopt(&catalog.rules, memories, now, moment);
+}
+
+/// Adds what was changed to a batch.
+pub(crate) fn write(memories: &Memories, batch: &mut Batch) {
+    for (rule, key, memory) in memories.changes() {
+        match memory {
+            Some(memory) => {
+                let memory = memory.clone();
+                table::put(batch, &Remembered { rule: rule.clone(), key: key.to_owned(), memory });
+            }
+            None => batch.remove(table::key::<Remembered>(Remembered::store_key(rule, key))),
+        }
+    }
+}
