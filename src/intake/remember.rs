@@ -1,10 +1,14 @@
 //! Rule memory between the store and the rules: read once when Ifso starts, kept in step with the
 //! rules in force, and written with every batch that changes it.
 
+use crate::intake::Command;
+use crate::model::event::Event;
+use crate::model::id::EventId;
+use crate::model::rule::Decision;
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
-use crate::rules::Memories;
 use crate::rules::reload::{self, Change, Fate, Moment};
+use crate::rules::{self, Facts, Memories, Set};
 use crate::store::batch::Batch;
 use crate::store::table::{self, Row, Rows};
 use crate::store::tables::Remembered;
@@ -40,6 +44,34 @@ pub(crate) fn adopt(memories: &mut Memories, catalog: &Catalog, now: Time, momen
         }
     }
     reload::adopt(&catalog.rules, memories, now, moment);
+}
+
+/// Does what a person wants done. Gives the event that stands for it, with what was decided.
+pub(crate) fn obey(
+    set: &Set,
+    memories: &mut Memories,
+    command: &Command,
+    facts: &Facts,
+    id: EventId,
+) -> Option<(Event, Vec<Decision>)> {
+    match command {
+        Command::Release { rule, discard } => {
+            rules::release(set, memories, rule, *discard, facts, id)
+        }
+        Command::Forget { rule, key: Some(key) } => {
+            memories.forget(rule, key);
+            None
+        }
+        Command::Forget { rule, key: None } => {
+            let keys: Vec<String> = memories.each(rule).map(|(key, _)| key.to_owned()).collect();
+            for key in keys {
+                memories.forget(rule, &key);
+            }
+            // What it expects from the beginning, it expects again.
+            reload::adopt(set, memories, facts.now, Moment::Reload);
+            None
+        }
+    }
 }
 
 /// Adds what was changed to a batch.

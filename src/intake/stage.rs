@@ -15,7 +15,7 @@ use crate::intake::effects::{Effects, SYSTEM_SCOPE};
 use crate::intake::history;
 use crate::intake::remember;
 use crate::intake::tally::{Tally, word};
-use crate::intake::{Outcome, Parts, Refusal, Submission, Waiting};
+use crate::intake::{Command, Outcome, Parts, Refusal, Submission, Waiting};
 use crate::model::cause::Cause;
 use crate::model::event::{Event, Report};
 use crate::model::key::KeyValue;
@@ -41,6 +41,8 @@ const EVENTS_PER_THREAD: usize = 64;
 const THREADS: usize = 2;
 /// Keys that rules can read; beyond it the first ones in the order of names are seen.
 const KEYS_LIMIT: usize = 10_000;
+/// Ordinary decisions of one rule that are kept of one batch.
+const ORDINARY_LIMIT: usize = 4;
 /// How often a batch is decided anew when somebody else wrote first.
 const TRIES: usize = 8;
 /// Bytes of a refused report that are kept.
@@ -73,6 +75,9 @@ struct Draft {
     outcomes: Vec<Vec<Outcome>>,
     events: Vec<Event>,
     decisions: Vec<Decision>,
+    commands: Vec<Command>,
+    /// How many decisions there were, by verdict.
+    said: HashMap<&'static str, usize>,
     /// Executions that ended as they were made, since they cannot run.
     failed: usize,
 }
@@ -237,6 +242,7 @@ impl Stage {
             self.adopted = Some(catalog.generation);
         }
         let mut work = self.admit(submissions, &catalog, now).await?;
+        work.commands.extend(submissions.iter().flat_map(|one| one.commands.iter().cloned()));
         for ticket in inside {
             queue::done(&mut work.batch, ticket);
         }
@@ -246,6 +252,10 @@ impl Stage {
         if count {
             tally.write(&self.parts.store, &mut work.batch).await?;
         }
+        for decision in &work.decisions {
+            *work.said.entry(word(&decision.verdict)).or_default() += 1;
+        }
+        thin(&mut work.decisions);
         let block = block(&mut work, &refused, catalog.generation);
         history::keep(&mut work.batch, &block);
         self.write(std::mem::take(&mut work.batch)).await?;
@@ -289,8 +299,8 @@ impl Stage {
             };
             self.parts.metrics.reported(word, 1);
         }
-        for decision in &block.decisions {
-            self.parts.metrics.decided(word(&decision.verdict), 1);
+        for (word, times) in &draft.said {
+            self.parts.metrics.decided(word, *times);
         }
         let refused = block.refused.iter().map(Vec::len).sum();
         self.parts.metrics.decided("not_matched", refused);
@@ -380,9 +390,14 @@ impl Stage {
         let set = Arc::clone(&catalog.rules);
         let mut memories = std::mem::take(&mut self.memories);
         let ids = self.parts.ids.clone();
+        let commands = std::mem::take(&mut work.commands);
         let decided = tokio::task::spawn_blocking(move || {
             let mut due = Vec::new();
             while let Some(done) = rules::fall_due(&set, &mut memories, now, &facts, ids.event()) {
+                due.extend(done);
+            }
+            for command in commands {
+                let done = remember::obey(&set, &mut memories, &command, &facts, ids.event());
                 due.extend(done);
             }
             let mut decided = Vec::with_capacity(events.len() + due.len());
@@ -481,6 +496,20 @@ async fn evaluate(
         evaluations.extend(thread.await.expect("rules do not panic"));
     }
     (Arc::try_unwrap(events).unwrap_or_else(|shared| (*shared).clone()), evaluations)
+}
+
+/// Leaves out what is ordinary beyond the first few of each rule: it is counted, and can be explained
+/// from the kept event.
+fn thin(decisions: &mut Vec<Decision>) {
+    let mut kept: HashMap<Reference, usize> = HashMap::new();
+    decisions.retain(|decision| {
+        if !decision.verdict.is_ordinary() {
+            return true;
+        }
+        let count = kept.entry(decision.rule.clone()).or_default();
+        *count += 1;
+        *count <= ORDINARY_LIMIT
+    });
 }
 
 /// The history of a batch: events, decisions, and who said no.

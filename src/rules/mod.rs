@@ -50,7 +50,7 @@ pub use crate::rules::memory::Memories;
 pub use crate::rules::rule::Rule;
 pub use crate::rules::set::Set;
 pub use crate::rules::simulation::Simulation;
-pub use crate::rules::timers::{FELL_DUE, fall_due};
+pub use crate::rules::timers::{FELL_DUE, fall_due, release};
 pub use crate::rules::turn::QUARANTINED;
 pub(crate) use crate::rules::wanted::doubtful;
 

@@ -9,6 +9,7 @@ use crate::model::cause::Cause;
 use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::memory::{Memory, Queued, Seen};
+use crate::model::reference::Reference;
 use crate::model::rule::{Decision, Verdict};
 use crate::model::time::Time;
 use crate::rules::Facts;
@@ -49,7 +50,7 @@ pub fn fall_due(
     hearing.be_about(last.as_ref().map(|last| last.id));
     let known = Arc::clone(set.rule(index));
     let turned = if key == WHOLE {
-        release(&mut hearing, memories, (index, &known), *at, false)
+        drain(&mut hearing, memories, (index, &known), *at, false)
     } else {
         tick(&mut hearing, memories, (index, &known), key, *at)
     };
@@ -313,8 +314,38 @@ impl Turn<'_, '_> {
     }
 }
 
-/// Ends a quarantine: what was kept fires, as far as the budget goes at a time.
-pub(crate) fn release(
+/// Ends a quarantine by hand: what was kept fires within the budget, or is thrown away. Gives the event
+/// that stands for it; nothing where the rule is in no quarantine.
+pub fn release(
+    set: &Set,
+    memories: &mut Memories,
+    rule: &Reference,
+    discard: bool,
+    facts: &Facts,
+    id: EventId,
+) -> Option<(Event, Vec<Decision>)> {
+    let index = set.position(rule)?;
+    let mut whole = memories.get(rule, WHOLE)?.clone();
+    whole.quarantined?;
+    let known = Arc::clone(set.rule(index));
+    let last = about(&whole);
+    if discard {
+        whole.queue.clear();
+        memories.put(&known, WHOLE, whole);
+    }
+    let due = (facts.now, rule.clone(), WHOLE.to_owned());
+    let event = event(&due, last.as_ref(), id);
+    let mut hearing = Hearing::open(set, &event, facts, Asked::default());
+    hearing.be_about(None);
+    let turned = drain(&mut hearing, memories, (index, &known), facts.now, true);
+    drop(hearing.close());
+    let decided =
+        turned.into_iter().map(|(key, turned)| decision(&known, event.id, &key, turned)).collect();
+    Some((event, decided))
+}
+
+/// What was kept fires, as far as the budget goes at a time, once the quarantine is over.
+fn drain(
     hearing: &mut Hearing<'_>,
     memories: &mut Memories,
     (index, rule): (usize, &Rule),

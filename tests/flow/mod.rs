@@ -15,6 +15,8 @@ use ifso::store::table::{self, Rows};
 use ifso::store::tables::Count;
 use serde_json::{Value, json};
 
+mod memory;
+
 use crate::world::{World, patient, report};
 
 const PACK: &str = "name: test\ndescription: for stories\nversion: 1.0.0\nauthor: nobody\n";
