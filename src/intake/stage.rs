@@ -13,7 +13,7 @@ use crate::intake::admit::{self, Past, Schemas};
 use crate::intake::complaints::Complaints;
 use crate::intake::effects::{Effects, SYSTEM_SCOPE};
 use crate::intake::history;
-use crate::intake::tally::{Tally, word};
+use crate::intake::tally::{Heard, Tally, word};
 use crate::intake::{Outcome, Parts, Refusal, Submission, Waiting};
 use crate::model::cause::Cause;
 use crate::model::event::{Event, Report};
@@ -65,6 +65,8 @@ struct Draft {
     outcomes: Vec<Vec<Outcome>>,
     events: Vec<Event>,
     decisions: Vec<Decision>,
+    /// By trigger: how many events came, and how many rules were asked about them.
+    heard: HashMap<Reference, Heard>,
     /// Executions that ended as they were made, since they cannot run.
     failed: usize,
 }
@@ -170,13 +172,13 @@ impl Stage {
         for ticket in inside {
             queue::done(&mut work.batch, ticket);
         }
-        let refused = self.decide(&mut work, &catalog, now).await?;
-        let tally = self.tally.with(&work.decisions, &refused, now);
+        self.decide(&mut work, &catalog, now).await?;
+        let tally = self.tally.with(&work.decisions, &work.heard, now);
         let count = tally.is_due(now);
         if count {
             tally.write(&self.parts.store, &mut work.batch).await?;
         }
-        let block = block(&mut work, &refused, catalog.generation);
+        let block = block(&mut work, catalog.generation);
         history::keep(&mut work.batch, &block);
         self.write(std::mem::take(&mut work.batch)).await?;
         self.tally = if count { Tally::default() } else { tally };
@@ -222,8 +224,10 @@ impl Stage {
         for decision in &block.decisions {
             self.parts.metrics.decided(word(&decision.verdict), 1);
         }
-        let refused = block.refused.iter().map(Vec::len).sum();
-        self.parts.metrics.decided("not_matched", refused);
+        let asked: u64 = draft.heard.values().map(|heard| heard.asked).sum();
+        let silent = usize::try_from(asked).unwrap_or(usize::MAX);
+        let silent = silent.saturating_sub(block.decisions.len());
+        self.parts.metrics.decided("not_matched", silent);
         let made = block.decisions.iter().map(|decision| decision.executions.len()).sum();
         self.parts.metrics.requested(made);
     }
@@ -292,15 +296,15 @@ impl Stage {
         table::put(batch, &letter);
     }
 
-    /// Asks the rules and writes memories and effects. Gives the rules that said no, by event.
+    /// Asks the rules and writes memories and effects.
     async fn decide(
         &mut self,
         work: &mut Draft,
         catalog: &Arc<Catalog>,
         now: Time,
-    ) -> Result<Vec<Vec<Reference>>, store::Error> {
+    ) -> Result<(), store::Error> {
         if work.events.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let facts = Arc::new(Facts {
             now,
@@ -309,7 +313,7 @@ impl Stage {
         });
         let (events, evaluations) =
             evaluate(std::mem::take(&mut work.events), catalog, &facts).await;
-        let refused = evaluations.iter().map(Evaluation::refused).collect();
+        work.heard = heard(&events, &evaluations);
         let held = self.recall(&evaluations).await?;
         let mut memories: Memories =
             held.iter().map(|(key, held)| (key.clone(), held.row.memory.clone())).collect();
@@ -345,7 +349,7 @@ impl Stage {
         }
         work.failed = effects.failed;
         work.events = events;
-        Ok(refused)
+        Ok(())
     }
 
     /// What the rules that may fire remember.
@@ -423,27 +427,24 @@ async fn evaluate(
     (Arc::try_unwrap(events).unwrap_or_else(|shared| (*shared).clone()), evaluations)
 }
 
-/// The history of a batch: events, decisions, and who said no.
-fn block(work: &mut Draft, refused: &[Vec<Reference>], generation: u64) -> Block {
-    let mut rules: Vec<Reference> = Vec::new();
-    let mut numbers: HashMap<Reference, u32> = HashMap::new();
-    let refused = refused
-        .iter()
-        .map(|said_no| {
-            let number = |rule: &Reference| {
-                *numbers.entry(rule.clone()).or_insert_with(|| {
-                    rules.push(rule.clone());
-                    u32::try_from(rules.len() - 1).unwrap_or(u32::MAX)
-                })
-            };
-            said_no.iter().map(number).collect()
-        })
-        .collect();
+/// How many events came of each trigger, and how many rules were asked about them.
+fn heard(events: &[Event], evaluations: &[Evaluation]) -> HashMap<Reference, Heard> {
+    let mut heard: HashMap<Reference, Heard> = HashMap::new();
+    for (event, evaluation) in events.iter().zip(evaluations) {
+        let counts = heard.entry(event.trigger.clone()).or_default();
+        counts.events += 1;
+        counts.asked += evaluation.examined() as u64;
+    }
+    heard
+}
+
+/// The history of a batch: events and decisions.
+fn block(work: &mut Draft, generation: u64) -> Block {
     Block {
         events: std::mem::take(&mut work.events),
         decisions: std::mem::take(&mut work.decisions),
-        refused,
-        rules,
+        refused: Vec::new(),
+        rules: Vec::new(),
         version: format!("generation-{generation}").into(),
     }
 }

@@ -10,6 +10,7 @@ use crate::model::problem::{Place, Problem};
 use crate::model::reference::Reference;
 use crate::model::span;
 use crate::rules::Known;
+use crate::rules::analyse::Analysis;
 use crate::rules::closure::Closure;
 use crate::rules::declare::Declared;
 use crate::rules::pattern::Pattern;
@@ -63,6 +64,8 @@ pub(crate) fn rule(
     let problems = reader.problems;
     match (reference, closures) {
         (Some(reference), Some(closures)) if problems.is_empty() => {
+            let (when, per) = (closures.when.as_ref(), closures.per.as_ref());
+            let analysis = Analysis::of(when, per, &declared.around);
             let rule = Rule {
                 reference,
                 about,
@@ -75,6 +78,7 @@ pub(crate) fn rule(
                 version: Arc::clone(&file.version),
                 source: Arc::clone(&file.source),
                 closures,
+                analysis,
                 around: declared.around,
             };
             Ok((rule, doubts))
