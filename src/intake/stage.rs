@@ -14,7 +14,7 @@ use crate::intake::complaints::Complaints;
 use crate::intake::effects::{Effects, SYSTEM_SCOPE};
 use crate::intake::history;
 use crate::intake::remember;
-use crate::intake::tally::{Tally, word};
+use crate::intake::tally::{Heard, Tally, word};
 use crate::intake::{Command, Outcome, Parts, Refusal, Submission, Waiting};
 use crate::model::cause::Cause;
 use crate::model::event::{Event, Report};
@@ -78,6 +78,8 @@ struct Draft {
     commands: Vec<Command>,
     /// How many decisions there were, by verdict.
     said: HashMap<&'static str, usize>,
+    /// By trigger: how many events came, and how many rules were asked about them.
+    heard: HashMap<Reference, Heard>,
     /// Executions that ended as they were made, since they cannot run.
     failed: usize,
 }
@@ -246,8 +248,8 @@ impl Stage {
         for ticket in inside {
             queue::done(&mut work.batch, ticket);
         }
-        let refused = self.decide(&mut work, &catalog, now).await?;
-        let tally = self.tally.with(&work.decisions, &refused, now);
+        self.decide(&mut work, &catalog, now).await?;
+        let tally = self.tally.with(&work.decisions, &work.heard, now);
         let count = tally.is_due(now);
         if count {
             tally.write(&self.parts.store, &mut work.batch).await?;
@@ -256,7 +258,7 @@ impl Stage {
             *work.said.entry(word(&decision.verdict)).or_default() += 1;
         }
         thin(&mut work.decisions);
-        let block = block(&mut work, &refused, catalog.generation);
+        let block = block(&mut work, catalog.generation);
         history::keep(&mut work.batch, &block);
         self.write(std::mem::take(&mut work.batch)).await?;
         self.tally = if count { Tally::default() } else { tally };
@@ -302,8 +304,10 @@ impl Stage {
         for (word, times) in &draft.said {
             self.parts.metrics.decided(word, *times);
         }
-        let refused = block.refused.iter().map(Vec::len).sum();
-        self.parts.metrics.decided("not_matched", refused);
+        let asked: u64 = draft.heard.values().map(|heard| heard.asked).sum();
+        let silent = usize::try_from(asked).unwrap_or(usize::MAX);
+        let silent = silent.saturating_sub(draft.said.values().sum());
+        self.parts.metrics.decided("not_matched", silent);
         let made = block.decisions.iter().map(|decision| decision.executions.len()).sum();
         self.parts.metrics.requested(made);
     }
@@ -372,13 +376,13 @@ impl Stage {
         table::put(batch, &letter);
     }
 
-    /// Asks the rules and writes memories and effects. Gives the rules that said no, by event.
+    /// Asks the rules and writes memories and effects.
     async fn decide(
         &mut self,
         work: &mut Draft,
         catalog: &Arc<Catalog>,
         now: Time,
-    ) -> Result<Vec<Vec<Reference>>, store::Error> {
+    ) -> Result<(), store::Error> {
         let facts = Arc::new(Facts {
             now,
             configs: Arc::clone(&catalog.configs),
@@ -386,7 +390,7 @@ impl Stage {
         });
         let (events, evaluations) =
             evaluate(std::mem::take(&mut work.events), catalog, &facts).await;
-        let refused = evaluations.iter().map(Evaluation::refused).collect();
+        work.heard = heard(&events, &evaluations);
         let set = Arc::clone(&catalog.rules);
         let mut memories = std::mem::take(&mut self.memories);
         let ids = self.parts.ids.clone();
@@ -422,7 +426,7 @@ impl Stage {
             work.events.push(event);
         }
         work.failed = effects.failed;
-        Ok(refused)
+        Ok(())
     }
 
     /// The keys that rules may read, read again only after something was written.
@@ -512,27 +516,24 @@ fn thin(decisions: &mut Vec<Decision>) {
     });
 }
 
-/// The history of a batch: events, decisions, and who said no.
-fn block(work: &mut Draft, refused: &[Vec<Reference>], generation: u64) -> Block {
-    let mut rules: Vec<Reference> = Vec::new();
-    let mut numbers: HashMap<Reference, u32> = HashMap::new();
-    let refused = refused
-        .iter()
-        .map(|said_no| {
-            let number = |rule: &Reference| {
-                *numbers.entry(rule.clone()).or_insert_with(|| {
-                    rules.push(rule.clone());
-                    u32::try_from(rules.len() - 1).unwrap_or(u32::MAX)
-                })
-            };
-            said_no.iter().map(number).collect()
-        })
-        .collect();
+/// How many events came of each trigger, and how many rules were asked about them.
+fn heard(events: &[Event], evaluations: &[Evaluation]) -> HashMap<Reference, Heard> {
+    let mut heard: HashMap<Reference, Heard> = HashMap::new();
+    for (event, evaluation) in events.iter().zip(evaluations) {
+        let counts = heard.entry(event.trigger.clone()).or_default();
+        counts.events += 1;
+        counts.asked += evaluation.examined() as u64;
+    }
+    heard
+}
+
+/// The history of a batch: events and decisions.
+fn block(work: &mut Draft, generation: u64) -> Block {
     Block {
         events: std::mem::take(&mut work.events),
         decisions: std::mem::take(&mut work.decisions),
-        refused,
-        rules,
+        refused: Vec::new(),
+        rules: Vec::new(),
         version: format!("generation-{generation}").into(),
     }
 }

@@ -174,7 +174,6 @@ impl Verdict {
                 | Self::Holding { .. }
                 | Self::StillTrue { .. }
                 | Self::Gathering { .. }
-                | Self::Cooling { .. }
         )
     }
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use rhai::{
     AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FnPtr,
-    GlobalRuntimeState, ImmutableString, Locked, Module, Position, Scope, Shared, Stmt, StmtBlock,
+    GlobalRuntimeState, ImmutableString, Locked, Module, Namespace, Position, Scope, Shared, Stmt,
+    StmtBlock,
 };
 
 use crate::rules::lend;
@@ -42,8 +43,10 @@ pub(crate) struct Closure {
 /// What a closure is asked about.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
-    /// The event's data.
+    /// The event's data, once somebody asked.
     pub(crate) data: Dynamic,
+    /// Whether `data` is the event's.
+    pub(crate) is_ready: bool,
     /// `id trigger source subject time`; `()` until a closure wants it.
     pub(crate) envelope: Dynamic,
     /// The world (`script::scope::World`).
@@ -109,6 +112,22 @@ impl Closure {
         self.names.len() > self.captured.len() + 1
     }
 
+    /// What it does.
+    pub(crate) fn body(&self) -> &Expr {
+        &self.body
+    }
+
+    /// What it captured, in the order in which it counts.
+    pub(crate) fn captured(&self) -> &[Dynamic] {
+        &self.captured
+    }
+
+    /// The place of a captured variable or parameter, from 0: first what was captured, then the event's
+    /// data, then the envelope.
+    pub(crate) fn place_of(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|own| own == name)
+    }
+
     /// Where its body begins.
     pub(crate) fn position(&self) -> Position {
         self.body.start_position()
@@ -158,6 +177,17 @@ impl Closure {
 }
 
 impl Surroundings {
+    /// A constant of the file (`global::NAME`) or of a library that it imports (`library::NAME`).
+    pub(crate) fn constant(&self, path: &Namespace, name: &str) -> Option<Dynamic> {
+        let [only] = path.path.as_slice() else { return None };
+        let imported = self.imports.iter().rev().find(|(import, _)| *import == only.name);
+        if let Some((_, module)) = imported {
+            return module.get_var(name);
+        }
+        let constants = self.constants.as_ref().filter(|_| only.name == "global")?;
+        rhai::locked_read(constants)?.get(name).cloned()
+    }
+
     /// A fresh state for one evaluation: its counters begin at 0.
     fn global(&self, engine: &Engine, tag: &Dynamic) -> GlobalRuntimeState {
         let mut global = engine.new_global_runtime_state();

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rhai::{Dynamic, Map};
+use serde_json::Value;
 
 use crate::model::event::Event;
 use crate::model::id::EventId;
-use crate::model::reference::Reference;
 use crate::rules::Facts;
 use crate::rules::closure::{Asked, Closure};
+use crate::rules::condition::View;
+use crate::rules::field::Seen;
 use crate::rules::memory::WHOLE;
+use crate::rules::rule::Rule;
 use crate::rules::set::{Bench, Set};
 use crate::script::convert::{kind, to_dynamic, to_json};
 use crate::script::fault::Fault;
-use crate::script::limits::{self, Sizes};
 use crate::script::scope::World;
 
 /// Bytes of a memory key (`per`).
@@ -24,7 +26,7 @@ pub const KEY_LIMIT: usize = 512;
 #[derive(Debug, Default)]
 pub struct Evaluation {
     pub(crate) answers: Vec<Answer>,
-    refused: Vec<Reference>,
+    examined: usize,
     /// The event as Rhai sees it, for `decide`.
     pub(crate) asked: Asked,
 }
@@ -47,32 +49,40 @@ pub(crate) enum Said {
 }
 
 /// What `when` and `per` of one rule said.
-enum Matched {
+pub(crate) enum Matched {
     No,
     Yes(Option<String>),
 }
 
+/// What is known of a rule without Rhai.
+enum Told {
+    /// Nothing.
+    Nothing,
+    /// It matches; Rhai knows the key.
+    Keyless,
+    Sure(Result<Matched, Fault>),
+}
+
 impl Evaluation {
-    /// The rules that said no.
+    /// How many rules were asked. The index rules out the others: they neither match nor fail.
     #[must_use]
-    pub fn refused(&self) -> Vec<Reference> {
-        self.refused.clone()
+    pub fn examined(&self) -> usize {
+        self.examined
     }
 }
 
-/// Asks `when` and `per` of every enabled rule on the event's trigger.
+/// Asks `when` and `per` of every enabled rule on the event's trigger that may match or fail.
 #[must_use]
 pub fn evaluate(set: &Set, event: &Event, facts: &Facts) -> Evaluation {
     let mut evaluation = Evaluation::default();
-    let positions = set.positions(&event.trigger);
-    if positions.is_empty() {
+    let told = listen(set, event, &mut evaluation.examined);
+    if told.is_empty() {
         return evaluation;
     }
-    let asked = Asked { data: to_dynamic(&event.data), ..Asked::default() };
-    let mut hearing = Hearing::open(set, event, facts, asked);
-    for index in positions {
-        match hearing.matches(index) {
-            Ok(Matched::No) => evaluation.refused.push(set.rule(index).reference.clone()),
+    let mut hearing = Hearing::open(set, event, facts, Asked::default());
+    for (index, told) in told {
+        match hearing.settle(index, told) {
+            Ok(Matched::No) => {}
             Ok(Matched::Yes(key)) => {
                 evaluation.answers.push(Answer { index, said: Said::Yes(key) });
             }
@@ -83,15 +93,60 @@ pub fn evaluate(set: &Set, event: &Event, facts: &Facts) -> Evaluation {
     evaluation
 }
 
-/// Data, and the event that it is of.
-pub(crate) type About = (Dynamic, Option<EventId>);
+/// The rules that may match or fail, in their order, and what is known of each without Rhai.
+fn listen(set: &Set, event: &Event, examined: &mut usize) -> Vec<(usize, Told)> {
+    if set.is_plain() {
+        let positions = set.positions(&event.trigger);
+        *examined = positions.len();
+        return positions.into_iter().map(|index| (index, Told::Nothing)).collect();
+    }
+    let groups = set.groups(&event.trigger);
+    let mut all = Vec::new();
+    for group in &groups {
+        let heard = group.hear(event);
+        for member in group.candidates(&heard) {
+            *examined += 1;
+            let (rule, slots) = group.member(member);
+            let view = View { row: &heard.row, slots };
+            let told = tell(set.rule(rule as usize), view);
+            if !matches!(told, Told::Sure(Ok(Matched::No))) {
+                all.push((rule as usize, told));
+            }
+        }
+    }
+    if groups.len() > 1 {
+        all.sort_by_key(|(index, _)| *index);
+        all.dedup_by_key(|(index, _)| *index);
+    }
+    all
+}
 
-/// One event before the rules: a bench, and the event as Rhai sees it.
+/// What `when` and `per` of a rule say, as far as that is known without Rhai.
+fn tell(rule: &Rule, view: View<'_, '_>) -> Told {
+    let condition = rule.analysis.condition.as_ref();
+    match condition.map_or(Some(true), |condition| condition.holds(view)) {
+        None => return Told::Nothing,
+        Some(false) => return Told::Sure(Ok(Matched::No)),
+        Some(true) => {}
+    }
+    let Some(per) = &rule.closures.per else { return Told::Sure(Ok(Matched::Yes(None))) };
+    let key = rule.analysis.key.and_then(|field| plain_key(view.get(field)));
+    key.map_or(Told::Keyless, |key| Told::Sure(keyed(key, per)))
+}
+
+fn keyed(key: Result<String, String>, per: &Closure) -> Result<Matched, Fault> {
+    key.map(|key| Matched::Yes(Some(key))).map_err(|message| Fault::at(message, per.position()))
+}
+
+/// Data, the event that it is of, and whether it is there yet.
+pub(crate) type About = (Dynamic, Option<EventId>, bool);
+
+/// One event before the rules: a bench, and the event as Rhai sees it, both once they are needed.
 pub(crate) struct Hearing<'h> {
     set: &'h Set,
     event: &'h Event,
     facts: &'h Facts,
-    bench: Bench,
+    bench: Option<Bench>,
     asked: Asked,
     /// The worlds of the packs asked so far: configurations differ.
     worlds: HashMap<&'h str, Dynamic>,
@@ -103,10 +158,9 @@ pub(crate) struct Hearing<'h> {
 
 impl<'h> Hearing<'h> {
     pub(crate) fn open(set: &'h Set, event: &'h Event, facts: &'h Facts, asked: Asked) -> Self {
-        let mut bench = set.bench();
-        limits::admit(&mut bench.engine, &limits::DECIDING, Sizes::of(&event.data));
         let about = Some(event.id);
-        Self { set, event, facts, bench, asked, worlds: HashMap::new(), more: None, about }
+        let worlds = HashMap::new();
+        Self { set, event, facts, bench: None, asked, worlds, more: None, about }
     }
 
     /// What the second parameter of the next closure holds beside the envelope.
@@ -118,7 +172,8 @@ impl<'h> Hearing<'h> {
     /// what they were asked about before.
     pub(crate) fn swap(&mut self, about: About) -> About {
         let data = std::mem::replace(&mut self.asked.data, about.0);
-        (data, std::mem::replace(&mut self.about, about.1))
+        let ready = std::mem::replace(&mut self.asked.is_ready, about.2);
+        (data, std::mem::replace(&mut self.about, about.1), ready)
     }
 
     /// The data is that of this event.
@@ -138,23 +193,29 @@ impl<'h> Hearing<'h> {
 
     /// Gives the bench back; the event may be heard again.
     pub(crate) fn close(self) -> Asked {
-        self.set.put_back(self.bench);
+        if let Some(bench) = self.bench {
+            self.set.put_back(bench);
+        }
         self.asked
     }
 
-    /// Whether a rule matches, and under which key.
-    fn matches(&mut self, index: usize) -> Result<Matched, Fault> {
+    /// Asks Rhai what is not known yet.
+    fn settle(&mut self, index: usize, told: Told) -> Result<Matched, Fault> {
         let closures = &self.set.rule(index).closures;
-        if let Some(when) = &closures.when {
-            let answer = self.ask(index, when)?;
-            match answer.as_bool() {
-                Ok(false) => return Ok(Matched::No),
-                Ok(true) => {}
-                Err(_) => {
-                    let message = format!("`when` gave {}, not true or false", kind(&answer));
-                    return Err(Fault::at(message, when.position()));
+        match (told, &closures.when) {
+            (Told::Sure(said), _) => return said,
+            (Told::Nothing, Some(when)) => {
+                let answer = self.ask(index, when)?;
+                match answer.as_bool() {
+                    Ok(false) => return Ok(Matched::No),
+                    Ok(true) => {}
+                    Err(_) => {
+                        let message = format!("`when` gave {}, not true or false", kind(&answer));
+                        return Err(Fault::at(message, when.position()));
+                    }
                 }
             }
+            _ => {}
         }
         self.key(index).map(Matched::Yes)
     }
@@ -174,8 +235,14 @@ impl<'h> Hearing<'h> {
         if closure.wants_envelope() && (self.asked.envelope.is_unit() || more.is_some()) {
             self.asked.envelope = envelope(self.event, more);
         }
-        let Bench { engine, deadline, caches } = &mut self.bench;
-        let caches = &mut caches[self.set.surroundings(index)];
+        if !self.asked.is_ready {
+            self.asked.data = to_dynamic(&self.event.data);
+            self.asked.is_ready = true;
+        }
+        let event = self.event;
+        let bench = self.bench.get_or_insert_with(|| self.set.bench_for(event));
+        let Bench { engine, deadline, caches } = bench;
+        let caches = caches.entry(self.set.surroundings(index)).or_default();
         deadline.start();
         let asked = &mut self.asked;
         let around = &rule.around;
@@ -213,13 +280,31 @@ fn envelope(event: &Event, more: Option<Map>) -> Dynamic {
 
 /// A memory key: texts as they are, anything else as JSON, nothing as the empty key.
 fn key(answer: &Dynamic) -> Result<String, String> {
-    let key = if let Ok(text) = answer.as_immutable_string_ref() {
+    short(if let Ok(text) = answer.as_immutable_string_ref() {
         text.to_string()
     } else if answer.is_unit() {
         String::new()
     } else {
         to_json(answer).map_err(|error| format!("`per`: {error}"))?.to_string()
-    };
+    })
+}
+
+/// The same of what stands in a field; nothing where only Rhai knows.
+fn plain_key(seen: Seen<'_>) -> Option<Result<String, String>> {
+    Some(short(match seen {
+        Seen::Unsure => return None,
+        Seen::Nothing => String::new(),
+        Seen::Text(text) => text.to_owned(),
+        Seen::Flag(flag) => flag.to_string(),
+        Seen::Whole(number) => number.to_string(),
+        Seen::Large(number) => number.to_string(),
+        Seen::Real(number) => Value::from(number).to_string(),
+        Seen::List(items) => serde_json::to_string(items).ok()?,
+        Seen::Map(entries) => serde_json::to_string(entries).ok()?,
+    }))
+}
+
+fn short(key: String) -> Result<String, String> {
     if key.starts_with(WHOLE) {
         return Err("`per` gave a key that begins with a zero byte".to_owned());
     }

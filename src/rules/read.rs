@@ -8,6 +8,7 @@ use crate::model::problem::nearest;
 use crate::model::problem::{Place, Problem};
 use crate::model::reference::Reference;
 use crate::rules::Known;
+use crate::rules::analyse::Analysis;
 use crate::rules::closure::Closure;
 use crate::rules::declare::Declared;
 use crate::rules::pattern::Pattern;
@@ -63,6 +64,8 @@ pub(crate) fn rule(
     doubts.extend(reader.doubts);
     match (reference, closures.zip(temporal)) {
         (Some(reference), Some((closures, temporal))) if problems.is_empty() => {
+            let (when, per) = (closures.when.as_ref(), closures.per.as_ref());
+            let analysis = Analysis::of(when, per, &declared.around);
             let rule = Rule {
                 reference,
                 about,
@@ -76,6 +79,7 @@ pub(crate) fn rule(
                 version: Arc::clone(&file.version),
                 source: Arc::clone(&file.source),
                 closures,
+                analysis,
                 around: declared.around,
             };
             Ok((rule, doubts))

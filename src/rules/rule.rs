@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::model::problem::Place;
 use crate::model::reference::Reference;
+use crate::rules::analyse::Analysis;
 use crate::rules::closure::{Closure, Surroundings};
+use crate::rules::indexing::Indexing;
 use crate::rules::pattern::Pattern;
 use crate::rules::temporal::Temporal;
 
@@ -24,6 +26,7 @@ pub struct Rule {
     pub(crate) version: Arc<str>,
     pub(crate) source: Arc<str>,
     pub(crate) closures: Closures,
+    pub(crate) analysis: Analysis,
     pub(crate) around: Arc<Surroundings>,
 }
 
@@ -94,6 +97,12 @@ impl Rule {
     #[must_use]
     pub fn version(&self) -> &Arc<str> {
         &self.version
+    }
+
+    /// How it is found: what of its condition the index knows, and what only Rhai can answer.
+    #[must_use]
+    pub fn indexed(&self) -> Indexing {
+        Indexing::of(&self.analysis, &self.source)
     }
 
     /// The text of its file.

@@ -45,7 +45,7 @@ pub fn fall_due(
     let last = memories.get(rule, key).and_then(about);
     let event = event(&due, last.as_ref(), id);
     let data = last.as_ref().map_or(Dynamic::UNIT, |last| to_dynamic(&last.data));
-    let asked = Asked { data, ..Asked::default() };
+    let asked = Asked { data, is_ready: true, ..Asked::default() };
     let mut hearing = Hearing::open(set, &event, &facts, asked);
     hearing.be_about(last.as_ref().map(|last| last.id));
     let known = Arc::clone(set.rule(index));

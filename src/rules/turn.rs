@@ -114,7 +114,7 @@ impl<'t, 'h> Turn<'t, 'h> {
         closure: &Closure,
         events: &[&Seen],
     ) -> Result<Dynamic, Fault> {
-        let event = self.hearing.swap((about, None));
+        let event = self.hearing.swap((about, None, true));
         let answer = self.ask(closure, events);
         drop(self.hearing.swap(event));
         answer

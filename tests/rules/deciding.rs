@@ -181,6 +181,21 @@ fn memory_keys_are_texts_and_bounded() {
 }
 
 #[test]
+fn how_many_rules_were_asked_is_told() {
+    let story = Story::new().rules(
+        r#"
+        rule("cool", #{ on: "t.x", per: |e| e.k, cooldown: "1m", then: |e| () });
+        rule("plain", #{ on: "t.x", per: |e| e.k, then: |e| () });
+        rule("no", #{ on: "t.x", when: |e| false, cooldown: "1m", then: |e| () });
+        "#,
+    );
+    let event = story.event("t.x", json!({"k": "a"}));
+    let evaluation = rules::evaluate(&story.set, &event, &story.facts);
+    // `no` can never match nor fail, so nobody asks it.
+    assert_eq!(evaluation.examined(), 2);
+}
+
+#[test]
 fn threads_ask_at_once_and_agree() {
     let story = Story::new().rules(
         r#"rule("r", #{ on: "t.x", when: |e| e.list.filter(|x| x > e.n).len() == 2, then: |e| log(`${e.n}`) });

@@ -8,5 +8,6 @@ mod deciding;
 mod limits;
 mod diagnostics;
 mod any;
+mod index;
 
 pub(crate) use story::Story;
