@@ -63,6 +63,7 @@ fn event() -> Event {
         cause: Cause::Sensor("bench".to_owned()),
         hops: 0,
         trace: None,
+        replay: None,
     }
 }
 

@@ -10,8 +10,10 @@ use crate::api::call::{Call, read_json};
 use crate::api::cloudevents;
 use crate::api::paging::{self, Listing, Page};
 use crate::api::problem::Problem;
+use crate::api::replay;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::shape;
+use crate::api::why;
 use crate::auth::Right;
 use crate::intake::history::{self, Kept};
 use crate::intake::{Outcome, Submission};
@@ -21,6 +23,7 @@ use crate::model::id::EventId;
 use crate::model::reference::Reference;
 use crate::model::rule::Verdict;
 use crate::model::time::Time;
+use crate::rules::explain;
 use crate::sensors::decode::cloudevents::shaped;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -50,6 +53,15 @@ pub(crate) const ROUTES: &[Route] = &[
     .query(FILTERS)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Event")),
+    Route::post(
+        "/api/v1/events/replay",
+        Access::Needs(Right::Report),
+        |call| Box::pin(replay::replay(call)),
+        "Sends kept events through again, marked as replays: what they lead to is decided and kept, and \
+         done only with `effects`.",
+    )
+    .takes(Shape::One("ReplayDraft"))
+    .gives(202, Shape::One("Replayed")),
     Route::get(
         "/api/v1/events/{id}",
         Access::Needs(Right::View),
@@ -237,6 +249,8 @@ const KNOWN: &[&str] = &[
     "trace",
     "decisions",
     "executions",
+    "refused",
+    "replay",
 ];
 const INSTANCE: &[&str] = &["id", "trigger", "occurrence_time", "payload", "status"];
 
@@ -286,8 +300,21 @@ async fn find(call: &Call) -> Result<Kept, Problem> {
 
 async fn get(call: Call) -> Answer {
     let kept = find(&call).await?;
-    paging::one(&call, row(&kept), KNOWN)
+    let catalog = call.state.catalog.load_full();
+    let facts = why::facts(&call, &catalog, kept.event.accepted).await?;
+    let (event, told) = (kept.event.clone(), kept.decisions.clone());
+    let refused = tokio::task::spawn_blocking(move || {
+        let told: Vec<_> = told.iter().map(|decision| &decision.rule).collect();
+        explain::refusals(&catalog.rules, &event, &facts, &told, REFUSED_LIMIT)
+    });
+    let refused = refused.await.expect("rules do not panic").into_iter();
+    let mut row = row(&kept);
+    row["refused"] = refused.map(|(rule, why)| json!({ "rule": rule, "why": why })).collect();
+    paging::one(&call, row, KNOWN)
 }
+
+/// Rules that said no which are listed with an event, each with its reason.
+const REFUSED_LIMIT: usize = 200;
 
 async fn instance(call: Call) -> Answer {
     let kept = find(&call).await?;

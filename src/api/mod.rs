@@ -25,6 +25,9 @@ mod health;
 mod keys;
 mod packs;
 mod rules;
+mod why;
+mod backtests;
+mod replay;
 mod runners;
 mod sensors;
 mod shape;
@@ -103,6 +106,8 @@ const NOUNS: &[&[route::Route]] = &[
     triggers::ROUTES,
     sensors::ROUTES,
     rules::ROUTES,
+    why::ROUTES,
+    backtests::ROUTES,
     packs::ROUTES,
     actions::ROUTES,
     runners::ROUTES,

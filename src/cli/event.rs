@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::cli::client::{Client, segment};
@@ -25,6 +26,8 @@ pub(crate) enum Event {
     /// Show one event: what every rule decided, and what was run.
     #[command(visible_alias = "get")]
     Show(Show),
+    /// Send kept events through again, marked as replays; nothing is done unless asked.
+    Replay(Replay),
     /// Print events as they come, until interrupted.
     Tail {
         /// Only events of this trigger.
@@ -58,6 +61,53 @@ pub(crate) struct Send {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The events' ids.
+    #[arg(required_unless_present = "since")]
+    ids: Vec<String>,
+    /// All kept events from then on: a span back, or a time.
+    #[arg(long, conflicts_with = "ids")]
+    since: Option<String>,
+    /// Up to when: a span back, or a time [default: now]
+    #[arg(long, requires = "since")]
+    until: Option<String>,
+    /// Only events of this trigger.
+    #[arg(long, requires = "since")]
+    trigger: Option<String>,
+    /// Do what they lead to; without, it is decided and kept, and rules remember nothing of it.
+    #[arg(long)]
+    effects: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Replay {
+    async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
+        let mut body = json!({ "ids": self.ids, "effects": self.effects });
+        for (name, value) in
+            [("since", self.since), ("until", self.until), ("trigger", self.trigger)]
+        {
+            if let Some(value) = value {
+                body[name] = json!(value);
+            }
+        }
+        let done = client.call(Method::POST, "/api/v1/events/replay", &[], Some(&body)).await?;
+        if self.json {
+            return output.json(&done);
+        }
+        for id in done["ids"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            output.line(id)?;
+        }
+        let (count, effects) = (
+            done["ids"].as_array().map_or(0, Vec::len),
+            if self.effects { "" } else { "; nothing is done" },
+        );
+        output.note(&format!("{count} events went through again{effects} (`ifso event show ID`)"))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +161,7 @@ impl Event {
                 output.list(list.json, COLUMNS, &rows)
             }
             Self::Show(one) => one.run(client, output, PATH, FIELDS).await.map(drop),
+            Self::Replay(replay) => replay.run(client, output).await,
             Self::Tail { trigger, json } => tail(client, output, trigger, json).await,
         }
     }
@@ -120,7 +171,14 @@ impl Event {
 fn decisions(row: &Value) -> String {
     let decided = row["decisions"].as_array().into_iter().flatten().map(|decision| {
         let mut line = format!("{} {}", text(decision, "rule"), text(decision, "verdict.verdict"));
-        for field in ["verdict.until", "verdict.message", "verdict.hops"] {
+        for field in [
+            "verdict.until",
+            "verdict.since",
+            "verdict.message",
+            "verdict.hops",
+            "verdict.note",
+            "note",
+        ] {
             let more = text(decision, field);
             if !more.is_empty() {
                 line = format!("{line} ({more})");
@@ -129,7 +187,8 @@ fn decisions(row: &Value) -> String {
         line
     });
     let refused = row["refused"].as_array().into_iter().flatten();
-    let refused = refused.filter_map(Value::as_str).map(|rule| format!("{rule} not_matched"));
+    let refused =
+        refused.map(|one| format!("{} not_matched: {}", text(one, "rule"), text(one, "why")));
     decided.chain(refused).collect::<Vec<_>>().join("\n")
 }
 

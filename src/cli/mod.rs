@@ -27,6 +27,10 @@ mod noun;
 mod pack;
 mod restore;
 mod rule;
+mod why;
+mod backtest;
+mod plan;
+mod trial;
 mod run;
 mod sensor;
 mod serve;
@@ -172,6 +176,12 @@ fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
         Verb::Doctor(verb) => verb.run(whereabouts, output),
         Verb::Token(token::Token::Create(verb)) if verb.is_offline() => {
             token::Create::recover(whereabouts, output)
+        }
+        Verb::Rule(rule::Rule::Test(verb)) => verb.run(whereabouts, output),
+        Verb::Rule(rule::Rule::Plan(verb)) => {
+            let client = Client::find(whereabouts)?;
+            runtime()?.block_on(verb.compare(whereabouts, &client, output))?;
+            Ok(ExitCode::SUCCESS)
         }
         Verb::Completions(verb) => verb.run(output),
         Verb::Version => {

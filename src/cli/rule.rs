@@ -1,14 +1,19 @@
 //! `ifso rule`.
 
 use clap::Subcommand;
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
+use crate::cli::backtest::Backtest;
 use crate::cli::client::{Client, segment};
 use crate::cli::failure::Failure;
 use crate::cli::noun::{List, Show};
 use crate::cli::output::Output;
-use crate::cli::row::{json, text};
+use crate::cli::plan::Plan;
+use crate::cli::row::{json as pretty, text};
 use crate::cli::table::Column;
+use crate::cli::trial::Test;
+use crate::cli::why::{self, Explain};
 
 /// Look up rules.
 #[derive(Debug, Subcommand)]
@@ -19,6 +24,43 @@ pub(crate) enum Rule {
     /// Show one rule.
     #[command(visible_alias = "get")]
     Show(Show),
+    /// Say why a rule did or did not act on an event.
+    Explain(Explain),
+    /// Run a rule over kept events, or compare two versions; nothing is done.
+    Backtest(Backtest),
+    /// Run the tests in `tests/*.yaml` of packs and home; needs no serving Ifso.
+    Test(Test),
+    /// List what a rule remembers.
+    Memory {
+        /// Its reference.
+        name: String,
+        /// At most so many keys.
+        #[arg(long, short = 'n', default_value_t = 100)]
+        limit: usize,
+        /// Print one JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what the files of the home, as they are now, would do to what rules remember.
+    Plan(Plan),
+    /// End a rule's quarantine: what was kept fires within its budget.
+    Release {
+        /// Its reference.
+        name: String,
+        /// Throw away what was kept.
+        #[arg(long)]
+        discard: bool,
+    },
+    /// Make a rule forget what it remembers under one key, or under all.
+    Forget {
+        /// Its reference.
+        name: String,
+        /// The key.
+        key: Option<String>,
+        /// Under all keys.
+        #[arg(long, conflicts_with = "key", required_unless_present = "key")]
+        all: bool,
+    },
     /// Say how a rule is switched on.
     #[command(hide = true)]
     Enable {
@@ -55,10 +97,24 @@ const FIELDS: &[Column] = &[
     Column::new("place", |row| text(row, "place")),
     Column::new("version", |row| text(row, "version")),
     Column::new("indexed", indexed),
-    Column::new("decisions", |row| json(row, "counts")),
+    Column::new("decisions", |row| pretty(row, "counts")),
     Column::time("last fired", "last_fired"),
     Column::new("last error", |row| text(row, "last_error")),
 ];
+
+const MEMORY: &[Column] = &[
+    Column::new("key", |row| text(row, "key")),
+    Column::new("remembers", |row| text(row, "remembers")).cut(20),
+];
+
+/// The same row, with its memory in words.
+fn told(mut row: Value, output: &Output) -> Value {
+    row["remembers"] = json!(why::remembered(&row["memory"], output));
+    if row["whole"] == true {
+        row["key"] = json!("(all keys)");
+    }
+    row
+}
 
 /// How much of the condition the index knows, and one line for each part that Rhai is asked about.
 fn indexed(row: &Value) -> String {
@@ -76,6 +132,27 @@ impl Rule {
         match self {
             Self::List(list) => list.run(client, output, PATH, COLUMNS).await,
             Self::Show(one) => one.run(client, output, PATH, FIELDS).await.map(drop),
+            Self::Explain(verb) => verb.run(client, output).await,
+            Self::Backtest(verb) => verb.run(client, output).await,
+            Self::Test(_) | Self::Plan(_) => unreachable!("they look at the home themselves"),
+            Self::Memory { name, limit, json } => {
+                let path = format!("{PATH}/{}/memory", segment(&name));
+                let rows = client.list(&path, &[], limit).await?;
+                let rows: Vec<Value> = rows.into_iter().map(|row| told(row, output)).collect();
+                output.list(json, MEMORY, &rows)
+            }
+            Self::Release { name, discard } => {
+                let path = format!("{PATH}/{}/release", segment(&name));
+                let body = json!({ "discard": discard });
+                let done = client.call(Method::POST, &path, &[], Some(&body)).await?;
+                let what = if discard { "thrown away" } else { "to fire within its budget" };
+                output.note(&format!("released; {} kept firings {what}", done["kept"]))
+            }
+            Self::Forget { name, key, all: _ } => {
+                let path = format!("{PATH}/{}/forget", segment(&name));
+                let body = json!({ "key": key });
+                client.call(Method::POST, &path, &[], Some(&body)).await.map(drop)
+            }
             Self::Enable { name } => Err(switch(client, &name, "remove").await?),
             Self::Disable { name } => Err(switch(client, &name, "write").await?),
         }

@@ -155,6 +155,7 @@ fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Time) {
         cause: Cause::Execution(ended.id),
         hops: ended.hops + 1,
         trace: None,
+        replay: None,
     };
     let work = Work::Report(Box::new(report));
     queue::push(batch, queue::INTAKE, now, room.parts.ids.record(), work);

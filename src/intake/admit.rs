@@ -166,5 +166,6 @@ fn event(report: &Report, ids: &Ids, now: Time) -> Event {
         cause: report.cause.clone(),
         hops: report.hops,
         trace: report.trace.clone(),
+        replay: report.replay,
     }
 }

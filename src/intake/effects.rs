@@ -155,6 +155,7 @@ impl Effects<'_> {
             cause,
             hops: event.hops + 1,
             trace: event.trace.clone(),
+            replay: None,
         };
         let work = Work::Report(Box::new(report));
         queue::push(self.batch, queue::INTAKE, self.now, self.ids.record(), work);

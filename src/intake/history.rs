@@ -18,6 +18,8 @@ use crate::store::{self, Handle};
 const LEVEL: i32 = 1;
 /// Blocks read in one go.
 const PAGE: usize = 32;
+/// Milliseconds by which a block's key may be later than the time at which its events were accepted.
+const SLACK_MS: i64 = 60_000;
 
 /// A block as the store keeps it.
 #[derive(Serialize, Deserialize)]
@@ -115,6 +117,10 @@ pub(crate) fn keep(batch: &mut store::batch::Batch, block: &Block) {
 }
 
 fn unpack(packed: &Packed) -> Result<Block, store::Error> {
+    open(packed)
+}
+
+fn open<B: serde::de::DeserializeOwned>(packed: &Packed) -> Result<B, store::Error> {
     let damaged = |what: String| store::Error::Damaged {
         table: Packed::TABLE,
         key: table::hex(&packed.key()),
@@ -172,6 +178,98 @@ pub async fn list(store: &Handle, filter: &Filter) -> Result<Vec<Kept>, store::E
             }
         }
     }
+}
+
+/// What a reading of kept events found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Reading {
+    /// Events that were handed over.
+    pub events: u64,
+    /// Blocks that were opened.
+    pub blocks: u64,
+    /// When the first of them was accepted.
+    pub first: Option<Time>,
+}
+
+/// The events of a block, without what was decided.
+#[derive(Deserialize)]
+struct Events {
+    events: Vec<Event>,
+}
+
+/// Hands kept events of the triggers that `wants` says, oldest first, to `hear`: those accepted from
+/// `since` on and before `until`. Blocks are read while the ones before are heard. What `hear` works on
+/// comes back. `hear` says whether it wants more.
+///
+/// # Errors
+/// As `Store::scan`; `Damaged` where a block cannot be opened.
+pub async fn forward<T: Send + 'static>(
+    store: &Handle,
+    (since, until): (Time, Time),
+    wants: impl Fn(&Reference) -> bool + Send + Sync + 'static,
+    mut state: T,
+    hear: impl Fn(&mut T, &Event) -> bool + Send + Sync + 'static,
+) -> Result<(T, Reading), store::Error> {
+    let work = Arc::new((wants, hear));
+    let mut reading = Reading::default();
+    let mut after = begin(store, since).await?;
+    let mut page = table::scan::<Packed>(store, Rows::first(PAGE).after(after)).await?;
+    while let Some(last) = page.last() {
+        let over = last.row.first.minted_millis() > until.millis().saturating_add(SLACK_MS);
+        after = Some(last.row.key());
+        let work = Arc::clone(&work);
+        let heard = tokio::task::spawn_blocking(move || {
+            let more = hear_page(&page, (since, until), &*work, &mut state, &mut reading);
+            (state, reading, more)
+        });
+        let next = table::scan::<Packed>(store, Rows::first(PAGE).after(after));
+        let (heard, next) = tokio::join!(heard, next);
+        let (back, so_far, more) = heard.expect("rules do not panic");
+        (state, reading) = (back, so_far);
+        if over || !more? {
+            break;
+        }
+        page = next?;
+    }
+    Ok((state, reading))
+}
+
+/// The key before the first block that may hold events accepted at `since`.
+async fn begin(store: &Handle, since: Time) -> Result<Option<Vec<u8>>, store::Error> {
+    let ms = u128::try_from(since.millis().saturating_sub(SLACK_MS)).unwrap_or(0);
+    let key = EventId::from_bits(ms << 80).to_bytes().to_vec();
+    let before = Rows::last(2).after(Some(key));
+    let before = table::scan::<Packed>(store, before).await?;
+    Ok(before.get(1).map(|held| held.row.key()))
+}
+
+fn hear_page<T, W, H>(
+    page: &[table::Held<Packed>],
+    (since, until): (Time, Time),
+    (wants, hear): &(W, H),
+    state: &mut T,
+    reading: &mut Reading,
+) -> Result<bool, store::Error>
+where
+    W: Fn(&Reference) -> bool,
+    H: Fn(&mut T, &Event) -> bool,
+{
+    for held in page.iter().filter(|held| held.row.triggers.iter().any(wants)) {
+        reading.blocks += 1;
+        let Events { events } = open(&held.row)?;
+        for event in &events {
+            let inside = event.accepted >= since && event.accepted < until;
+            if !inside || !wants(&event.trigger) {
+                continue;
+            }
+            reading.events += 1;
+            reading.first.get_or_insert(event.accepted);
+            if !hear(state, event) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// A block's events, each with its own decisions; the rules that said no come last.

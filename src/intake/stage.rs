@@ -24,7 +24,7 @@ use crate::model::rule::{Decision, Verdict};
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
 use crate::rules::reload::Moment;
-use crate::rules::{self, Evaluation, Facts, Memories};
+use crate::rules::{self, Evaluation, Facts, Memories, Set};
 use crate::store;
 use crate::store::batch::Batch;
 use crate::store::queue::{self, Ticket};
@@ -406,7 +406,7 @@ impl Stage {
             }
             let mut decided = Vec::with_capacity(events.len() + due.len());
             for (event, said) in events.into_iter().zip(evaluations) {
-                let decisions = rules::decide(&set, &event, said, &mut memories, &facts);
+                let decisions = decide(&set, &event, said, &mut memories, &facts);
                 decided.push((event, decisions));
             }
             // In the order of their ids, which is how a block is searched.
@@ -500,6 +500,30 @@ async fn evaluate(
         evaluations.extend(thread.await.expect("rules do not panic"));
     }
     (Arc::try_unwrap(events).unwrap_or_else(|shared| (*shared).clone()), evaluations)
+}
+
+/// What the rules make of an event. A replay that does nothing leaves memory as it was.
+fn decide(
+    set: &Set,
+    event: &Event,
+    said: Evaluation,
+    memories: &mut Memories,
+    facts: &Facts,
+) -> Vec<Decision> {
+    if event.replay.is_none_or(|replay| replay.acts) {
+        return rules::decide(set, event, said, memories, facts);
+    }
+    let tried = |memories: &mut Memories| rules::decide(set, event, said, memories, facts);
+    let mut decisions = memories.try_out(set, tried);
+    for decision in &mut decisions {
+        decision.note = Some("a replay that does nothing".to_owned());
+        match decision.verdict {
+            Verdict::Fired => decision.verdict = Verdict::Shadowed,
+            Verdict::Shadowed => {}
+            _ => decision.effects.clear(),
+        }
+    }
+    decisions
 }
 
 /// Leaves out what is ordinary beyond the first few of each rule: it is counted, and can be explained

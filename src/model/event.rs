@@ -36,6 +36,18 @@ pub struct Event {
     /// A tag that StackStorm's clients send along (`St2-Trace-Tag`), or a W3C trace parent.
     #[serde(default)]
     pub trace: Option<Arc<str>>,
+    /// That it is a kept event which goes through again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+/// A kept event that goes through again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The event that it was.
+    pub of: EventId,
+    /// Whether what it leads to is done. Otherwise decisions are kept, and memory stays as it was.
+    pub acts: bool,
 }
 
 /// What a sensor reports: an event that has no id yet.
@@ -67,6 +79,9 @@ pub struct Report {
     /// A trace tag or parent.
     #[serde(default)]
     pub trace: Option<Arc<str>>,
+    /// That it is a kept event which goes through again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
 }
 
 impl Report {
@@ -84,6 +99,7 @@ impl Report {
             cause: Cause::Sensor(sensor.to_owned()),
             hops: 0,
             trace: None,
+            replay: None,
         }
     }
 }

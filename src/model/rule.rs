@@ -164,6 +164,51 @@ impl Verdict {
         }
     }
 
+    /// What it says, for people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Fired => "it fired".to_owned(),
+            Self::Shadowed => "it would have fired; it is a shadow".to_owned(),
+            Self::NotMatched => "`when` said no".to_owned(),
+            Self::Cooling { until } => format!("it fired a short time ago; it cools until {until}"),
+            Self::Holding { until } => format!("it is true, and has to stay true until {until}"),
+            Self::Broken { since } => {
+                format!("it had been true since {since}, and stopped before its `hold` was over")
+            }
+            Self::Stale { since } => format!("nothing was reported since {since}: it is forgotten"),
+            Self::StillTrue { since } => {
+                format!("it is true since {since}, and has fired for that already")
+            }
+            Self::Recovered => "it was true and is not any more".to_owned(),
+            Self::Gathering { note } => format!("it gathers: {note}"),
+            Self::Inactive { until: Some(until) } => {
+                format!("its calendar says no until {until}")
+            }
+            Self::Inactive { until: None } => "its calendar says no".to_owned(),
+            Self::Limited { until } => format!("its `limit` is used up until {until}"),
+            Self::Queued { until } => {
+                format!("its `limit` is used up; it fires for this at {until}")
+            }
+            Self::Quarantined { until: Some(until) } => {
+                format!("it is in quarantine until {until}; what it would do is kept")
+            }
+            Self::Quarantined { until: None } => {
+                "it is in quarantine until somebody releases it; what it would do is kept"
+                    .to_owned()
+            }
+            Self::Late { ms } => format!("the event came {ms} ms later than `lateness` allows"),
+            Self::Full { limit } => limit.clone(),
+            Self::LoopStopped { hops } => {
+                format!("it feeds itself: the event has come through {hops} rules")
+            }
+            Self::Error { message, line: Some(line), .. } => {
+                format!("it failed in line {line}: {message}")
+            }
+            Self::Error { message, .. } => format!("it failed: {message}"),
+        }
+    }
+
     /// Whether nothing came of it and nothing nearly did: such decisions are counted all, and kept
     /// as a sample.
     #[must_use]

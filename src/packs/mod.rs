@@ -3,6 +3,8 @@
 //! `load` reads a home folder, and leaves out what is wrong in it. It runs nothing of what it reads.
 
 pub mod catalog;
+pub mod bench;
+pub mod trial;
 pub mod load;
 mod draft;
 mod compile;

@@ -107,6 +107,12 @@ impl Closure {
         wrong.map_or(Ok(named), Err)
     }
 
+    /// A part of it, to be asked by itself.
+    pub(crate) fn part(&self, expression: Expr) -> Self {
+        let (names, captured) = (self.names.clone(), self.captured.clone());
+        Self { body: expression, names, captured, lends: self.lends }
+    }
+
     /// Whether it names a second parameter.
     pub(crate) fn wants_envelope(&self) -> bool {
         self.names.len() > self.captured.len() + 1

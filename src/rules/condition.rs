@@ -87,7 +87,6 @@ pub(crate) enum Kind {
     },
     /// Anything else: Rhai's own expression, and why it was not understood.
     Opaque {
-        #[expect(dead_code, reason = "whoever explains an event asks it by itself")]
         expression: Box<Expr>,
         why: String,
     },
@@ -182,6 +181,23 @@ impl Condition {
             Kind::All(parts) | Kind::Any(parts) => parts,
             Kind::Not(part) => std::slice::from_ref(&**part),
             _ => &[],
+        }
+    }
+
+    /// The fields that a part without parts inside names.
+    pub(crate) fn fields(&self) -> Vec<u16> {
+        match &self.kind {
+            Kind::Compare { field, .. }
+            | Kind::Length { field, .. }
+            | Kind::Among { field, .. }
+            | Kind::Within { field, .. }
+            | Kind::Text { field, .. }
+            | Kind::Holds { field, .. }
+            | Kind::Matches { field, .. }
+            | Kind::Present { field }
+            | Kind::Flag { field } => vec![*field],
+            Kind::Fields { left, right, .. } => vec![*left, *right],
+            _ => Vec::new(),
         }
     }
 

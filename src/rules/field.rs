@@ -40,7 +40,6 @@ impl fmt::Display for Field {
 
 impl Field {
     /// What stands in it for one event.
-    #[expect(dead_code, reason = "explanations read single fields")]
     pub(crate) fn look<'e>(&self, event: &'e Event) -> Seen<'e> {
         if self.root == Root::Envelope {
             return envelope(&self.steps[0], event);
@@ -103,6 +102,20 @@ impl<'e> Seen<'e> {
                 whole.or_else(large).or_else(real).unwrap_or(Self::Nothing)
             }
         }
+    }
+
+    /// The value that it is; nothing where it is missing, or only Rhai knows.
+    pub(crate) fn value(&self) -> Option<Value> {
+        Some(match self {
+            Self::Nothing | Self::Unsure => return None,
+            Self::Flag(flag) => (*flag).into(),
+            Self::Whole(whole) => (*whole).into(),
+            Self::Real(real) => Value::from(*real),
+            Self::Large(large) => (*large).into(),
+            Self::Text(text) => (*text).into(),
+            Self::List(items) => Value::from(*items),
+            Self::Map(entries) => Value::Object((*entries).clone()),
+        })
     }
 
     /// Whether comparing it may fail, so that every rule that reads it has to be asked.

@@ -151,6 +151,15 @@ impl Memories {
         })
     }
 
+    /// What `work` does with them, and then everything as it was before.
+    pub fn try_out<T>(&mut self, set: &Set, work: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::take(&mut self.before);
+        let done = work(self);
+        self.undo(set);
+        self.before = before;
+        done
+    }
+
     /// The changes are on disk.
     pub fn settle(&mut self) {
         self.before.clear();

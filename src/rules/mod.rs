@@ -39,6 +39,8 @@ mod timers;
 pub mod reload;
 pub mod decide;
 pub mod simulation;
+pub mod explain;
+pub mod backtest;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -105,6 +105,15 @@ impl Rule {
         Indexing::of(&self.analysis, &self.source)
     }
 
+    /// Whether what it decides hangs on what came before.
+    #[must_use]
+    pub fn remembers(&self) -> bool {
+        !self.temporal.is_plain()
+            || self.cooldown.is_some()
+            || self.temporal.limit.is_some()
+            || self.temporal.budget.is_some()
+    }
+
     /// The text of its file.
     #[must_use]
     pub fn source(&self) -> &str {

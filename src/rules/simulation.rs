@@ -50,6 +50,12 @@ impl Simulation {
         &self.memories
     }
 
+    /// What they may ask about the world.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
     /// The rules.
     #[must_use]
     pub fn set(&self) -> &Arc<Set> {

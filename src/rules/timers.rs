@@ -86,6 +86,7 @@ fn event((at, rule, key): &Due, last: Option<&Seen>, id: EventId) -> Event {
         },
         hops: last.map_or(0, |last| last.hops),
         trace: None,
+        replay: None,
     }
 }
 

@@ -97,6 +97,7 @@ impl Story {
             cause: Cause::Sensor("test".to_owned()),
             hops: self.hops,
             trace: None,
+            replay: None,
         }
     }
 

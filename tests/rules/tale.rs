@@ -83,6 +83,7 @@ impl Tale {
             cause: Cause::Sensor("test".to_owned()),
             hops: self.hops,
             trace: None,
+            replay: None,
         };
         let (due, decisions) = self.simulation.accept(&event);
         let mut said = told(&due);

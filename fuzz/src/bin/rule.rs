@@ -23,6 +23,7 @@ static EVENT: LazyLock<Event> = LazyLock::new(|| Event {
     cause: Cause::Sensor("fuzz".to_owned()),
     hops: 0,
     trace: None,
+    replay: None,
 });
 
 fuzz_target!(|text: &str| {

@@ -69,6 +69,7 @@ impl Stamp<'_> {
             cause: Cause::Sensor(self.sensor.to_owned()),
             hops: 0,
             trace: None,
+            replay: None,
         }
     }
 }
