@@ -5,7 +5,7 @@ use crate::model::event::Event;
 use crate::model::rule::{Decision, Effect, Verdict};
 use crate::rules::evaluate::{Answer, Evaluation, Hearing, Said};
 use crate::rules::memory::{self, Damping};
-use crate::rules::rule::Rule;
+use crate::rules::rule::{Rule, Then};
 use crate::rules::set::Set;
 use crate::rules::{Facts, Memories, effects};
 use crate::script::fault::Fault;
@@ -73,10 +73,15 @@ fn damping(
 }
 
 fn fire(hearing: &mut Hearing<'_>, index: usize, rule: &Rule) -> (Verdict, Vec<Effect>) {
-    let then = &rule.closures.then;
-    let returned = hearing.ask(index, then).and_then(|returned| {
-        effects::read(&returned).map_err(|message| Fault::at(message, then.position()))
-    });
+    let returned = match &rule.closures.then {
+        Then::Closure(then) => hearing.ask(index, then).and_then(|returned| {
+            effects::read(&returned).map_err(|message| Fault::at(message, then.position()))
+        }),
+        Then::Action(wanted) => {
+            let (event, facts) = hearing.about();
+            wanted.effects(&rule.reference, event, facts)
+        }
+    };
     match returned {
         Ok(effects) if rule.shadow => (Verdict::Shadowed, effects),
         Ok(effects) => (Verdict::Fired, effects),

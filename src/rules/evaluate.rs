@@ -9,6 +9,8 @@ use crate::model::event::Event;
 use crate::model::reference::Reference;
 use crate::rules::Facts;
 use crate::rules::closure::{Asked, Closure};
+use crate::rules::criteria::backstop;
+use crate::rules::rule::When;
 use crate::rules::set::{Bench, Set};
 use crate::script::convert::{kind, to_dynamic, to_json};
 use crate::script::fault::Fault;
@@ -87,6 +89,8 @@ pub fn evaluate(set: &Set, event: &Event, facts: &Facts) -> Evaluation {
             Err(fault) => evaluation.answers.push(Answer { index, said: Said::Wrong(fault) }),
         }
     }
+    let back = backstop::settle(set, &mut evaluation.answers);
+    evaluation.refused.extend(back.into_iter().map(|index| set.rule(index).reference.clone()));
     evaluation.asked = hearing.close();
     evaluation
 }
@@ -118,7 +122,12 @@ impl<'h> Hearing<'h> {
     /// Whether a rule matches, and under which key.
     fn matches(&mut self, index: usize) -> Result<Matched, Fault> {
         let closures = &self.set.rule(index).closures;
-        if let Some(when) = &closures.when {
+        if let Some(When::Criteria(criteria)) = &closures.when
+            && !criteria.hold(self.event, self.facts)?
+        {
+            return Ok(Matched::No);
+        }
+        if let Some(When::Closure(when)) = &closures.when {
             let answer = self.ask(index, when)?;
             match answer.as_bool() {
                 Ok(false) => return Ok(Matched::No),
@@ -134,6 +143,11 @@ impl<'h> Hearing<'h> {
         key(&answer)
             .map(|key| Matched::Yes(Some(key)))
             .map_err(|message| Fault::at(message, per.position()))
+    }
+
+    /// The event, and the world around it.
+    pub(crate) fn about(&self) -> (&'h Event, &'h Facts) {
+        (self.event, self.facts)
     }
 
     /// Asks one closure of a rule, within its limits.

@@ -13,6 +13,7 @@ mod check;
 mod wanted;
 mod closure;
 mod snapshot;
+pub mod criteria;
 mod lend;
 pub mod read;
 pub mod rule;

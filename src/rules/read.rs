@@ -13,7 +13,7 @@ use crate::rules::Known;
 use crate::rules::closure::Closure;
 use crate::rules::declare::Declared;
 use crate::rules::pattern::Pattern;
-use crate::rules::rule::{Closures, Rule};
+use crate::rules::rule::{Closures, Rule, Then, When};
 use crate::rules::sites::Sites;
 use crate::rules::wanted::doubtful;
 use crate::script::convert::kind;
@@ -202,7 +202,8 @@ impl Reader<'_> {
                 "say what it wants done: `then: |e| run(\"pack.action\", #{ … })`".to_owned(),
             );
         }
-        then.map(|then| Closures { when, per, then })
+        let when = when.map(When::Closure);
+        then.map(|then| Closures { when, per, then: Then::Closure(then) })
     }
 
     fn closure(&mut self, key: &str) -> Option<Closure> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::model::problem::Place;
 use crate::model::reference::Reference;
 use crate::rules::closure::{Closure, Surroundings};
+use crate::rules::criteria::{Criteria, Wanted};
 use crate::rules::pattern::Pattern;
 
 /// One compiled rule.
@@ -28,11 +29,27 @@ pub struct Rule {
 /// What a rule asks its author's code.
 pub(crate) struct Closures {
     /// Whether it matches; a rule without matches always.
-    pub(crate) when: Option<Closure>,
+    pub(crate) when: Option<When>,
     /// Under which key it remembers.
     pub(crate) per: Option<Closure>,
     /// What it wants done.
-    pub(crate) then: Closure,
+    pub(crate) then: Then,
+}
+
+/// Whether a rule matches.
+pub(crate) enum When {
+    /// Rhai says.
+    Closure(Closure),
+    /// StackStorm's criteria say.
+    Criteria(Box<Criteria>),
+}
+
+/// What a rule wants done.
+pub(crate) enum Then {
+    /// Rhai says.
+    Closure(Closure),
+    /// One action of StackStorm's.
+    Action(Box<Wanted>),
 }
 
 impl Rule {
@@ -78,7 +95,15 @@ impl Rule {
         self.cooldown
     }
 
-    /// Where `rule(` stands.
+    /// How it was written, where it is a rule of StackStorm's form.
+    pub(crate) fn written(&self) -> Option<&Wanted> {
+        match &self.closures.then {
+            Then::Action(wanted) => Some(wanted),
+            Then::Closure(_) => None,
+        }
+    }
+
+    /// Where `rule(` stands, or the name of a rule in YAML.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
