@@ -12,7 +12,7 @@ use crate::packs::disk::{self, File};
 use crate::packs::draft::Draft;
 use crate::packs::load::Runners;
 use crate::packs::manifest::SITE;
-use crate::packs::parameters;
+use crate::packs::{parameters, rule};
 use crate::rules;
 
 /// Compiles the rules of every pack against the actions and triggers of all. A pack that stays as it
@@ -78,8 +78,12 @@ impl Draft {
         version: Arc<str>,
         known: &rules::Known,
     ) -> Result<RuleFile, Vec<Problem>> {
-        let rules::Sifted { rules, left_out, problems } =
-            rules::sift(&self.source(file), &self.library, known)?;
+        let source = self.source(file);
+        let rules::Sifted { rules, left_out, problems } = if rule::is_yaml(file) {
+            rule::sift(file, &source, &self.folder, known)?
+        } else {
+            rules::sift(&source, &self.library, known)?
+        };
         let rules = rules.into_iter().map(Arc::new).collect();
         Ok(RuleFile { pack: self.name.clone(), version, rules, left_out, problems })
     }

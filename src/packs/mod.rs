@@ -9,6 +9,8 @@ mod compile;
 mod manifest;
 mod action;
 mod trigger;
+mod rule;
+mod timer;
 mod sensor;
 mod stackstorm;
 mod strays;

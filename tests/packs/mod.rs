@@ -6,6 +6,7 @@ mod load;
 mod report;
 mod strays;
 mod watch;
+mod yaml_rules;
 
 use std::path::Path;
 use std::sync::Arc;
