@@ -141,6 +141,11 @@ fn known(drafts: &[Draft], runners: &Runners, previous: &Catalog) -> rules::Know
             known.failed.insert(draft.name.clone(), absent);
         }
     }
+    let calendars = drafts.iter().filter(|draft| !draft.failed).flat_map(|draft| &draft.calendars);
+    let calendar = |(name, calendar): &(Reference, _)| (name.clone(), Arc::clone(calendar));
+    known.calendars.extend(calendars.map(calendar));
+    let held = previous.calendars.iter().filter(|(reference, _)| kept(reference));
+    known.calendars.extend(held.map(|(name, held)| (name.clone(), Arc::clone(held))));
     let fresh = drafts.iter().filter(|draft| !draft.failed).flat_map(|draft| &draft.triggers);
     known.triggers.extend(fresh.map(|trigger| trigger.reference.clone()));
     known.triggers.extend(previous.triggers.keys().filter(|held| kept(held)).cloned());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::model::action::Action;
+use crate::model::calendar::Calendar;
 use crate::model::parameter::Parameters;
 use crate::model::problem::{Place, Problem, Severity};
 use crate::model::reference::Reference;
@@ -17,7 +18,7 @@ use crate::packs::disk::{self, Disk, File};
 use crate::packs::load::{CheckSensor, Kinds, Runners};
 use crate::packs::manifest::SITE;
 use crate::packs::yaml::Node;
-use crate::packs::{action, config, manifest, rule, schema, sensor, timer, trigger};
+use crate::packs::{action, calendar, config, manifest, rule, schema, sensor, timer, trigger};
 use crate::rules;
 
 const YAML: [&str; 3] = ["yaml", "yml", "json"];
@@ -36,6 +37,7 @@ pub(crate) struct Draft {
     pub(crate) actions: Vec<Action>,
     pub(crate) triggers: Vec<Trigger>,
     pub(crate) sensors: Vec<Arc<Definition>>,
+    pub(crate) calendars: Vec<(Reference, Arc<Calendar>)>,
     pub(crate) sources: Vec<File>,
     pub(crate) library: rules::Library,
     pub(crate) rules: Vec<(PathBuf, RuleFile)>,
@@ -72,6 +74,7 @@ impl Draft {
             actions: Vec::new(),
             triggers: Vec::new(),
             sensors: Vec::new(),
+            calendars: Vec::new(),
             sources: Vec::new(),
             library: rules::Library::new(),
             rules: Vec::new(),
@@ -117,6 +120,7 @@ impl Draft {
         draft.read_actions(disk, kinds.runners);
         draft.read_triggers(disk);
         draft.read_sensors(disk, kinds.sensor);
+        draft.read_calendars(disk, None);
         draft.read_rules(disk);
         draft.read_timers(kinds.sensor, None);
         draft.note_later(disk);
@@ -156,6 +160,7 @@ impl Draft {
     /// Reads the home's own rules and sensors; every file stands for itself.
     pub(crate) fn site(disk: &Disk<'_>, kinds: Kinds<'_>, previous: &Catalog) -> Self {
         let mut draft = Self::empty(SITE.to_owned(), disk.home.to_owned(), PathBuf::new());
+        draft.read_calendars(disk, Some(previous));
         draft.read_rules(disk);
         draft.read_timers(kinds.sensor, Some(previous));
         draft.problems.extend(disk.strays(&disk.home.join("sensors"), &YAML));
@@ -260,6 +265,27 @@ impl Draft {
             self.sensors.extend(read.definition);
             self.triggers.extend(read.triggers);
             self.named.extend(read.named);
+        }
+    }
+
+    /// Reads its calendars; where one cannot be read, the one that it was in `previous` goes on.
+    fn read_calendars(&mut self, disk: &Disk<'_>, previous: Option<&Catalog>) {
+        let folder = self.folder.join("calendars");
+        self.problems.extend(disk.strays(&folder, &YAML));
+        for file in disk.files(&folder, &YAML, &mut self.problems) {
+            self.hash(&file);
+            let mut problems = Vec::new();
+            let read = file
+                .yaml(&mut problems)
+                .and_then(|node| calendar::read(&file, &node, &self.name, &mut problems));
+            self.problems.append(&mut problems);
+            if let Some((reference, calendar)) = read {
+                self.calendars.push((reference, Arc::new(calendar)));
+            } else {
+                let held = previous.into_iter().flat_map(|held| &held.calendars);
+                let held = held.filter(|(_, held)| held.place.file == file.place.file);
+                self.calendars.extend(held.map(|(name, held)| (name.clone(), Arc::clone(held))));
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod action;
 mod trigger;
 mod rule;
 mod timer;
+mod calendar;
 mod sensor;
 mod stackstorm;
 mod strays;

@@ -21,6 +21,7 @@ pub mod compile;
 pub mod set;
 pub mod evaluate;
 mod memory;
+mod calendar;
 pub mod decide;
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::model::calendar::Calendar;
 use crate::model::parameter::Parameters;
 use crate::model::problem::Place;
 use crate::model::reference::Reference;
@@ -63,6 +65,8 @@ pub struct Known {
     pub actions: BTreeMap<Reference, Parameters>,
     /// Described triggers.
     pub triggers: Vec<Reference>,
+    /// Calendars of all packs; `site.NAME` are the home's own.
+    pub calendars: BTreeMap<Reference, Arc<Calendar>>,
     /// Actions that stand in a pack and cannot be run.
     pub absent: BTreeMap<Reference, Absent>,
     /// Packs of which nothing new is in force.

@@ -1,5 +1,6 @@
 //! Packs through the front door: folders in, a catalog out.
 
+mod calendars;
 mod cold;
 mod conformance;
 mod load;
