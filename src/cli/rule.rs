@@ -1,6 +1,7 @@
 //! `ifso rule`.
 
 use clap::Subcommand;
+use serde_json::Value;
 
 use crate::cli::client::{Client, segment};
 use crate::cli::failure::Failure;
@@ -53,10 +54,22 @@ const FIELDS: &[Column] = &[
     Column::new("priority", |row| text(row, "priority")),
     Column::new("place", |row| text(row, "place")),
     Column::new("version", |row| text(row, "version")),
+    Column::new("indexed", indexed),
     Column::new("decisions", |row| json(row, "counts")),
     Column::time("last fired", "last_fired"),
     Column::new("last error", |row| text(row, "last_error")),
 ];
+
+/// How much of the condition the index knows, and one line for each part that Rhai is asked about.
+fn indexed(row: &Value) -> String {
+    let parts = row["index"]["parts"].as_array().into_iter().flatten();
+    let asked = parts.filter(|part| part["by"] == "rhai").map(|part| {
+        let [line, column, text, why] =
+            ["line", "column", "text", "why"].map(|key| text(part, key));
+        format!("{line}:{column} `{text}` {why}")
+    });
+    std::iter::once(text(row, "index.degree")).chain(asked).collect::<Vec<_>>().join("\n")
+}
 
 impl Rule {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {

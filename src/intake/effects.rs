@@ -42,7 +42,11 @@ pub(crate) struct Effects<'a> {
 impl Effects<'_> {
     /// Adds what one decision asks for, and writes the executions that it makes into the decision.
     pub(crate) fn add(&mut self, event: &Event, decision: &mut Decision) {
-        if decision.verdict != Verdict::Fired {
+        let acts = matches!(
+            decision.verdict,
+            Verdict::Fired | Verdict::Recovered | Verdict::Quarantined { .. }
+        );
+        if !acts {
             return;
         }
         for (number, effect) in decision.effects.iter().enumerate() {

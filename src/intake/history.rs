@@ -193,6 +193,8 @@ fn split(block: Block) -> Vec<Kept> {
                 version: Arc::clone(&version),
                 verdict: Verdict::NotMatched,
                 key: None,
+                events: Vec::new(),
+                note: None,
                 effects: Vec::new(),
                 executions: Vec::new(),
             }

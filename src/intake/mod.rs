@@ -5,6 +5,7 @@ mod admit;
 mod complaints;
 mod effects;
 pub mod history;
+pub mod remember;
 mod stage;
 mod tally;
 
@@ -21,7 +22,9 @@ use crate::clock::{Clock, Ids};
 
 use crate::model::event::{Origin, Report};
 use crate::model::id::EventId;
+use crate::model::reference::Reference;
 use crate::packs::catalog::Current;
+use crate::rules::Memories;
 use crate::store::tables::{DeadLetter, Position};
 use crate::store::{self, Handle, table};
 use crate::telemetry::metrics::Metrics;
@@ -39,6 +42,27 @@ pub struct Submission {
     pub advance: Vec<Origin>,
     /// Inputs that could not become events.
     pub dead_letters: Vec<DeadLetter>,
+    /// What a person wants done to rule memory.
+    pub commands: Vec<Command>,
+}
+
+/// What a person wants done to the memory of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// End its quarantine: what was kept fires, within its budget, or is thrown away.
+    Release {
+        /// The rule.
+        rule: Reference,
+        /// Throw away what was kept.
+        discard: bool,
+    },
+    /// Forget what it remembers under this key, or under all.
+    Forget {
+        /// The rule.
+        rule: Reference,
+        /// The key.
+        key: Option<String>,
+    },
 }
 
 /// What became of one report.
@@ -94,6 +118,9 @@ pub fn open(parts: Parts) -> (Door, Stage) {
         keys: (0, Arc::new(BTreeMap::new())),
         complaints: complaints::Complaints::default(),
         refusing: false,
+        memories: Memories::new(),
+        adopted: None,
+        reloads: None,
     };
     (door, stage)
 }

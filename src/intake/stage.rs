@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -13,8 +13,9 @@ use crate::intake::admit::{self, Past, Schemas};
 use crate::intake::complaints::Complaints;
 use crate::intake::effects::{Effects, SYSTEM_SCOPE};
 use crate::intake::history;
-use crate::intake::tally::{Tally, word};
-use crate::intake::{Outcome, Parts, Refusal, Submission, Waiting};
+use crate::intake::remember;
+use crate::intake::tally::{Heard, Tally, word};
+use crate::intake::{Command, Outcome, Parts, Refusal, Submission, Waiting};
 use crate::model::cause::Cause;
 use crate::model::event::{Event, Report};
 use crate::model::key::KeyValue;
@@ -22,12 +23,13 @@ use crate::model::reference::Reference;
 use crate::model::rule::{Decision, Verdict};
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
+use crate::rules::reload::Moment;
 use crate::rules::{self, Evaluation, Facts, Memories};
 use crate::store;
 use crate::store::batch::Batch;
 use crate::store::queue::{self, Ticket};
 use crate::store::table::{self, Held, Rows};
-use crate::store::tables::{Block, DeadLetter, Remembered, Work};
+use crate::store::tables::{Block, DeadLetter, Work};
 
 /// Submissions that share one commit at most: one event pays one fsync, and all that wait share it.
 const BATCH_LIMIT: usize = 256;
@@ -39,6 +41,8 @@ const EVENTS_PER_THREAD: usize = 64;
 const THREADS: usize = 2;
 /// Keys that rules can read; beyond it the first ones in the order of names are seen.
 const KEYS_LIMIT: usize = 10_000;
+/// Ordinary decisions of one rule that are kept of one batch.
+const ORDINARY_LIMIT: usize = 4;
 /// How often a batch is decided anew when somebody else wrote first.
 const TRIES: usize = 8;
 /// Bytes of a refused report that are kept.
@@ -56,6 +60,12 @@ pub struct Stage {
     pub(crate) complaints: Complaints,
     /// The store takes nothing, and the log has said so.
     pub(crate) refusing: bool,
+    /// What the rules remember; nothing until it is read.
+    pub(crate) memories: Memories,
+    /// The catalog that memories are in step with.
+    pub(crate) adopted: Option<u64>,
+    /// Tells of new catalogs.
+    pub(crate) reloads: Option<watch::Receiver<u64>>,
 }
 
 /// One batch on its way to the commit.
@@ -65,24 +75,43 @@ struct Draft {
     outcomes: Vec<Vec<Outcome>>,
     events: Vec<Event>,
     decisions: Vec<Decision>,
+    commands: Vec<Command>,
+    /// How many decisions there were, by verdict.
+    said: HashMap<&'static str, usize>,
+    /// By trigger: how many events came, and how many rules were asked about them.
+    heard: HashMap<Reference, Heard>,
     /// Executions that ended as they were made, since they cannot run.
     failed: usize,
 }
 
 impl Stage {
+    /// Is told of new catalogs, so that memories follow at once and not with the next event.
+    #[must_use]
+    pub fn told(mut self, reloads: watch::Receiver<u64>) -> Self {
+        self.reloads = Some(reloads);
+        self
+    }
+
     /// Takes in what comes, until `stop`; what waits then is refused with `Stopping`.
     ///
     /// Not cancel-safe: a batch that was begun would be answered by nobody. Stop it by `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
+        if !self.remember(&stop).await {
+            return;
+        }
         let mut changes = self.parts.store.changes();
         let mut pause = None;
+        let mut reloads = self.reloads.take();
         loop {
+            let due = self.memories.next_due().map(|due| due.0);
             let mut taken = Vec::new();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.leave().await,
                 count = self.waiting.recv_many(&mut taken, BATCH_LIMIT) => if count == 0 { return self.leave().await },
                 woken = changes.changed(), if pause.is_none() => if woken.is_err() { return },
+                () = reloaded(&mut reloads), if pause.is_none() => {}
+                () = wait(&self.parts.clock, due), if pause.is_none() && due.is_some() => {}
                 () = wait(&self.parts.clock, pause), if pause.is_some() => pause = None,
             }
             changes.mark_unchanged();
@@ -93,13 +122,38 @@ impl Stage {
                     Vec::new()
                 }
             };
-            if taken.is_empty() && inside.is_empty() {
+            if taken.is_empty() && inside.is_empty() && !self.is_due() {
                 continue;
             }
             if !self.take_in(taken, inside).await {
                 pause = Some(self.parts.clock.now().plus(PAUSE));
             }
         }
+    }
+
+    /// Reads what the rules remember; says whether that was possible before `stop`.
+    async fn remember(&mut self, stop: &CancellationToken) -> bool {
+        loop {
+            match remember::read(&self.parts.store).await {
+                Ok(memories) => {
+                    self.memories = memories;
+                    return true;
+                }
+                Err(error) => tracing::error!(%error, "what rules remember cannot be read"),
+            }
+            let again = self.parts.clock.now().plus(PAUSE);
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = self.parts.clock.sleep_until(again) => {}
+            }
+        }
+    }
+
+    /// Whether there is something to do without an event.
+    fn is_due(&self) -> bool {
+        let now = self.parts.clock.now();
+        let stale = self.adopted != Some(self.parts.catalog.load().generation);
+        stale || self.memories.next_due().is_some_and(|due| due.0 <= now)
     }
 
     /// Writes the counts that were still gathering.
@@ -158,25 +212,53 @@ impl Stage {
         stored
     }
 
-    /// Decides a batch and writes everything that follows, whole.
+    /// Decides a batch and writes everything that follows, whole. Where that fails, the rules remember
+    /// what they remembered before.
     async fn commit(
         &mut self,
         submissions: &[Submission],
         inside: &[Held<Ticket>],
     ) -> Result<Vec<Vec<Outcome>>, store::Error> {
+        let adopted = self.adopted;
+        let committed = self.try_commit(submissions, inside).await;
+        if committed.is_ok() {
+            self.memories.settle();
+        } else {
+            let rules = Arc::clone(&self.parts.catalog.load().rules);
+            self.memories.undo(&rules);
+            self.adopted = adopted;
+        }
+        committed
+    }
+
+    async fn try_commit(
+        &mut self,
+        submissions: &[Submission],
+        inside: &[Held<Ticket>],
+    ) -> Result<Vec<Vec<Outcome>>, store::Error> {
         let catalog = self.parts.catalog.load_full();
-        let now = self.parts.clock.now();
+        let now = self.memories.advance(self.parts.clock.now());
+        if self.adopted != Some(catalog.generation) {
+            let moment = self.adopted.map_or(Moment::Start, |_| Moment::Reload);
+            remember::adopt(&mut self.memories, &catalog, now, moment);
+            self.adopted = Some(catalog.generation);
+        }
         let mut work = self.admit(submissions, &catalog, now).await?;
+        work.commands.extend(submissions.iter().flat_map(|one| one.commands.iter().cloned()));
         for ticket in inside {
             queue::done(&mut work.batch, ticket);
         }
-        let refused = self.decide(&mut work, &catalog, now).await?;
-        let tally = self.tally.with(&work.decisions, &refused, now);
+        self.decide(&mut work, &catalog, now).await?;
+        let tally = self.tally.with(&work.decisions, &work.heard, now);
         let count = tally.is_due(now);
         if count {
             tally.write(&self.parts.store, &mut work.batch).await?;
         }
-        let block = block(&mut work, &refused, catalog.generation);
+        for decision in &work.decisions {
+            *work.said.entry(word(&decision.verdict)).or_default() += 1;
+        }
+        thin(&mut work.decisions);
+        let block = block(&mut work, catalog.generation);
         history::keep(&mut work.batch, &block);
         self.write(std::mem::take(&mut work.batch)).await?;
         self.tally = if count { Tally::default() } else { tally };
@@ -219,11 +301,13 @@ impl Stage {
             };
             self.parts.metrics.reported(word, 1);
         }
-        for decision in &block.decisions {
-            self.parts.metrics.decided(word(&decision.verdict), 1);
+        for (word, times) in &draft.said {
+            self.parts.metrics.decided(word, *times);
         }
-        let refused = block.refused.iter().map(Vec::len).sum();
-        self.parts.metrics.decided("not_matched", refused);
+        let asked: u64 = draft.heard.values().map(|heard| heard.asked).sum();
+        let silent = usize::try_from(asked).unwrap_or(usize::MAX);
+        let silent = silent.saturating_sub(draft.said.values().sum());
+        self.parts.metrics.decided("not_matched", silent);
         let made = block.decisions.iter().map(|decision| decision.executions.len()).sum();
         self.parts.metrics.requested(made);
     }
@@ -292,16 +376,13 @@ impl Stage {
         table::put(batch, &letter);
     }
 
-    /// Asks the rules and writes memories and effects. Gives the rules that said no, by event.
+    /// Asks the rules and writes memories and effects.
     async fn decide(
         &mut self,
         work: &mut Draft,
         catalog: &Arc<Catalog>,
         now: Time,
-    ) -> Result<Vec<Vec<Reference>>, store::Error> {
-        if work.events.is_empty() {
-            return Ok(Vec::new());
-        }
+    ) -> Result<(), store::Error> {
         let facts = Arc::new(Facts {
             now,
             configs: Arc::clone(&catalog.configs),
@@ -309,56 +390,43 @@ impl Stage {
         });
         let (events, evaluations) =
             evaluate(std::mem::take(&mut work.events), catalog, &facts).await;
-        let refused = evaluations.iter().map(Evaluation::refused).collect();
-        let held = self.recall(&evaluations).await?;
-        let mut memories: Memories =
-            held.iter().map(|(key, held)| (key.clone(), held.row.memory.clone())).collect();
-        let before = memories.clone();
+        work.heard = heard(&events, &evaluations);
         let set = Arc::clone(&catalog.rules);
+        let mut memories = std::mem::take(&mut self.memories);
+        let ids = self.parts.ids.clone();
+        let commands = std::mem::take(&mut work.commands);
         let decided = tokio::task::spawn_blocking(move || {
-            let decisions: Vec<Vec<Decision>> = events
-                .iter()
-                .zip(evaluations)
-                .map(|(event, said)| rules::decide(&set, event, said, &mut memories, &facts))
-                .collect();
-            (events, decisions, memories)
+            let mut due = Vec::new();
+            while let Some(done) = rules::fall_due(&set, &mut memories, now, &facts, ids.event()) {
+                due.extend(done);
+            }
+            for command in commands {
+                let done = remember::obey(&set, &mut memories, &command, &facts, ids.event());
+                due.extend(done);
+            }
+            let mut decided = Vec::with_capacity(events.len() + due.len());
+            for (event, said) in events.into_iter().zip(evaluations) {
+                let decisions = rules::decide(&set, &event, said, &mut memories, &facts);
+                decided.push((event, decisions));
+            }
+            // In the order of their ids, which is how a block is searched.
+            decided.extend(due);
+            (decided, memories)
         });
-        let (events, decisions, memories) = decided.await.expect("rules do not panic");
-        for ((rule, key), memory) in memories {
-            let known = (rule, key);
-            if before.get(&known) == Some(&memory) {
-                continue;
-            }
-            let row = Remembered { rule: known.0.clone(), key: known.1.clone(), memory };
-            match held.get(&known) {
-                Some(held) => table::replace(&mut work.batch, held, &row),
-                None => table::create(&mut work.batch, &row),
-            }
-        }
+        let (decided, memories) = decided.await.expect("rules do not panic");
+        self.memories = memories;
+        remember::write(&self.memories, &mut work.batch);
         let mut effects =
             Effects { catalog, ids: &self.parts.ids, now, batch: &mut work.batch, failed: 0 };
-        for (event, decisions) in events.iter().zip(decisions) {
+        for (event, decisions) in decided {
             for mut decision in decisions {
-                effects.add(event, &mut decision);
+                effects.add(&event, &mut decision);
                 work.decisions.push(decision);
             }
+            work.events.push(event);
         }
         work.failed = effects.failed;
-        work.events = events;
-        Ok(refused)
-    }
-
-    /// What the rules that may fire remember.
-    async fn recall(
-        &self,
-        evaluations: &[Evaluation],
-    ) -> Result<HashMap<(Reference, String), Held<Remembered>>, store::Error> {
-        let mut wanted: Vec<_> = evaluations.iter().flat_map(Evaluation::wants).collect();
-        wanted.sort();
-        wanted.dedup();
-        let keys = wanted.iter().map(|(rule, key)| Remembered::store_key(rule, key));
-        let found = table::get_many::<Remembered>(&self.parts.store, keys).await?;
-        Ok(wanted.into_iter().zip(found).filter_map(|(key, held)| Some((key, held?))).collect())
+        Ok(())
     }
 
     /// The keys that rules may read, read again only after something was written.
@@ -382,6 +450,17 @@ impl Stage {
 fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(CONTENT_LIMIT));
     text
+}
+
+/// Ends when there is a new catalog; never where nobody tells.
+async fn reloaded(reloads: &mut Option<watch::Receiver<u64>>) {
+    if let Some(told) = reloads
+        && told.changed().await.is_ok()
+    {
+        return;
+    }
+    *reloads = None;
+    std::future::pending::<()>().await;
 }
 
 async fn wait(clock: &Clock, until: Option<Time>) {
@@ -423,27 +502,38 @@ async fn evaluate(
     (Arc::try_unwrap(events).unwrap_or_else(|shared| (*shared).clone()), evaluations)
 }
 
-/// The history of a batch: events, decisions, and who said no.
-fn block(work: &mut Draft, refused: &[Vec<Reference>], generation: u64) -> Block {
-    let mut rules: Vec<Reference> = Vec::new();
-    let mut numbers: HashMap<Reference, u32> = HashMap::new();
-    let refused = refused
-        .iter()
-        .map(|said_no| {
-            let number = |rule: &Reference| {
-                *numbers.entry(rule.clone()).or_insert_with(|| {
-                    rules.push(rule.clone());
-                    u32::try_from(rules.len() - 1).unwrap_or(u32::MAX)
-                })
-            };
-            said_no.iter().map(number).collect()
-        })
-        .collect();
+/// Leaves out what is ordinary beyond the first few of each rule: it is counted, and can be explained
+/// from the kept event.
+fn thin(decisions: &mut Vec<Decision>) {
+    let mut kept: HashMap<Reference, usize> = HashMap::new();
+    decisions.retain(|decision| {
+        if !decision.verdict.is_ordinary() {
+            return true;
+        }
+        let count = kept.entry(decision.rule.clone()).or_default();
+        *count += 1;
+        *count <= ORDINARY_LIMIT
+    });
+}
+
+/// How many events came of each trigger, and how many rules were asked about them.
+fn heard(events: &[Event], evaluations: &[Evaluation]) -> HashMap<Reference, Heard> {
+    let mut heard: HashMap<Reference, Heard> = HashMap::new();
+    for (event, evaluation) in events.iter().zip(evaluations) {
+        let counts = heard.entry(event.trigger.clone()).or_default();
+        counts.events += 1;
+        counts.asked += evaluation.examined() as u64;
+    }
+    heard
+}
+
+/// The history of a batch: events and decisions.
+fn block(work: &mut Draft, generation: u64) -> Block {
     Block {
         events: std::mem::take(&mut work.events),
         decisions: std::mem::take(&mut work.decisions),
-        refused,
-        rules,
+        refused: Vec::new(),
+        rules: Vec::new(),
         version: format!("generation-{generation}").into(),
     }
 }

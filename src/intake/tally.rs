@@ -1,6 +1,6 @@
-//! How often each rule decided what. Counts of rules that fired or failed are written with the batch;
-//! those of rules that said no gather for a second, so that a thousand rules do not cost a thousand
-//! records an event. A crash forgets that second of refusals, never a firing.
+//! How often each rule decided what, and how many events came of each trigger. Counts of rules that
+//! fired or failed are written with the batch; those of events gather for a second, so that events that
+//! concern nobody cost no records. A crash forgets that second of events, never a firing.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::store::table;
 use crate::store::tables::Count;
 use crate::store::{self, Handle};
 
-/// How long refusals gather.
+/// How long counts of events gather.
 const GATHER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Default)]
@@ -23,10 +23,20 @@ struct Delta {
     error: Option<String>,
 }
 
+/// What came of one trigger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Events.
+    pub(crate) events: u64,
+    /// Rules that were asked about them; the index rules out the others.
+    pub(crate) asked: u64,
+}
+
 /// Counts that are not on disk yet.
 #[derive(Clone, Default)]
 pub(crate) struct Tally {
-    gathered: HashMap<Reference, Delta>,
+    /// By the row's key: a rule, or `on` and a trigger.
+    gathered: HashMap<String, Delta>,
     urgent: bool,
     since: Option<Time>,
 }
@@ -37,12 +47,12 @@ impl Tally {
     pub(crate) fn with(
         &self,
         decisions: &[Decision],
-        refused: &[Vec<Reference>],
+        heard: &HashMap<Reference, Heard>,
         now: Time,
     ) -> Self {
         let mut next = self.clone();
         for decision in decisions {
-            let delta = next.gathered.entry(decision.rule.clone()).or_default();
+            let delta = next.gathered.entry(decision.rule.to_string()).or_default();
             *delta.verdicts.entry(word(&decision.verdict)).or_default() += 1;
             match &decision.verdict {
                 Verdict::Fired => delta.fired = Some(now),
@@ -56,9 +66,10 @@ impl Tally {
             }
             next.urgent = true;
         }
-        for rule in refused.iter().flatten() {
-            let delta = next.gathered.entry(rule.clone()).or_default();
-            *delta.verdicts.entry("not_matched").or_default() += 1;
+        for (trigger, heard) in heard {
+            let delta = next.gathered.entry(Count::of_trigger(trigger)).or_default();
+            *delta.verdicts.entry("events").or_default() += heard.events;
+            *delta.verdicts.entry("asked").or_default() += heard.asked;
         }
         next.since.get_or_insert(now);
         next
@@ -81,11 +92,11 @@ impl Tally {
         store: &Handle,
         batch: &mut Batch,
     ) -> Result<(), store::Error> {
-        let keys = self.gathered.keys().map(|rule| rule.as_str().as_bytes().to_vec());
+        let keys = self.gathered.keys().map(|rule| rule.as_bytes().to_vec());
         let held = table::get_many::<Count>(store, keys).await?;
         for ((rule, delta), held) in self.gathered.iter().zip(held) {
             let mut count = held.as_ref().map(|held| held.row.clone()).unwrap_or_default();
-            rule.as_str().clone_into(&mut count.rule);
+            rule.clone_into(&mut count.rule);
             for (verdict, times) in &delta.verdicts {
                 *count.verdicts.entry((*verdict).to_owned()).or_default() += times;
             }
@@ -103,12 +114,5 @@ impl Tally {
 /// A verdict's word, as counts and metrics know it.
 #[must_use]
 pub fn word(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Fired => "fired",
-        Verdict::Shadowed => "shadowed",
-        Verdict::NotMatched => "not_matched",
-        Verdict::Cooling { .. } => "cooling",
-        Verdict::LoopStopped { .. } => "loop_stopped",
-        Verdict::Error { .. } => "error",
-    }
+    verdict.word()
 }

@@ -15,6 +15,7 @@ pub mod trigger;
 pub mod sensor;
 pub mod rule;
 pub mod calendar;
+pub mod memory;
 pub mod action;
 pub mod policy;
 pub mod execution;

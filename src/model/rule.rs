@@ -65,6 +65,63 @@ pub enum Verdict {
         /// The first instant at which it may fire again.
         until: Time,
     },
+    /// It is true, and has to stay true until then (`hold`).
+    Holding {
+        /// When it fires, unless something breaks it.
+        until: Time,
+    },
+    /// It stopped being true before its `hold` was over.
+    Broken {
+        /// Since when it had been true.
+        since: Time,
+    },
+    /// Nothing was reported for as long as `stale` says: what it remembered is forgotten.
+    Stale {
+        /// The last report.
+        since: Time,
+    },
+    /// It is still true, and has fired for that already.
+    StillTrue {
+        /// When it became true.
+        since: Time,
+    },
+    /// It was true and is not any more; `recover` was asked where the rule has one.
+    Recovered,
+    /// It gathers: the window says no, steps are missing, a burst goes on, a sign of life came.
+    Gathering {
+        /// What it has and what it waits for.
+        note: String,
+    },
+    /// It would fire, but its calendar says no; nothing: for as far as the calendar can say.
+    Inactive {
+        /// The first instant at which it may fire again.
+        until: Option<Time>,
+    },
+    /// It has fired as often as its `limit` allows.
+    Limited {
+        /// The first instant at which it may fire again.
+        until: Time,
+    },
+    /// It has fired as often as its `limit` allows, and will fire for this later.
+    Queued {
+        /// The first instant at which it may fire again.
+        until: Time,
+    },
+    /// It fired more often than its `budget` allows: what it would do is kept until it is released.
+    Quarantined {
+        /// When it is released by itself, where the rule says so.
+        until: Option<Time>,
+    },
+    /// The event came later than `lateness` allows, and is not remembered.
+    Late {
+        /// By how many milliseconds.
+        ms: u64,
+    },
+    /// A named limit of its memory is reached.
+    Full {
+        /// Which, and how many.
+        limit: String,
+    },
     /// It fed itself: the event has come through too many rules already.
     LoopStopped {
         /// How many rules the event has come through.
@@ -81,6 +138,46 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Its word, as counts, metrics and people know it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Fired => "fired",
+            Self::Shadowed => "shadowed",
+            Self::NotMatched => "not_matched",
+            Self::Cooling { .. } => "cooling",
+            Self::Holding { .. } => "holding",
+            Self::Broken { .. } => "broken",
+            Self::Stale { .. } => "stale",
+            Self::StillTrue { .. } => "still_true",
+            Self::Recovered => "recovered",
+            Self::Gathering { .. } => "gathering",
+            Self::Inactive { .. } => "inactive",
+            Self::Limited { .. } => "limited",
+            Self::Queued { .. } => "queued",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Late { .. } => "late",
+            Self::Full { .. } => "full",
+            Self::LoopStopped { .. } => "loop_stopped",
+            Self::Error { .. } => "error",
+        }
+    }
+
+    /// Whether nothing came of it and nothing nearly did: such decisions are counted all, and kept
+    /// as a sample.
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        matches!(
+            self,
+            Self::NotMatched
+                | Self::Holding { .. }
+                | Self::StillTrue { .. }
+                | Self::Gathering { .. }
+        )
+    }
+}
+
 /// What one rule made of one event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
@@ -95,18 +192,16 @@ pub struct Decision {
     /// The rule's memory key for this event (`per`), where it has one.
     #[serde(default)]
     pub key: Option<String>,
-    /// What it asks for; empty unless fired or shadowed.
+    /// The events that led to it, in order of arrival, where these are not just `event`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventId>,
+    /// Something to know beside the verdict: a window that was full and let its oldest samples go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What it asks for; empty unless fired, recovered or shadowed.
     #[serde(default)]
     pub effects: Vec<Effect>,
     /// The executions that the effects became, in their order.
     #[serde(default)]
     pub executions: Vec<ExecutionId>,
-}
-
-/// What a rule remembers under one key. More kinds of memory come with more fields, each optional.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Memory {
-    /// When it last fired; the cool-down counts from here.
-    #[serde(default)]
-    pub fired: Option<Time>,
 }

@@ -12,7 +12,7 @@ use crate::model::problem::nearest;
 use crate::model::problem::{Place, Problem};
 use crate::rules::read::place;
 use crate::rules::sites::spot;
-use crate::rules::{Known, effects, wanted};
+use crate::rules::{Known, effects, wanted, window};
 use crate::script::{self, limits};
 
 /// Words of the language that are called like functions.
@@ -26,6 +26,7 @@ const EFFECTS: &[&str] = &["run", "emit", "notify", "set", "log"];
 static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let (mut engine, _) = script::engine(&limits::LOADING);
     engine.register_global_module(effects::module());
+    engine.register_global_module(window::module());
     let names = engine.collect_fn_metadata(None, |info| Some(info.metadata.name.to_string()), true);
     // They are part of a package we need, and go nowhere.
     let silent = |name: &String| name != "print" && name != "debug";

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use rhai::{
     AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FnPtr,
-    GlobalRuntimeState, ImmutableString, Locked, Module, Position, Scope, Shared, Stmt, StmtBlock,
+    GlobalRuntimeState, ImmutableString, Locked, Module, Namespace, Position, Scope, Shared, Stmt,
+    StmtBlock,
 };
 
 use crate::rules::lend;
@@ -42,8 +43,10 @@ pub(crate) struct Closure {
 /// What a closure is asked about.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
-    /// The event's data.
+    /// The event's data, once somebody asked.
     pub(crate) data: Dynamic,
+    /// Whether `data` is the event's.
+    pub(crate) is_ready: bool,
     /// `id trigger source subject time`; `()` until a closure wants it.
     pub(crate) envelope: Dynamic,
     /// The world (`script::scope::World`).
@@ -79,9 +82,50 @@ impl Closure {
         Ok(Self { body, names, captured, lends })
     }
 
+    /// The first text that each call of these functions is given: `w.avg("ms")` and `avg(w, "ms")`.
+    ///
+    /// # Errors
+    /// The function that is given something else than a text that stands there.
+    pub(crate) fn named(&self, functions: &[&str]) -> Result<Vec<String>, String> {
+        let (mut named, mut wrong) = (Vec::new(), None);
+        self.body.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
+            let (call, first) = match path.last() {
+                Some(ASTNode::Expr(Expr::MethodCall(call, _))) => (call, 0),
+                Some(
+                    ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _)),
+                ) => (call, 1),
+                _ => return true,
+            };
+            if functions.contains(&call.name.as_str()) {
+                match call.args.get(first) {
+                    Some(Expr::StringConstant(text, _)) => named.push(text.to_string()),
+                    _ => wrong = Some(call.name.to_string()),
+                }
+            }
+            true
+        });
+        wrong.map_or(Ok(named), Err)
+    }
+
     /// Whether it names a second parameter.
     pub(crate) fn wants_envelope(&self) -> bool {
         self.names.len() > self.captured.len() + 1
+    }
+
+    /// What it does.
+    pub(crate) fn body(&self) -> &Expr {
+        &self.body
+    }
+
+    /// What it captured, in the order in which it counts.
+    pub(crate) fn captured(&self) -> &[Dynamic] {
+        &self.captured
+    }
+
+    /// The place of a captured variable or parameter, from 0: first what was captured, then the event's
+    /// data, then the envelope.
+    pub(crate) fn place_of(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|own| own == name)
     }
 
     /// Where its body begins.
@@ -133,6 +177,17 @@ impl Closure {
 }
 
 impl Surroundings {
+    /// A constant of the file (`global::NAME`) or of a library that it imports (`library::NAME`).
+    pub(crate) fn constant(&self, path: &Namespace, name: &str) -> Option<Dynamic> {
+        let [only] = path.path.as_slice() else { return None };
+        let imported = self.imports.iter().rev().find(|(import, _)| *import == only.name);
+        if let Some((_, module)) = imported {
+            return module.get_var(name);
+        }
+        let constants = self.constants.as_ref().filter(|_| only.name == "global")?;
+        rhai::locked_read(constants)?.get(name).cloned()
+    }
+
     /// A fresh state for one evaluation: its counters begin at 0.
     fn global(&self, engine: &Engine, tag: &Dynamic) -> GlobalRuntimeState {
         let mut global = engine.new_global_runtime_state();

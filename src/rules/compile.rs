@@ -12,7 +12,7 @@ use crate::rules::declare::{self, Declared, Notebook};
 use crate::rules::library::Importer;
 use crate::rules::rule::Rule;
 use crate::rules::sites::{Sites, spot};
-use crate::rules::{Known, Library, Source, check, effects, read};
+use crate::rules::{Known, Library, Source, check, effects, read, window};
 use crate::script::fault::Fault;
 use crate::script::{self, limits};
 
@@ -100,6 +100,7 @@ fn load(
     let file = source.file.display().to_string();
     let (mut engine, deadline) = script::engine(&limits::LOADING);
     engine.register_global_module(effects::module());
+    engine.register_global_module(window::module());
     let importer = Importer::new(library);
     let notebook = declare::teach(&mut engine, &file, &importer);
     engine.set_module_resolver(importer.clone());

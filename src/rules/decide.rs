@@ -1,94 +1,77 @@
 //! Weighs what the rules said against what is remembered, and asks `then` of those that fire.
 
-use crate::model::cause::MAX_HOPS;
-use crate::model::event::Event;
-use crate::model::rule::{Decision, Effect, Verdict};
-use crate::rules::evaluate::{Answer, Evaluation, Hearing, Said};
-use crate::rules::memory::{self, Damping};
-use crate::rules::rule::{Rule, Then};
-use crate::rules::set::Set;
-use crate::rules::{Facts, Memories, effects};
-use crate::script::fault::Fault;
+use std::sync::Arc;
 
-/// Weighs the answers against memory, asks `then`, and changes memory. One decision per rule that was
-/// evaluated, `NotMatched` left out.
+use crate::model::event::Event;
+use crate::model::rule::{Decision, Verdict};
+use crate::rules::Facts;
+use crate::rules::evaluate::{Answer, Evaluation, Hearing, Said};
+use crate::rules::memory::{KEYS_LIMIT, Memories};
+use crate::rules::set::Set;
+use crate::rules::timers::decision;
+use crate::rules::turn::{Turn, Turned};
+
+/// Weighs the answers against memory, asks `then`, and changes memory. One decision per rule that said
+/// yes, failed, or remembers something that the event ends. Deadlines before the event have to be done
+/// first (`fall_due`).
 #[must_use]
 pub fn decide(
     set: &Set,
     event: &Event,
-    evaluation: Evaluation,
+    mut evaluation: Evaluation,
     memories: &mut Memories,
     facts: &Facts,
 ) -> Vec<Decision> {
-    if evaluation.answers.is_empty() {
+    let now = memories.advance(facts.now);
+    let ended = listeners(set, event, &evaluation, memories);
+    if evaluation.answers.is_empty() && ended.is_empty() {
         return Vec::new();
     }
-    let mut hearing = Hearing::open(set, event, facts, evaluation.asked);
+    let asked = std::mem::take(&mut evaluation.asked);
+    let mut hearing = Hearing::open(set, event, facts, asked);
+    let mut answers = evaluation.answers;
+    answers.extend(ended.into_iter().map(|index| {
+        let said = hearing.key(index).map_or_else(Said::Wrong, Said::No);
+        Answer { index, said }
+    }));
+    answers.sort_by_key(|answer| answer.index);
     let mut decisions = Vec::new();
-    for Answer { index, said } in evaluation.answers {
-        let rule = set.rule(index);
-        let (verdict, key, effects) = match said {
-            Said::Wrong(fault) => (error(fault), None, Vec::new()),
-            Said::Yes(key) => {
-                let (verdict, effects) = match damping(rule, event, key.as_deref(), memories, facts)
-                {
-                    Some(verdict) => (verdict, Vec::new()),
-                    None => fire(&mut hearing, index, rule),
-                };
-                if matches!(verdict, Verdict::Fired | Verdict::Shadowed) {
-                    memory::fired(rule, key.as_deref(), memories, facts.now);
-                }
-                (verdict, key, effects)
+    for Answer { index, said } in answers {
+        let rule = Arc::clone(set.rule(index));
+        let (key, yes) = match said {
+            Said::Wrong(fault) => {
+                let mut failed = decision(&rule, event.id, "", Turned::wrong(fault));
+                failed.key = None;
+                decisions.push(failed);
+                continue;
             }
+            Said::Yes(key) => (key.unwrap_or_default(), true),
+            Said::No(key) => (key.unwrap_or_default(), false),
         };
-        decisions.push(Decision {
-            rule: rule.reference.clone(),
-            event: event.id,
-            version: rule.version.clone(),
-            verdict,
-            key,
-            effects,
-            executions: Vec::new(),
-        });
+        if !yes && memories.get(&rule.reference, &key).is_none() {
+            continue;
+        }
+        let mut turn = Turn::open(&mut hearing, memories, (index, &rule), &key, now);
+        let turned = if turn.has_room() {
+            let turned = turn.hear(event, yes);
+            turn.close();
+            turned
+        } else {
+            let limit = format!("it remembers {KEYS_LIMIT} keys, which are the most");
+            Turned::of(Verdict::Full { limit })
+        };
+        if turned.verdict != Verdict::NotMatched {
+            decisions.push(decision(&rule, event.id, &key, turned));
+        }
     }
     drop(hearing.close());
     decisions
 }
 
-/// Why a rule that matches does not fire, if so.
-fn damping(
-    rule: &Rule,
-    event: &Event,
-    key: Option<&str>,
-    memories: &Memories,
-    facts: &Facts,
-) -> Option<Verdict> {
-    if event.hops >= MAX_HOPS {
-        return Some(Verdict::LoopStopped { hops: event.hops });
-    }
-    match memory::damping(rule, key, memories, facts.now) {
-        Damping::None => None,
-        Damping::Cooling { until } => Some(Verdict::Cooling { until }),
-    }
-}
-
-fn fire(hearing: &mut Hearing<'_>, index: usize, rule: &Rule) -> (Verdict, Vec<Effect>) {
-    let returned = match &rule.closures.then {
-        Then::Closure(then) => hearing.ask(index, then).and_then(|returned| {
-            effects::read(&returned).map_err(|message| Fault::at(message, then.position()))
-        }),
-        Then::Action(wanted) => {
-            let (event, facts) = hearing.about();
-            wanted.effects(&rule.reference, event, facts)
-        }
-    };
-    match returned {
-        Ok(effects) if rule.shadow => (Verdict::Shadowed, effects),
-        Ok(effects) => (Verdict::Fired, effects),
-        Err(fault) => (error(fault), Vec::new()),
-    }
-}
-
-fn error(fault: Fault) -> Verdict {
-    Verdict::Error { message: fault.message, line: fault.line, column: fault.column }
+/// The rules that said no, and remember something that a no may end.
+fn listeners(set: &Set, event: &Event, evaluation: &Evaluation, memories: &Memories) -> Vec<usize> {
+    let open = |index: &usize| memories.is_open(&set.rule(*index).reference);
+    let answered = |index: &usize| evaluation.answers.iter().any(|answer| answer.index == *index);
+    let hear = set.hearing_no(&event.trigger).filter(|index| open(index) && !answered(index));
+    hear.collect()
 }

@@ -12,6 +12,14 @@ mod library;
 mod check;
 mod wanted;
 mod closure;
+mod field;
+mod condition;
+mod cover;
+mod analyse;
+mod intervals;
+mod words;
+mod index;
+pub mod indexing;
 mod snapshot;
 pub mod criteria;
 mod lend;
@@ -20,11 +28,21 @@ pub mod rule;
 pub mod compile;
 pub mod set;
 pub mod evaluate;
-mod memory;
+mod tumbling;
+pub mod temporal;
+mod meaning;
+mod read_temporal;
+pub mod memory;
+pub mod window;
+mod turn;
+mod shapes;
+mod timers;
+pub mod reload;
 mod calendar;
 pub mod decide;
+pub mod simulation;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,14 +52,18 @@ use crate::model::calendar::Calendar;
 use crate::model::parameter::Parameters;
 use crate::model::problem::Place;
 use crate::model::reference::Reference;
-use crate::model::rule::Memory;
 use crate::model::time::Time;
 
 pub use crate::rules::compile::{Sifted, compile, sift};
 pub use crate::rules::decide::decide;
 pub use crate::rules::evaluate::{Evaluation, evaluate};
+pub use crate::rules::indexing::Indexing;
+pub use crate::rules::memory::Memories;
 pub use crate::rules::rule::Rule;
 pub use crate::rules::set::Set;
+pub use crate::rules::simulation::Simulation;
+pub use crate::rules::timers::{FELL_DUE, fall_due, release};
+pub use crate::rules::turn::QUARANTINED;
 pub(crate) use crate::rules::wanted::doubtful;
 
 /// One rule file to compile.
@@ -92,6 +114,3 @@ pub struct Facts {
     /// The key-value store's system scope: `key("name")`.
     pub keys: Arc<BTreeMap<String, Value>>,
 }
-
-/// Memories by rule and key: what was fetched, and after `decide` what is to be written.
-pub type Memories = HashMap<(Reference, String), Memory>;

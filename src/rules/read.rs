@@ -1,32 +1,29 @@
 //! The map behind `rule(name, …)`: every key read, checked and named when it is wrong.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rhai::{AST, Array, Dynamic, FnPtr, Map};
 
 use crate::model::problem::nearest;
 use crate::model::problem::{Place, Problem};
 use crate::model::reference::Reference;
-use crate::model::span;
 use crate::rules::Known;
+use crate::rules::analyse::Analysis;
 use crate::rules::closure::Closure;
 use crate::rules::declare::Declared;
 use crate::rules::pattern::Pattern;
 use crate::rules::rule::{Closures, Rule, Then, When};
 use crate::rules::sites::Sites;
+use crate::rules::temporal::{Shape, Temporal};
 use crate::rules::wanted::doubtful;
 use crate::script::convert::kind;
 use crate::script::fault;
 
 /// The keys of a rule.
-pub const KEYS: &[&str] =
-    &["about", "on", "when", "per", "cooldown", "enabled", "shadow", "priority", "then"];
-
-/// Keys of memory and damping that this version does not know yet. They are refused, never ignored.
-pub const LATER: &[&str] = &[
-    "until", "hold", "within", "having", "absent", "sequence", "all_of", "debounce", "limit",
-    "once", "active", "recover", "stale", "expect", "window",
+pub const KEYS: &[&str] = &[
+    "about", "on", "when", "until", "per", "hold", "stale", "once", "within", "having", "window",
+    "zone", "sequence", "all_of", "absent", "expect", "debounce", "samples", "lateness",
+    "cooldown", "limit", "budget", "enabled", "shadow", "priority", "then", "recover",
 ];
 
 /// The file that a declaration stands in.
@@ -48,21 +45,28 @@ pub(crate) fn rule(
     declared: Declared,
     known: &Known,
 ) -> Result<(Rule, Vec<Problem>), Vec<Problem>> {
-    let mut reader = Reader { file, declared: &declared, problems: Vec::new() };
+    let (problems, doubts) = (Vec::new(), Vec::new());
+    let mut reader = Reader { file, declared: &declared, problems, doubts };
     reader.keys();
     let reference = reader.name();
     let on = reader.on();
-    let doubts = reader.doubts(&on, known);
     let closures = reader.closures();
+    let temporal = closures.as_ref().map(|closures| reader.temporal(&on, closures));
+    let on = Reader::heard(on, temporal.as_ref());
+    let mut doubts = reader.doubts(&on, known);
     let about = reader.take("about", "a text", Dynamic::into_string).unwrap_or_default();
     let enabled = reader.take("enabled", "true or false", |v| v.as_bool()).unwrap_or(true);
     let shadow = reader.take("shadow", "true or false", |v| v.as_bool()).unwrap_or(false);
     let priority = reader.take("priority", "an integer", |v| v.as_int()).unwrap_or(0);
-    let cooldown = reader.cooldown();
+    let cooldown = reader.span("cooldown");
     let place = reader.place();
     let problems = reader.problems;
-    match (reference, closures) {
-        (Some(reference), Some(closures)) if problems.is_empty() => {
+    doubts.extend(reader.doubts);
+    match (reference, closures.zip(temporal)) {
+        (Some(reference), Some((closures, temporal))) if problems.is_empty() => {
+            let when = closures.when.as_ref().and_then(When::closure);
+            let per = closures.per.as_ref();
+            let analysis = Analysis::of(when, per, &declared.around);
             let rule = Rule {
                 reference,
                 about,
@@ -71,10 +75,12 @@ pub(crate) fn rule(
                 shadow,
                 priority,
                 cooldown,
+                temporal,
                 place,
                 version: Arc::clone(&file.version),
                 source: Arc::clone(&file.source),
                 closures,
+                analysis,
                 around: declared.around,
             };
             Ok((rule, doubts))
@@ -83,13 +89,65 @@ pub(crate) fn rule(
     }
 }
 
-struct Reader<'r> {
+pub(crate) struct Reader<'r> {
     file: &'r File<'r>,
     declared: &'r Declared,
     problems: Vec<Problem>,
+    doubts: Vec<Problem>,
 }
 
 impl Reader<'_> {
+    pub(crate) fn ast(&self) -> &AST {
+        self.file.ast
+    }
+
+    pub(crate) fn source(&self) -> &str {
+        &self.file.source
+    }
+
+    pub(crate) fn sites(&self) -> &Sites {
+        self.file.sites
+    }
+
+    pub(crate) fn position(&self) -> rhai::Position {
+        self.declared.position
+    }
+
+    /// The file's constants, as text.
+    pub(crate) fn constants(&self) -> String {
+        let constants = self.declared.around.constants.as_ref();
+        let constants = constants.and_then(|constants| constants.read().ok());
+        constants.map(|constants| format!("{constants:?}")).unwrap_or_default()
+    }
+
+    /// What the rule's closures captured, as text.
+    pub(crate) fn captured(&self) -> String {
+        let closures = self.options().iter().filter_map(|(key, value)| {
+            let pointer = value.read_lock::<FnPtr>()?;
+            let captured: Vec<String> = pointer.curry().iter().map(ToString::to_string).collect();
+            Some(format!("{key}{captured:?}"))
+        });
+        closures.collect::<Vec<_>>().join(" ")
+    }
+
+    /// What the rule is on: a rule with steps is on what its steps are on.
+    fn heard(on: Vec<Pattern>, temporal: Option<&Temporal>) -> Vec<Pattern> {
+        let shape = temporal.map(|temporal| &temporal.shape);
+        let Some(Shape::Sequence(steps) | Shape::AllOf(steps)) = shape else { return on };
+        let mut heard: Vec<Pattern> = Vec::new();
+        for pattern in steps.steps.iter().flat_map(|step| &step.on) {
+            if !heard.iter().any(|known| known.text() == pattern.text()) {
+                heard.push(pattern.clone());
+            }
+        }
+        heard
+    }
+
+    pub(crate) fn doubt(&mut self, code: &str, key: &str, message: impl std::fmt::Display) {
+        let message = format!("rule `{}`: {message}", self.declared.name);
+        self.doubts.push(Problem::warning(code, self.place_of(key), message));
+    }
+
     fn place(&self) -> Place {
         place(&self.file.place, self.declared.position)
     }
@@ -100,17 +158,17 @@ impl Reader<'_> {
         place(&self.file.place, site.unwrap_or(self.declared.position))
     }
 
-    fn options(&self) -> &Map {
+    pub(crate) fn options(&self) -> &Map {
         &self.declared.options
     }
 
-    fn complain(&mut self, code: &str, key: &str, message: impl std::fmt::Display) {
+    pub(crate) fn complain(&mut self, code: &str, key: &str, message: impl std::fmt::Display) {
         let message = format!("rule `{}`: {message}", self.declared.name);
         let problem = Problem::error(code, self.place_of(key), message);
         self.problems.push(problem);
     }
 
-    fn help(&mut self, help: String) {
+    pub(crate) fn help(&mut self, help: String) {
         if let Some(problem) = self.problems.last_mut() {
             problem.help = Some(help);
         }
@@ -119,17 +177,8 @@ impl Reader<'_> {
     fn keys(&mut self) {
         let keys: Vec<String> = self.options().keys().map(ToString::to_string).collect();
         for key in keys.iter().filter(|key| !KEYS.contains(&key.as_str())) {
-            if LATER.contains(&key.as_str()) {
-                self.complain(
-                    "later_key",
-                    key,
-                    format!("`{key}` is not supported by this version of Ifso yet"),
-                );
-                self.help(format!("remove `{key}`; this version knows {}", KEYS.join(", ")));
-                continue;
-            }
             self.complain("unknown_key", key, format!("a rule has no key `{key}`"));
-            let near = nearest(key, KEYS.iter().chain(LATER).copied());
+            let near = nearest(key, KEYS.iter().copied());
             self.help(near.map_or_else(
                 || format!("it has {}", KEYS.join(", ")),
                 |near| format!("did you mean `{near}`?"),
@@ -150,10 +199,18 @@ impl Reader<'_> {
 
     fn on(&mut self) -> Vec<Pattern> {
         let Some(on) = self.options().get("on").cloned() else {
+            if self.options().contains_key("sequence") || self.options().contains_key("all_of") {
+                return Vec::new();
+            }
             self.complain("missing_key", "on", "`on` is missing".to_owned());
             self.help("say on which trigger it listens: `on: \"pack.trigger\"`".to_owned());
             return Vec::new();
         };
+        self.patterns("on", on).unwrap_or_default()
+    }
+
+    /// A trigger, a glob, or a list of those.
+    pub(crate) fn patterns(&mut self, key: &str, on: Dynamic) -> Option<Vec<Pattern>> {
         let texts: Option<Vec<String>> = if on.is_array() {
             let items = on.cast::<Array>().into_iter();
             items.map(|item| item.into_string().ok()).collect()
@@ -163,19 +220,19 @@ impl Reader<'_> {
         let Some(texts) = texts.filter(|texts| !texts.is_empty()) else {
             self.complain(
                 "wrong_type",
-                "on",
+                key,
                 "`on` is a trigger, a glob, or a list of those".to_owned(),
             );
-            return Vec::new();
+            return None;
         };
         let mut patterns = Vec::new();
         for text in texts {
             match Pattern::parse(&text) {
                 Ok(pattern) => patterns.push(pattern),
-                Err(reason) => self.complain("not_a_trigger", "on", format!("in `on`: {reason}")),
+                Err(reason) => self.complain("not_a_trigger", key, format!("in `on`: {reason}")),
             }
         }
-        patterns
+        Some(patterns)
     }
 
     fn doubts(&self, on: &[Pattern], known: &Known) -> Vec<Problem> {
@@ -202,11 +259,13 @@ impl Reader<'_> {
                 "say what it wants done: `then: |e| run(\"pack.action\", #{ … })`".to_owned(),
             );
         }
+        let until = self.closure("until");
+        let recover = self.closure("recover");
         let when = when.map(When::Closure);
-        then.map(|then| Closures { when, per, then: Then::Closure(then) })
+        then.map(|then| Closures { when, per, then: Then::Closure(then), until, recover })
     }
 
-    fn closure(&mut self, key: &str) -> Option<Closure> {
+    pub(crate) fn closure(&mut self, key: &str) -> Option<Closure> {
         let value = self.options().get(key)?;
         let Some(pointer) = value.read_lock::<FnPtr>().map(|pointer| pointer.clone()) else {
             let found = kind(value);
@@ -226,18 +285,7 @@ impl Reader<'_> {
         }
     }
 
-    fn cooldown(&mut self) -> Option<Duration> {
-        let text = self.take("cooldown", "a span such as \"30m\"", Dynamic::into_string)?;
-        match span::parse(&text) {
-            Ok(span) => Some(span),
-            Err(error) => {
-                self.complain("not_a_span", "cooldown", format!("`cooldown`: {error}"));
-                None
-            }
-        }
-    }
-
-    fn take<T, E>(
+    pub(crate) fn take<T, E>(
         &mut self,
         key: &str,
         wanted: &str,

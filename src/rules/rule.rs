@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use crate::model::problem::Place;
 use crate::model::reference::Reference;
+use crate::rules::analyse::Analysis;
 use crate::rules::closure::{Closure, Surroundings};
 use crate::rules::criteria::{Criteria, Wanted};
+use crate::rules::indexing::Indexing;
 use crate::rules::pattern::Pattern;
+use crate::rules::temporal::Temporal;
 
 /// One compiled rule.
 pub struct Rule {
@@ -19,10 +22,12 @@ pub struct Rule {
     pub(crate) shadow: bool,
     pub(crate) priority: i64,
     pub(crate) cooldown: Option<Duration>,
+    pub(crate) temporal: Temporal,
     pub(crate) place: Place,
     pub(crate) version: Arc<str>,
     pub(crate) source: Arc<str>,
     pub(crate) closures: Closures,
+    pub(crate) analysis: Analysis,
     pub(crate) around: Arc<Surroundings>,
 }
 
@@ -34,6 +39,10 @@ pub(crate) struct Closures {
     pub(crate) per: Option<Closure>,
     /// What it wants done.
     pub(crate) then: Then,
+    /// When it stops being true; without, as soon as it is not.
+    pub(crate) until: Option<Closure>,
+    /// What it wants done then.
+    pub(crate) recover: Option<Closure>,
 }
 
 /// Whether a rule matches.
@@ -44,12 +53,26 @@ pub(crate) enum When {
     Criteria(Box<Criteria>),
 }
 
+impl When {
+    /// Rhai's part.
+    pub(crate) fn closure(&self) -> Option<&Closure> {
+        if let Self::Closure(closure) = self { Some(closure) } else { None }
+    }
+}
+
 /// What a rule wants done.
 pub(crate) enum Then {
     /// Rhai says.
     Closure(Closure),
     /// One action of StackStorm's.
     Action(Box<Wanted>),
+}
+
+impl Then {
+    /// Rhai's part.
+    pub(crate) fn closure(&self) -> Option<&Closure> {
+        if let Self::Closure(closure) = self { Some(closure) } else { None }
+    }
 }
 
 impl Rule {
@@ -113,6 +136,15 @@ impl Rule {
     #[must_use]
     pub fn version(&self) -> &Arc<str> {
         &self.version
+    }
+
+    /// How it is found: what of its condition the index knows, and what only Rhai can answer.
+    #[must_use]
+    pub fn indexed(&self) -> Indexing {
+        match &self.closures.when {
+            Some(When::Criteria(criteria)) => criteria.indexed(),
+            _ => Indexing::of(&self.analysis, &self.source),
+        }
     }
 
     /// The text of its file.

@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use globset::GlobMatcher;
 use rhai::{Caches, Engine};
 
+use crate::model::event::Event;
 use crate::model::reference::Reference;
+use crate::rules::analyse::Analysis;
+use crate::rules::index::{self, Group};
 use crate::rules::pattern::Pattern;
 use crate::rules::rule::Rule;
-use crate::script::limits::{self, Deadline};
-use crate::{rules::effects, script};
+use crate::rules::{effects, window};
+use crate::script;
+use crate::script::limits::{self, Deadline, Sizes};
 
 /// All rules in force.
 #[derive(Default)]
@@ -22,9 +26,15 @@ pub struct Set {
     surroundings: Vec<usize>,
     by_name: HashMap<Reference, usize>,
     /// Enabled rules by the trigger that they name.
-    exact: HashMap<Reference, Vec<usize>>,
-    /// Enabled rules by glob.
-    globs: Vec<(GlobMatcher, usize)>,
+    exact: HashMap<Reference, Group>,
+    /// Enabled rules by the glob that they name.
+    globs: Vec<(GlobMatcher, Group)>,
+    /// Enabled rules that an event may concern on which they say no, by trigger.
+    hearing_no: HashMap<Reference, Vec<usize>>,
+    /// And those of them that listen by glob.
+    hearing_no_by_glob: Vec<usize>,
+    /// Whether every rule of a trigger is asked, as if there were no index.
+    is_plain: bool,
     /// Benches that nobody uses at the moment; there are as many as threads ever asked at once.
     benches: Mutex<Vec<Bench>>,
 }
@@ -34,7 +44,7 @@ pub(crate) struct Bench {
     pub(crate) engine: Engine,
     pub(crate) deadline: Deadline,
     /// By the number of the surroundings: which function a call means depends on them.
-    pub(crate) caches: Vec<Caches>,
+    pub(crate) caches: HashMap<usize, Caches>,
 }
 
 impl Set {
@@ -46,30 +56,63 @@ impl Set {
         });
         let mut set = Self::default();
         let mut numbers = HashMap::new();
-        for (index, rule) in rules.iter().enumerate() {
+        let mut drafts = Drafts::default();
+        for (at, rule) in rules.iter().enumerate() {
             let next = numbers.len();
             set.surroundings.push(*numbers.entry(Arc::as_ptr(&rule.around)).or_insert(next));
-            set.by_name.insert(rule.reference.clone(), index);
+            set.by_name.insert(rule.reference.clone(), at);
             if rule.enabled {
-                set.file(rule, index);
+                set.file_no(rule, at);
+                drafts.file(rule, index::number(at));
             }
         }
+        let group = |members: Vec<_>| Group::new(&members);
+        set.exact =
+            drafts.exact.into_iter().map(|(on, members)| (on.clone(), group(members))).collect();
+        set.globs = drafts
+            .globs
+            .into_iter()
+            .map(|(glob, members)| (glob.clone(), group(members)))
+            .collect();
         set.rules = rules;
         set
     }
 
-    fn file(&mut self, rule: &Rule, index: usize) {
+    /// The same rules, each asked about every event of its triggers: what the index is compared with.
+    #[must_use]
+    pub fn without_index(mut self) -> Self {
+        self.is_plain = true;
+        self
+    }
+
+    fn file_no(&mut self, rule: &Rule, index: usize) {
+        if !rule.temporal.hears_no() {
+            return;
+        }
         for pattern in &rule.on {
             match pattern {
                 Pattern::Exact(trigger) => {
-                    let bucket = self.exact.entry(trigger.clone()).or_default();
-                    if bucket.last() != Some(&index) {
-                        bucket.push(index);
-                    }
+                    self.hearing_no.entry(trigger.clone()).or_default().push(index);
                 }
-                Pattern::Glob(glob) => self.globs.push((glob.clone(), index)),
+                Pattern::Glob(_) => self.hearing_no_by_glob.push(index),
             }
         }
+    }
+
+    /// The enabled rules on this trigger that an event may concern on which they say no.
+    pub(crate) fn hearing_no(&self, trigger: &Reference) -> impl Iterator<Item = usize> {
+        let exact = self.hearing_no.get(trigger).into_iter().flatten().copied();
+        let globs = self.hearing_no_by_glob.iter().copied();
+        let fit = |index: &usize| self.rules[*index].on.iter().any(|on| on.fits(trigger));
+        let mut found: Vec<usize> = exact.chain(globs.filter(fit)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter()
+    }
+
+    /// The position of the rule of this name, disabled ones too.
+    pub(crate) fn position(&self, reference: &Reference) -> Option<usize> {
+        self.by_name.get(reference).copied()
     }
 
     /// The rule of this name, disabled ones too.
@@ -102,15 +145,22 @@ impl Set {
     }
 
     pub(crate) fn positions(&self, trigger: &Reference) -> Vec<usize> {
-        let mut positions = self.exact.get(trigger).cloned().unwrap_or_default();
-        let exact = positions.len();
-        let fit = self.globs.iter().filter(|(glob, _)| glob.is_match(trigger.as_str()));
-        positions.extend(fit.map(|(_, index)| *index));
-        if positions.len() > exact {
-            positions.sort_unstable();
-            positions.dedup();
-        }
+        let rules = self.groups(trigger).into_iter().flat_map(Group::rules);
+        let mut positions: Vec<usize> = rules.map(|rule| rule as usize).collect();
+        positions.sort_unstable();
+        positions.dedup();
         positions
+    }
+
+    /// The groups of rules that listen to this trigger; a rule may be in several.
+    pub(crate) fn groups(&self, trigger: &Reference) -> Vec<&Group> {
+        let exact = self.exact.get(trigger).into_iter();
+        let fit = self.globs.iter().filter(|(glob, _)| glob.is_match(trigger.as_str()));
+        exact.chain(fit.map(|(_, group)| group)).collect()
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     pub(crate) fn rule(&self, index: usize) -> &Arc<Rule> {
@@ -121,20 +171,53 @@ impl Set {
         self.surroundings[index]
     }
 
-    /// A bench for the caller alone.
-    pub(crate) fn bench(&self) -> Bench {
+    /// A bench for the caller alone, wide enough for this event.
+    pub(crate) fn bench_for(&self, event: &Event) -> Bench {
         let free = self.benches.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.unwrap_or_else(|| {
+        let mut bench = free.unwrap_or_else(|| {
             let (mut engine, deadline) = script::engine(&limits::DECIDING);
             engine.register_global_module(effects::module());
-            let count = self.surroundings.iter().max().map_or(0, |last| last + 1);
-            Bench { engine, deadline, caches: vec![Caches::new(); count] }
-        })
+            engine.register_global_module(window::module());
+            Bench { engine, deadline, caches: HashMap::new() }
+        });
+        limits::admit(&mut bench.engine, &limits::DECIDING, Sizes::of(&event.data));
+        bench
     }
 
     /// Gives it back for the next who asks.
     pub(crate) fn put_back(&self, bench: Bench) {
         self.benches.lock().unwrap_or_else(PoisonError::into_inner).push(bench);
+    }
+}
+
+/// Rules on their way into groups.
+#[derive(Default)]
+struct Drafts<'r> {
+    exact: HashMap<&'r Reference, Members<'r>>,
+    globs: Vec<(&'r GlobMatcher, Members<'r>)>,
+    numbers: HashMap<&'r str, usize>,
+}
+
+type Members<'r> = Vec<(u32, &'r Analysis)>;
+
+impl<'r> Drafts<'r> {
+    fn file(&mut self, rule: &'r Rule, index: u32) {
+        for pattern in &rule.on {
+            let members = match pattern {
+                Pattern::Exact(trigger) => self.exact.entry(trigger).or_default(),
+                Pattern::Glob(glob) => {
+                    let next = self.globs.len();
+                    let number = *self.numbers.entry(glob.glob().glob()).or_insert(next);
+                    if number == next {
+                        self.globs.push((glob, Members::new()));
+                    }
+                    &mut self.globs[number].1
+                }
+            };
+            if members.last().is_none_or(|(last, _)| *last != index) {
+                members.push((index, &rule.analysis));
+            }
+        }
     }
 }
 

@@ -12,8 +12,9 @@ use crate::model::event::Report;
 use crate::model::execution::Execution;
 use crate::model::id::{ExecutionId, KeyId, RecordId};
 use crate::model::key::KeyValue;
+use crate::model::memory::Memory;
 use crate::model::reference::Reference;
-use crate::model::rule::{Decision, Memory};
+use crate::model::rule::Decision;
 use crate::model::time::Time;
 use crate::store::queue::Ticket;
 use crate::store::table::{self, Row, decode};
@@ -109,11 +110,14 @@ impl Row for Seen {
 pub struct Block {
     /// The events, oldest first.
     pub events: Vec<Event>,
-    /// What each rule that was evaluated decided, `not_matched` left out.
+    /// What the rules that matched or failed decided.
     pub decisions: Vec<Decision>,
-    /// For each event, the rules that said no, as positions in `rules`.
+    /// For each event, the rules that said no, as positions in `rules`: in blocks of before rules were
+    /// found by an index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Vec<u32>>,
-    /// The rules' names.
+    /// The names of those rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Reference>,
     /// Which set of rules was asked: the catalog's generation in this process.
     pub version: Arc<str>,
@@ -167,17 +171,26 @@ impl Row for Remembered {
     }
 }
 
-/// How often a rule decided what, since it exists. Never sampled, never lost with the history.
+/// How often a rule decided what, since it exists; or, under `on` and a trigger, how many events came
+/// of it and how many rules were asked about them. Never sampled, never lost with the history.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
-    /// The rule's reference.
+    /// The rule's reference, or `on` and the trigger's.
     pub rule: String,
-    /// Decisions by verdict.
+    /// Decisions by verdict; `events` and `asked` for a trigger.
     pub verdicts: BTreeMap<String, u64>,
     /// When it last fired.
     pub last_fired: Option<Time>,
     /// The last error it made, with its place.
     pub last_error: Option<String>,
+}
+
+impl Count {
+    /// The name of a trigger's counts; no rule has one with a space.
+    #[must_use]
+    pub fn of_trigger(trigger: &Reference) -> String {
+        format!("on {trigger}")
+    }
 }
 
 impl Row for Count {

@@ -1,10 +1,13 @@
 //! Rules through their front door: compile, evaluate, decide.
 
 mod story;
+mod tale;
+mod memory;
 mod traps;
 mod deciding;
 mod limits;
 mod diagnostics;
 mod any;
+mod index;
 
 pub(crate) use story::Story;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::model::event::Event;
+use crate::model::id::EventId;
 use crate::model::problem::Place;
 use crate::model::reference::Reference;
 use crate::model::rule::Effect;
@@ -48,13 +49,15 @@ pub(crate) enum Form {
 }
 
 impl Wanted {
-    /// The effect: the execution that is requested.
+    /// The effect: the execution that is requested because of `about`, an event and its data; `event`
+    /// is the one that is heard.
     ///
     /// # Errors
     /// The first parameter that cannot be rendered, and its place.
     pub(crate) fn effects(
         &self,
         rule: &Reference,
+        about: (EventId, &Value),
         event: &Event,
         facts: &Facts,
     ) -> Result<Vec<Effect>, Fault> {
@@ -62,7 +65,7 @@ impl Wanted {
         let names = if self.parameters.iter().all(constant) {
             Names::new()
         } else {
-            self.names(rule, event, facts)
+            self.names(rule, about, event, facts)
         };
         let mut parameters = Map::new();
         for parameter in &self.parameters {
@@ -75,10 +78,16 @@ impl Wanted {
         Ok(vec![Effect::Run { action: self.action.clone(), parameters, options: Map::new() }])
     }
 
-    fn names(&self, rule: &Reference, event: &Event, facts: &Facts) -> Names {
+    fn names(
+        &self,
+        rule: &Reference,
+        (id, data): (EventId, &Value),
+        event: &Event,
+        facts: &Facts,
+    ) -> Names {
         let (scopes, system) = template::keys(&facts.keys);
         let config = facts.configs.get(self.action.pack()).map(Arc::as_ref);
-        let id = event.id.to_string();
+        let id = id.to_string();
         let context = json!({
             "trigger_instance": { "id": id, "name": null },
             "rule": { "id": rule.as_str(), "name": rule.name() },
@@ -86,7 +95,7 @@ impl Wanted {
             "trace_context": { "trace_tag": event.trace },
         });
         Names::from([
-            (TRIGGER, template::name(&event.data)),
+            (TRIGGER, template::name(data)),
             ("st2kv", scopes),
             ("system", system),
             ("config_context", template::name(config.unwrap_or(&json!({})))),

@@ -3,17 +3,12 @@
 use crate::rules::evaluate::{Answer, Said};
 use crate::rules::set::Set;
 
-/// Takes back what backstop rules said where another rule matched; gives the positions of those.
-pub(crate) fn settle(set: &Set, answers: &mut Vec<Answer>) -> Vec<usize> {
+/// Takes back what backstop rules said where another rule matched.
+pub(crate) fn settle(set: &Set, answers: &mut Vec<Answer>) {
     let is_backstop =
-        |answer: &Answer| set.rule(answer.index).written().is_some_and(|w| w.backstop);
-    let matched =
-        answers.iter().any(|answer| matches!(answer.said, Said::Yes(_)) && !is_backstop(answer));
-    if !matched {
-        return Vec::new();
+        |answer: &Answer| set.rule(answer.index).written().is_some_and(|written| written.backstop);
+    let matched = |answer: &Answer| matches!(answer.said, Said::Yes(_)) && !is_backstop(answer);
+    if answers.iter().any(matched) {
+        answers.retain(|answer| !is_backstop(answer));
     }
-    let (back, others): (Vec<_>, Vec<_>) =
-        std::mem::take(answers).into_iter().partition(is_backstop);
-    *answers = others;
-    back.into_iter().map(|answer| answer.index).collect()
 }

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use crate::model::parameter::{self, Parameters};
 use crate::model::problem::{Place, Problem, nearest};
 use crate::model::reference::Reference;
+use crate::rules::analyse::Analysis;
 use crate::rules::closure::Surroundings;
+use crate::rules::cover::Clause;
 use crate::rules::criteria::action::{self, Wanted};
 use crate::rules::criteria::form::{self, At, Form};
 use crate::rules::criteria::operator::{NAMES, Operator};
@@ -17,6 +19,7 @@ use crate::rules::criteria::template::{self, Templates};
 use crate::rules::criteria::{Condition, Criteria, Criterion, ITEM, Pattern, TRIGGER, regex};
 use crate::rules::pattern;
 use crate::rules::rule::{Closures, Rule, Then, When};
+use crate::rules::temporal::Temporal;
 use crate::rules::wanted::{doubtful, mismatch, unknown_action};
 use crate::rules::{Known, Source};
 
@@ -63,6 +66,8 @@ pub fn rule(
         when: Some(When::Criteria(Box::new(when))),
         per: None,
         then: Then::Action(Box::new(wanted)),
+        until: None,
+        recover: None,
     };
     let rule = Rule {
         reference,
@@ -72,10 +77,13 @@ pub fn rule(
         shadow: false,
         priority: 0,
         cooldown: None,
+        temporal: Temporal::default(),
         place: form.name.place.clone(),
         version: Arc::clone(version),
         source: source.text.as_str().into(),
         closures,
+        // Criteria are asked of every event of the trigger: the index knows nothing of them.
+        analysis: Analysis { cover: vec![Clause::default()], ..Analysis::default() },
         around: Arc::new(around),
     };
     Ok((rule, doubts))

@@ -25,6 +25,7 @@ use crate::rules::Facts;
 use crate::rules::criteria::operator::Operator;
 use crate::rules::criteria::path::Path;
 use crate::rules::criteria::template::{Names, Template, Templates};
+use crate::rules::indexing::{By, Degree, Indexing, Part};
 use crate::script::fault::Fault;
 
 pub(crate) use crate::rules::criteria::action::Wanted;
@@ -112,6 +113,20 @@ impl Criteria {
             }
         }
         Ok(true)
+    }
+}
+
+impl Criteria {
+    /// How a rule is found by them: each is asked of every event, without Rhai.
+    pub(crate) fn indexed(&self) -> Indexing {
+        let part = |criterion: &Criterion| Part {
+            text: criterion.key.clone(),
+            by: By::Check,
+            why: None,
+            line: criterion.place.line,
+            column: criterion.place.column,
+        };
+        Indexing { degree: Degree::Not, parts: self.all.iter().map(part).collect() }
     }
 }
 

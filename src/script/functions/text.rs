@@ -9,7 +9,7 @@ use rhai::{Array, EvalAltResult};
 /// a loop stays fast to refuse.
 const REGEX_BYTES: usize = 64 * 1024;
 
-fn compiled(expression: &str) -> Result<Regex, Box<EvalAltResult>> {
+pub(crate) fn compiled(expression: &str) -> Result<Regex, Box<EvalAltResult>> {
     let mut builder = RegexBuilder::new(expression);
     builder.size_limit(REGEX_BYTES).dfa_size_limit(REGEX_BYTES);
     builder.build().map_err(|error| {

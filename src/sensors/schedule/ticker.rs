@@ -106,7 +106,7 @@ impl Ticker {
     ) -> Result<(), Error> {
         let reports = ticks.iter().map(|tick| self.report(tick)).collect();
         let submission =
-            Submission { reports, advance: vec![self.origin(settled)], dead_letters: Vec::new() };
+            Submission { reports, advance: vec![self.origin(settled)], ..Submission::default() };
         context.report(submission).await.map(drop)
     }
 

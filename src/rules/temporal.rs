@@ -1,0 +1,212 @@
+//! What a rule says about time: how it becomes true, how long it has to be, how often it may fire.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::memory::{Meaning, Memory};
+use crate::model::time::Time;
+use crate::rules::closure::Closure;
+use crate::rules::pattern::Pattern;
+use crate::rules::tumbling::Zone;
+
+/// Events of one burst (`debounce`) that are handed over; the oldest go first.
+pub const BURST_LIMIT: usize = 1_000;
+/// Samples in one window; the oldest go first.
+pub const SAMPLES_LIMIT: usize = 5_000;
+/// Firings that one key, or one quarantined rule, keeps.
+pub const QUEUE_LIMIT: usize = 1_000;
+/// Steps of a sequence or of `all_of`.
+pub const STEPS_LIMIT: usize = 16;
+/// Samples that a rule on the last so many may look at.
+pub const BREACHES_LIMIT: usize = 1_000;
+
+/// What a rule says about time.
+#[derive(Default)]
+pub(crate) struct Temporal {
+    pub(crate) shape: Shape,
+    /// True for this long without a break.
+    pub(crate) hold: Option<Duration>,
+    /// Silence for this long forgets.
+    pub(crate) stale: Option<Duration>,
+    /// Whether it fires once for each time that it becomes true.
+    pub(crate) once: bool,
+    /// How often it fires under one key.
+    pub(crate) limit: Option<Limit>,
+    /// How often it fires under all keys, before it is quarantined.
+    pub(crate) budget: Option<Budget>,
+    /// How late an event may come; nothing: memory counts when events arrive.
+    pub(crate) lateness: Option<Duration>,
+    pub(crate) meaning: Meaning,
+}
+
+/// How events make a rule true.
+#[derive(Default)]
+pub(crate) enum Shape {
+    /// Each by itself.
+    #[default]
+    Plain,
+    /// Those of a window together.
+    Window(Window),
+    /// One after the other.
+    Sequence(Steps),
+    /// All, in any order.
+    AllOf(Steps),
+    /// Their absence.
+    Absent { within: Duration, expect: Option<Arc<BTreeSet<String>>> },
+    /// The last of a burst.
+    Debounce { quiet: Duration },
+    /// All of the last so many; none of them makes it false.
+    Samples { count: usize },
+}
+
+pub(crate) struct Window {
+    pub(crate) within: Duration,
+    pub(crate) kind: WindowKind,
+    pub(crate) having: Closure,
+    /// The fields that are kept of each sample.
+    pub(crate) fields: Arc<[String]>,
+}
+
+pub(crate) enum WindowKind {
+    Sliding,
+    Tumbling(Zone),
+    Session,
+}
+
+pub(crate) struct Steps {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) within: Duration,
+}
+
+pub(crate) struct Step {
+    pub(crate) on: Vec<Pattern>,
+    pub(crate) when: Option<Closure>,
+    /// It must not happen here.
+    pub(crate) not: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) count: usize,
+    pub(crate) per: Duration,
+    pub(crate) queue: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    pub(crate) count: usize,
+    pub(crate) per: Duration,
+    pub(crate) release: Option<Duration>,
+}
+
+impl Temporal {
+    /// Whether it remembers anything beside when it fired.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.shape, Shape::Plain) && self.hold.is_none() && !self.once
+    }
+
+    /// Whether an event on which `when` says no can change what it remembers.
+    pub(crate) fn hears_no(&self) -> bool {
+        match self.shape {
+            Shape::Plain => self.hold.is_some() || self.once,
+            Shape::Samples { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it may have something to say without a new event, about the last one.
+    pub(crate) fn keeps_last(&self) -> bool {
+        match self.shape {
+            Shape::Plain | Shape::Samples { .. } => self.hold.is_some() || self.once,
+            Shape::Window(_) | Shape::Absent { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// When `memory` wants something done next. Of deadlines in one instant all are done.
+    pub(crate) fn due(
+        &self,
+        memory: &Memory,
+        cooldown: Option<Duration>,
+        whole: bool,
+    ) -> Option<Time> {
+        let mut due: Option<Time> = None;
+        let mut at = |time: Option<Time>| {
+            due = match (due, time) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        };
+        if whole {
+            at(self.whole_due(memory));
+            return due;
+        }
+        at(self.shape_due(memory));
+        at(memory.pending);
+        if let (Some(hold), Some(since), None, None) =
+            (self.hold, memory.since, memory.active, memory.pending)
+        {
+            at(Some(since.plus(hold)));
+        }
+        if let (Some(stale), Some(last)) = (self.stale, &memory.last) {
+            at(Some(last.at.plus(stale)));
+        }
+        at(cooldown.zip(memory.fired).map(|(cooldown, fired)| fired.plus(cooldown)));
+        if let Some(limit) = self.limit {
+            at(memory.firings.front().map(|first| first.plus(limit.per)));
+        }
+        due
+    }
+
+    fn shape_due(&self, memory: &Memory) -> Option<Time> {
+        match &self.shape {
+            Shape::Window(window) => {
+                let first = memory.samples.front()?.at;
+                match &window.kind {
+                    WindowKind::Sliding => Some(first.plus(window.within)),
+                    WindowKind::Tumbling(zone) => Some(zone.window(first, window.within).1),
+                    WindowKind::Session => {
+                        memory.samples.back().map(|last| last.at.plus(window.within))
+                    }
+                }
+            }
+            Shape::Debounce { quiet } => memory.burst.last().map(|last| last.at.plus(*quiet)),
+            Shape::Absent { within, .. } => {
+                let from = memory.active.filter(|_| !self.once).or(memory.since)?;
+                (memory.active.is_none() || !self.once).then(|| from.plus(*within))
+            }
+            Shape::Sequence(steps) => {
+                let first = memory.steps.iter().flatten().map(|seen| seen.at);
+                let oldest = memory.steps.iter().filter_map(|steps| steps.first()).map(|s| s.at);
+                let end = oldest.min().or_else(|| first.min())?.plus(steps.within);
+                Some(if steps.ends_with_not() { end } else { after(end) })
+            }
+            Shape::AllOf(steps) => {
+                let oldest = memory.steps.iter().flatten().map(|seen| seen.at).min()?;
+                Some(after(oldest.plus(steps.within)))
+            }
+            Shape::Plain | Shape::Samples { .. } => None,
+        }
+    }
+
+    fn whole_due(&self, memory: &Memory) -> Option<Time> {
+        let budget = self.budget?;
+        if let Some(since) = memory.quarantined {
+            return budget.release.map(|release| since.plus(release));
+        }
+        memory.firings.front().map(|first| first.plus(budget.per))
+    }
+}
+
+impl Steps {
+    /// Whether it fires because something does not happen.
+    pub(crate) fn ends_with_not(&self) -> bool {
+        self.steps.last().is_some_and(|step| step.not)
+    }
+}
+
+/// The instant after `time`: joins include their end.
+fn after(time: Time) -> Time {
+    time.plus(Duration::from_millis(1))
+}

@@ -1,0 +1,130 @@
+//! Rule memory through the store: deadlines without events, and a death in the middle of each.
+
+use std::time::Duration;
+
+use ifso::intake::{Command, Submission};
+use ifso::model::rule::Verdict;
+use ifso::rules::{FELL_DUE, QUARANTINED};
+use ifso::store::tables::Remembered;
+
+use super::*;
+
+impl Story {
+    /// Dies, and starts again on what is on disk.
+    async fn dies(self) -> Self {
+        Self { world: self.world.restart().await, ..self }
+    }
+
+    async fn remembered(&self) -> Vec<Remembered> {
+        let rows = table::scan::<Remembered>(&self.world.store, Rows::first(1000)).await.unwrap();
+        rows.into_iter().map(|held| held.row).collect()
+    }
+
+    async fn command(&self, command: Command) {
+        let commands = vec![command];
+        self.world.door.submit(Submission { commands, ..Submission::default() }).await.unwrap();
+    }
+}
+
+const HOLD: &str = r#"rule("full", #{ on: "pool.full", when: |e| e.used >= 80, per: |e| e.id, hold: "5m",
+    recover: |e| emit("pool.fine", #{ pool: e.id }),
+    then: |e, m| run("test.grow", #{ pool: e.id }) });"#;
+
+#[tokio::test]
+async fn a_hold_survives_a_death_and_fires_at_its_deadline() {
+    let story = Story::new(HOLD);
+    let first = story.event("pool.full", json!({"id": "p1", "used": 90})).await;
+    assert!(matches!(first.decisions[0].verdict, Verdict::Holding { .. }), "{first:?}");
+    story.world.manual.advance(Duration::from_mins(2));
+    let story = story.dies().await;
+    assert_eq!(story.remembered().await.len(), 1);
+    story.world.manual.advance(Duration::from_millis(179_999));
+    story.event("pool.full", json!({"id": "p2", "used": 1})).await;
+    assert_eq!(story.executions().await.len(), 0);
+    story.world.manual.advance(Duration::from_millis(1));
+    let kept = story.newest(3).await;
+    let due = &kept[0];
+    assert_eq!(due.event.trigger.as_str(), FELL_DUE);
+    assert_eq!(due.event.time, first.event.accepted.plus(Duration::from_mins(5)));
+    assert_eq!(verdicts(due), [("site.full", &Verdict::Fired)]);
+    assert_eq!(due.decisions[0].events, [first.event.id]);
+    let executions = story.executions().await;
+    assert_eq!(executions[0].given["pool"], "p1");
+    assert_eq!(due.decisions[0].executions, [executions[0].id]);
+    story.event("pool.full", json!({"id": "p1", "used": 10})).await;
+    let fine = story.newest(5).await;
+    assert_eq!(fine[0].event.trigger.as_str(), "pool.fine");
+    assert_eq!(story.remembered().await, [], "nothing is left of it");
+}
+
+#[tokio::test]
+async fn absence_is_noticed_without_a_first_event() {
+    let story = Story::new(
+        r#"rule("silent", #{ on: "node.alive", per: |e| e.node, expect: ["n1", "n2"], absent: "1m",
+            then: |e, m| run("test.grow", #{ pool: m.key }) });"#,
+    );
+    story.event("node.alive", json!({"node": "n2"})).await;
+    assert_eq!(story.remembered().await.len(), 2, "what it expects is on disk");
+    story.world.manual.advance(Duration::from_secs(59));
+    story.event("node.alive", json!({"node": "n2"})).await;
+    story.world.manual.advance(Duration::from_secs(1));
+    let kept = story.newest(3).await;
+    assert_eq!(kept[0].decisions[0].key.as_deref(), Some("n1"));
+    assert_eq!(story.executions().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_storm_is_kept_over_a_death_and_a_person_releases_it() {
+    let story = Story::new(
+        r#"rule("storm", #{ on: "t.x", budget: #{ count: 2, per: "1m" },
+            then: |e| run("test.grow", #{ pool: e.id }) });"#,
+    );
+    for number in 0..5 {
+        story.world.report(vec![report("t.x", json!({"id": number.to_string()}))]).await;
+    }
+    assert_eq!(story.executions().await.len(), 2);
+    assert_eq!(story.count("site.storm", "quarantined").await, 3);
+    let kept = story.newest(6).await;
+    assert!(kept.iter().any(|kept| kept.event.trigger.as_str() == QUARANTINED));
+    let story = story.dies().await;
+    story.world.manual.advance(Duration::from_mins(10));
+    let rule: ifso::model::reference::Reference = "site.storm".parse().unwrap();
+    story.command(Command::Release { rule: rule.clone(), discard: false }).await;
+    assert_eq!(story.executions().await.len(), 4, "within its budget");
+    story.world.manual.advance(Duration::from_mins(1));
+    story.newest(8).await;
+    let pools: Vec<_> =
+        story.executions().await.iter().map(|one| one.given["pool"].clone()).collect();
+    assert_eq!(pools, ["0", "1", "2", "3", "4"]);
+    for number in 5..9 {
+        story.world.report(vec![report("t.x", json!({"id": number.to_string()}))]).await;
+    }
+    story.command(Command::Release { rule: rule.clone(), discard: true }).await;
+    let count = story.executions().await.len();
+    story.world.manual.advance(Duration::from_mins(5));
+    story.world.report(vec![report("t.x", json!({"id": "9"}))]).await;
+    assert_eq!(story.executions().await.len(), count + 1, "what was kept is gone");
+}
+
+#[tokio::test]
+async fn what_a_person_wants_forgotten_is_forgotten() {
+    let story = Story::new(HOLD);
+    for id in ["p1", "p2"] {
+        story.event("pool.full", json!({"id": id, "used": 90})).await;
+    }
+    let rule: ifso::model::reference::Reference = "site.full".parse().unwrap();
+    story.command(Command::Forget { rule: rule.clone(), key: Some("p1".to_owned()) }).await;
+    assert_eq!(story.remembered().await[0].key, "p2");
+    story.command(Command::Forget { rule, key: None }).await;
+    assert_eq!(story.remembered().await, []);
+}
+
+#[tokio::test]
+async fn a_break_in_the_batch_that_began_it_counts() {
+    let story = Story::new(HOLD);
+    let used = |used: i64| report("pool.full", json!({"id": "p1", "used": used}));
+    story.world.report(vec![used(90), used(1), used(90)]).await;
+    let kept = story.newest(3).await;
+    let words: Vec<_> = kept.iter().map(|kept| kept.decisions[0].verdict.word()).collect();
+    assert_eq!(words, ["holding", "broken", "holding"]);
+}
