@@ -113,6 +113,9 @@ fn row(rule: &Rule, count: Option<&Count>) -> Value {
     let on: Vec<_> = rule.on().iter().map(Pattern::text).collect();
     let trigger = on.first().copied().unwrap_or_default();
     let place = rule.place();
+    let (written, none) = (rule.written(), json!({}));
+    let backstop = written.is_some_and(|written| written.backstop);
+    let kind = if backstop { "backstop" } else { "standard" };
     shape::with(
         shape::named("rule", rule.reference()),
         json!({
@@ -121,13 +124,15 @@ fn row(rule: &Rule, count: Option<&Count>) -> Value {
             "shadow": rule.shadow(),
             "priority": rule.priority(),
             "cooldown_seconds": rule.cooldown().map(|span| span.as_secs_f64()),
-            "type": { "ref": "standard", "parameters": {} },
+            "type": { "ref": kind, "parameters": {} },
             "trigger": { "type": trigger, "ref": trigger, "parameters": {} },
             "on": on,
-            "criteria": {},
-            "action": {},
+            "criteria": written.map_or(&none, |written| &written.criteria),
+            "action": written.map_or_else(|| none.clone(), |written| {
+                json!({ "ref": written.action, "parameters": written.given })
+            }),
             "context": {},
-            "tags": [],
+            "tags": written.map_or(&[][..], |written| &written.tags),
             "metadata_file": place.file.as_path(),
             "place": place.to_string(),
             "version": rule.version(),

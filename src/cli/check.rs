@@ -51,9 +51,12 @@ impl Check {
                 (catalog.actions.len(), "action"),
                 (catalog.rules.len(), "rule"),
                 (catalog.sensors.len(), "sensor"),
+                (catalog.calendars.len(), "calendar"),
             ];
             let counts: Vec<String> = found
                 .iter()
+                // Few homes have calendars.
+                .filter(|(count, what)| *count > 0 || *what != "calendar")
                 .map(|(count, what)| {
                     format!("{count} {what}{}", if *count == 1 { "" } else { "s" })
                 })

@@ -3,6 +3,7 @@
 //! No I/O, no clock, no async: whatever stands here can be built in a test with a literal.
 
 pub mod time;
+pub mod zone;
 pub mod span;
 pub mod id;
 pub mod reference;
@@ -13,6 +14,7 @@ pub mod event;
 pub mod trigger;
 pub mod sensor;
 pub mod rule;
+pub mod calendar;
 pub mod memory;
 pub mod action;
 pub mod policy;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use crate::model::action::Action;
+use crate::model::calendar::Calendar;
 use crate::model::pack::Manifest;
 use crate::model::parameter::Parameters;
 use crate::model::problem::{Problem, Severity};
@@ -29,6 +30,8 @@ pub struct Catalog {
     pub triggers: BTreeMap<Reference, Arc<Trigger>>,
     /// Sensors, disabled ones too.
     pub sensors: BTreeMap<Reference, Arc<Definition>>,
+    /// Calendars, by pack and name; `site.NAME` are the home's own.
+    pub calendars: BTreeMap<Reference, Arc<Calendar>>,
     /// Rules.
     pub rules: Arc<rules::Set>,
     /// Configurations by pack, defaults filled in.

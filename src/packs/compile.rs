@@ -12,7 +12,7 @@ use crate::packs::disk::{self, File};
 use crate::packs::draft::Draft;
 use crate::packs::load::Runners;
 use crate::packs::manifest::SITE;
-use crate::packs::parameters;
+use crate::packs::{parameters, rule};
 use crate::rules;
 
 /// Compiles the rules of every pack against the actions and triggers of all. A pack that stays as it
@@ -78,8 +78,12 @@ impl Draft {
         version: Arc<str>,
         known: &rules::Known,
     ) -> Result<RuleFile, Vec<Problem>> {
-        let rules::Sifted { rules, left_out, problems } =
-            rules::sift(&self.source(file), &self.library, known)?;
+        let source = self.source(file);
+        let rules::Sifted { rules, left_out, problems } = if rule::is_yaml(file) {
+            rule::sift(file, &source, &self.folder, known)?
+        } else {
+            rules::sift(&source, &self.library, known)?
+        };
         let rules = rules.into_iter().map(Arc::new).collect();
         Ok(RuleFile { pack: self.name.clone(), version, rules, left_out, problems })
     }
@@ -137,6 +141,11 @@ fn known(drafts: &[Draft], runners: &Runners, previous: &Catalog) -> rules::Know
             known.failed.insert(draft.name.clone(), absent);
         }
     }
+    let calendars = drafts.iter().filter(|draft| !draft.failed).flat_map(|draft| &draft.calendars);
+    let calendar = |(name, calendar): &(Reference, _)| (name.clone(), Arc::clone(calendar));
+    known.calendars.extend(calendars.map(calendar));
+    let held = previous.calendars.iter().filter(|(reference, _)| kept(reference));
+    known.calendars.extend(held.map(|(name, held)| (name.clone(), Arc::clone(held))));
     let fresh = drafts.iter().filter(|draft| !draft.failed).flat_map(|draft| &draft.triggers);
     known.triggers.extend(fresh.map(|trigger| trigger.reference.clone()));
     known.triggers.extend(previous.triggers.keys().filter(|held| kept(held)).cloned());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::model::action::Action;
+use crate::model::calendar::Calendar;
 use crate::model::parameter::Parameters;
 use crate::model::problem::{Place, Problem, Severity};
 use crate::model::reference::Reference;
@@ -17,10 +18,11 @@ use crate::packs::disk::{self, Disk, File};
 use crate::packs::load::{CheckSensor, Kinds, Runners};
 use crate::packs::manifest::SITE;
 use crate::packs::yaml::Node;
-use crate::packs::{action, config, manifest, schema, sensor, stackstorm, trigger};
+use crate::packs::{action, calendar, config, manifest, rule, schema, sensor, timer, trigger};
 use crate::rules;
 
 const YAML: [&str; 3] = ["yaml", "yml", "json"];
+const RULES: [&str; 4] = ["rhai", "yaml", "yml", "json"];
 
 /// Folders of a pack whose contents come with later versions.
 const LATER: [(&str, &str); 2] = [("aliases", "ChatOps aliases"), ("policies", "policies")];
@@ -35,6 +37,7 @@ pub(crate) struct Draft {
     pub(crate) actions: Vec<Action>,
     pub(crate) triggers: Vec<Trigger>,
     pub(crate) sensors: Vec<Arc<Definition>>,
+    pub(crate) calendars: Vec<(Reference, Arc<Calendar>)>,
     pub(crate) sources: Vec<File>,
     pub(crate) library: rules::Library,
     pub(crate) rules: Vec<(PathBuf, RuleFile)>,
@@ -71,6 +74,7 @@ impl Draft {
             actions: Vec::new(),
             triggers: Vec::new(),
             sensors: Vec::new(),
+            calendars: Vec::new(),
             sources: Vec::new(),
             library: rules::Library::new(),
             rules: Vec::new(),
@@ -116,7 +120,9 @@ impl Draft {
         draft.read_actions(disk, kinds.runners);
         draft.read_triggers(disk);
         draft.read_sensors(disk, kinds.sensor);
+        draft.read_calendars(disk, None);
         draft.read_rules(disk);
+        draft.read_timers(kinds.sensor, None);
         draft.note_later(disk);
         draft
     }
@@ -154,7 +160,9 @@ impl Draft {
     /// Reads the home's own rules and sensors; every file stands for itself.
     pub(crate) fn site(disk: &Disk<'_>, kinds: Kinds<'_>, previous: &Catalog) -> Self {
         let mut draft = Self::empty(SITE.to_owned(), disk.home.to_owned(), PathBuf::new());
+        draft.read_calendars(disk, Some(previous));
         draft.read_rules(disk);
+        draft.read_timers(kinds.sensor, Some(previous));
         draft.problems.extend(disk.strays(&disk.home.join("sensors"), &YAML));
         let mut problems = Vec::new();
         for file in disk.files(&disk.home.join("sensors"), &YAML, &mut draft.problems) {
@@ -260,12 +268,31 @@ impl Draft {
         }
     }
 
+    /// Reads its calendars; where one cannot be read, the one that it was in `previous` goes on.
+    fn read_calendars(&mut self, disk: &Disk<'_>, previous: Option<&Catalog>) {
+        let folder = self.folder.join("calendars");
+        self.problems.extend(disk.strays(&folder, &YAML));
+        for file in disk.files(&folder, &YAML, &mut self.problems) {
+            self.hash(&file);
+            let mut problems = Vec::new();
+            let read = file
+                .yaml(&mut problems)
+                .and_then(|node| calendar::read(&file, &node, &self.name, &mut problems));
+            self.problems.append(&mut problems);
+            if let Some((reference, calendar)) = read {
+                self.calendars.push((reference, Arc::new(calendar)));
+            } else {
+                let held = previous.into_iter().flat_map(|held| &held.calendars);
+                let held = held.filter(|(_, held)| held.place.file == file.place.file);
+                self.calendars.extend(held.map(|(name, held)| (name.clone(), Arc::clone(held))));
+            }
+        }
+    }
+
     fn read_rules(&mut self, disk: &Disk<'_>) {
         let folder = self.folder.join("rules");
-        let mut problems = disk.strays(&folder, &["rhai"]);
-        self.sources = disk.files(&folder, &["rhai"], &mut problems);
-        let theirs = disk.files(&folder, &YAML, &mut problems);
-        problems.extend(theirs.iter().map(stackstorm::rule));
+        let mut problems = disk.strays(&folder, &RULES);
+        self.sources = disk.files(&folder, &RULES, &mut problems);
         let library = disk.files(&self.folder.join("lib"), &["rhai"], &mut problems);
         for file in self.sources.clone().iter().chain(&library) {
             self.hash(file);
@@ -273,6 +300,35 @@ impl Draft {
         let entry = |file: File| (file.stem().to_owned(), self.source(&file));
         self.library = library.into_iter().map(entry).collect();
         self.problems.append(&mut problems);
+    }
+
+    /// The sensors that the triggers of rules in YAML ask for. Where such a rule cannot be read, the
+    /// one that it had in `previous` goes on.
+    fn read_timers(&mut self, check: CheckSensor<'_>, previous: Option<&Catalog>) {
+        let sources = self.sources.iter().filter(|file| rule::is_yaml(file));
+        let mut sensors = Vec::new();
+        for file in sources {
+            // What is wrong with the rule is told when it is compiled.
+            let mut problems = Vec::new();
+            let read = rule::read(file, &self.name, &self.folder, &mut problems);
+            match read {
+                Some(rule::Read { sensor: Some(sensor), .. }) if !has_error(&problems) => {
+                    let wrong = check(&sensor);
+                    if !has_error(&wrong) {
+                        timer::add(&mut sensors, Arc::clone(&sensor));
+                    }
+                    let at = |problem| Problem { place: sensor.place.clone(), ..problem };
+                    self.problems.extend(wrong.into_iter().map(at));
+                }
+                Some(_) if !has_error(&problems) => {}
+                _ => {
+                    let held = previous.into_iter().flat_map(|held| held.sensors.values());
+                    let held = held.filter(|held| held.place.file == file.place.file);
+                    sensors.extend(held.cloned());
+                }
+            }
+        }
+        self.sensors.extend(sensors);
     }
 
     pub(crate) fn source(&self, file: &File) -> rules::Source {

@@ -136,6 +136,7 @@ impl Draft {
         catalog.triggers.extend(self.triggers.into_iter().map(trigger));
         let sensor = |sensor: Arc<Definition>| (sensor.reference.clone(), sensor);
         catalog.sensors.extend(self.sensors.into_iter().map(sensor));
+        catalog.calendars.extend(self.calendars);
         catalog.rule_files.extend(self.rules);
         Arc::make_mut(&mut catalog.configs).insert(self.name.clone(), Arc::new(self.config));
         catalog.packs.insert(self.name, pack);
@@ -174,6 +175,8 @@ fn keep(pack: &str, catalog: &mut Catalog, previous: &Catalog) {
         .extend(triggers.map(|(reference, held)| (reference.clone(), Arc::clone(held))));
     let sensors = previous.sensors.iter().filter(|(reference, _)| of(reference));
     catalog.sensors.extend(sensors.map(|(reference, held)| (reference.clone(), Arc::clone(held))));
+    let calendars = previous.calendars.iter().filter(|(reference, _)| of(reference));
+    catalog.calendars.extend(calendars.map(|(name, held)| (name.clone(), Arc::clone(held))));
     let rules = previous.rule_files.iter().filter(|(_, held)| held.pack == pack);
     catalog.rule_files.extend(rules.map(|(file, held)| (file.clone(), held.clone())));
     if let Some(config) = previous.configs.get(pack) {

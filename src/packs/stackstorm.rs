@@ -4,28 +4,7 @@ use std::path::Path;
 
 use crate::model::problem::{Place, Problem};
 use crate::model::trigger::Trigger;
-use crate::packs::disk::File;
-use crate::packs::yaml::{Node, Tree};
-
-/// The warning about a rule in YAML, with the same rule in Rhai begun.
-pub(crate) fn rule(file: &File) -> Problem {
-    let node = file.yaml(&mut Vec::new());
-    let at = |path: &[&str]| {
-        let found = path.iter().try_fold(node.as_ref()?, |node, key| node.get(key))?;
-        if let Tree::Text(text) = &found.tree { Some(text.clone()) } else { None }
-    };
-    let name = at(&["name"]).unwrap_or_else(|| file.stem().to_owned());
-    let trigger = at(&["trigger", "type"]).unwrap_or_else(|| "pack.trigger".to_owned());
-    let action = at(&["action", "ref"]).unwrap_or_else(|| "pack.action".to_owned());
-    let shown = file.place.file.display();
-    let message = format!("`{shown}` is a rule of StackStorm's, and those are not run");
-    let help = format!(
-        "write it into `{}`: {}",
-        file.place.file.with_file_name("NAME.rhai").display().to_string().replace("NAME", &name),
-        example(&name, &trigger, &action)
-    );
-    Problem::warning("yaml_rule", file.place.clone(), message).help(help)
-}
+use crate::packs::yaml::Node;
 
 /// The warning about a sensor in Python, with a rule on `trigger`, the first that it describes.
 pub(crate) fn sensor(node: &Node, place: &Place, trigger: Option<&Trigger>) -> Problem {

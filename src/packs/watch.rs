@@ -16,7 +16,7 @@ use crate::model::problem::{Problem, Severity};
 use crate::packs::catalog::{Catalog, Current};
 
 /// Folders of the home that people write; `data/` is not among them.
-const FOLDERS: [&str; 4] = ["packs", "rules", "sensors", "configs"];
+const FOLDERS: [&str; 5] = ["packs", "rules", "sensors", "calendars", "configs"];
 
 /// A change counts when nothing more has changed for this long: editors and `git` write several files.
 const QUIET: Duration = Duration::from_millis(150);

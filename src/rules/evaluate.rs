@@ -11,9 +11,10 @@ use crate::model::id::EventId;
 use crate::rules::Facts;
 use crate::rules::closure::{Asked, Closure};
 use crate::rules::condition::View;
+use crate::rules::criteria::backstop;
 use crate::rules::field::Seen;
 use crate::rules::memory::WHOLE;
-use crate::rules::rule::Rule;
+use crate::rules::rule::{Rule, When};
 use crate::rules::set::{Bench, Set};
 use crate::script::convert::{kind, to_dynamic, to_json};
 use crate::script::fault::Fault;
@@ -89,6 +90,7 @@ pub fn evaluate(set: &Set, event: &Event, facts: &Facts) -> Evaluation {
             Err(fault) => evaluation.answers.push(Answer { index, said: Said::Wrong(fault) }),
         }
     }
+    backstop::settle(set, &mut evaluation.answers);
     evaluation.asked = hearing.close();
     evaluation
 }
@@ -123,6 +125,9 @@ fn listen(set: &Set, event: &Event, examined: &mut usize) -> Vec<(usize, Told)> 
 
 /// What `when` and `per` of a rule say, as far as that is known without Rhai.
 fn tell(rule: &Rule, view: View<'_, '_>) -> Told {
+    if matches!(rule.closures.when, Some(When::Criteria(_))) {
+        return Told::Nothing;
+    }
     let condition = rule.analysis.condition.as_ref();
     match condition.map_or(Some(true), |condition| condition.holds(view)) {
         None => return Told::Nothing,
@@ -204,7 +209,12 @@ impl<'h> Hearing<'h> {
         let closures = &self.set.rule(index).closures;
         match (told, &closures.when) {
             (Told::Sure(said), _) => return said,
-            (Told::Nothing, Some(when)) => {
+            (Told::Nothing, Some(When::Criteria(criteria))) => {
+                if !criteria.hold(self.event, self.facts)? {
+                    return Ok(Matched::No);
+                }
+            }
+            (Told::Nothing, Some(When::Closure(when))) => {
                 let answer = self.ask(index, when)?;
                 match answer.as_bool() {
                     Ok(false) => return Ok(Matched::No),
@@ -225,6 +235,11 @@ impl<'h> Hearing<'h> {
         let Some(per) = &self.set.rule(index).closures.per else { return Ok(None) };
         let answer = self.ask(index, per)?;
         key(&answer).map(Some).map_err(|message| Fault::at(message, per.position()))
+    }
+
+    /// The event, and the world around it.
+    pub(crate) fn about(&self) -> (&'h Event, &'h Facts) {
+        (self.event, self.facts)
     }
 
     /// Asks one closure of a rule, within its limits.

@@ -21,6 +21,7 @@ mod words;
 mod index;
 pub mod indexing;
 mod snapshot;
+pub mod criteria;
 mod lend;
 pub mod read;
 pub mod rule;
@@ -37,6 +38,7 @@ mod turn;
 mod shapes;
 mod timers;
 pub mod reload;
+mod calendar;
 pub mod decide;
 pub mod simulation;
 pub mod explain;
@@ -48,6 +50,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::model::calendar::Calendar;
 use crate::model::parameter::Parameters;
 use crate::model::problem::Place;
 use crate::model::reference::Reference;
@@ -86,6 +89,8 @@ pub struct Known {
     pub actions: BTreeMap<Reference, Parameters>,
     /// Described triggers.
     pub triggers: Vec<Reference>,
+    /// Calendars of all packs; `site.NAME` are the home's own.
+    pub calendars: BTreeMap<Reference, Arc<Calendar>>,
     /// Actions that stand in a pack and cannot be run.
     pub absent: BTreeMap<Reference, Absent>,
     /// Packs of which nothing new is in force.

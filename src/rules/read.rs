@@ -12,7 +12,7 @@ use crate::rules::analyse::Analysis;
 use crate::rules::closure::Closure;
 use crate::rules::declare::Declared;
 use crate::rules::pattern::Pattern;
-use crate::rules::rule::{Closures, Rule};
+use crate::rules::rule::{Closures, Rule, Then, When};
 use crate::rules::sites::Sites;
 use crate::rules::temporal::{Shape, Temporal};
 use crate::rules::wanted::doubtful;
@@ -64,7 +64,8 @@ pub(crate) fn rule(
     doubts.extend(reader.doubts);
     match (reference, closures.zip(temporal)) {
         (Some(reference), Some((closures, temporal))) if problems.is_empty() => {
-            let (when, per) = (closures.when.as_ref(), closures.per.as_ref());
+            let when = closures.when.as_ref().and_then(When::closure);
+            let per = closures.per.as_ref();
             let analysis = Analysis::of(when, per, &declared.around);
             let rule = Rule {
                 reference,
@@ -260,7 +261,8 @@ impl Reader<'_> {
         }
         let until = self.closure("until");
         let recover = self.closure("recover");
-        then.map(|then| Closures { when, per, then, until, recover })
+        let when = when.map(When::Closure);
+        then.map(|then| Closures { when, per, then: Then::Closure(then), until, recover })
     }
 
     pub(crate) fn closure(&mut self, key: &str) -> Option<Closure> {

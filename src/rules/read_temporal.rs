@@ -194,7 +194,7 @@ impl Reader<'_> {
         let mut fields = BTreeSet::new();
         let asking = [
             ("having", Some(&having)),
-            ("then", Some(&closures.then)),
+            ("then", closures.then.closure()),
             ("until", closures.until.as_ref()),
             ("recover", closures.recover.as_ref()),
         ];

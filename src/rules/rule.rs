@@ -8,6 +8,7 @@ use crate::model::problem::Place;
 use crate::model::reference::Reference;
 use crate::rules::analyse::Analysis;
 use crate::rules::closure::{Closure, Surroundings};
+use crate::rules::criteria::{Criteria, Wanted};
 use crate::rules::indexing::Indexing;
 use crate::rules::pattern::Pattern;
 use crate::rules::temporal::Temporal;
@@ -33,15 +34,45 @@ pub struct Rule {
 /// What a rule asks its author's code.
 pub(crate) struct Closures {
     /// Whether it matches; a rule without matches always.
-    pub(crate) when: Option<Closure>,
+    pub(crate) when: Option<When>,
     /// Under which key it remembers.
     pub(crate) per: Option<Closure>,
     /// What it wants done.
-    pub(crate) then: Closure,
+    pub(crate) then: Then,
     /// When it stops being true; without, as soon as it is not.
     pub(crate) until: Option<Closure>,
     /// What it wants done then.
     pub(crate) recover: Option<Closure>,
+}
+
+/// Whether a rule matches.
+pub(crate) enum When {
+    /// Rhai says.
+    Closure(Closure),
+    /// StackStorm's criteria say.
+    Criteria(Box<Criteria>),
+}
+
+impl When {
+    /// Rhai's part.
+    pub(crate) fn closure(&self) -> Option<&Closure> {
+        if let Self::Closure(closure) = self { Some(closure) } else { None }
+    }
+}
+
+/// What a rule wants done.
+pub(crate) enum Then {
+    /// Rhai says.
+    Closure(Closure),
+    /// One action of StackStorm's.
+    Action(Box<Wanted>),
+}
+
+impl Then {
+    /// Rhai's part.
+    pub(crate) fn closure(&self) -> Option<&Closure> {
+        if let Self::Closure(closure) = self { Some(closure) } else { None }
+    }
 }
 
 impl Rule {
@@ -87,7 +118,15 @@ impl Rule {
         self.cooldown
     }
 
-    /// Where `rule(` stands.
+    /// How it was written, where it is a rule of StackStorm's form.
+    pub(crate) fn written(&self) -> Option<&Wanted> {
+        match &self.closures.then {
+            Then::Action(wanted) => Some(wanted),
+            Then::Closure(_) => None,
+        }
+    }
+
+    /// Where `rule(` stands, or the name of a rule in YAML.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
@@ -102,7 +141,10 @@ impl Rule {
     /// How it is found: what of its condition the index knows, and what only Rhai can answer.
     #[must_use]
     pub fn indexed(&self) -> Indexing {
-        Indexing::of(&self.analysis, &self.source)
+        match &self.closures.when {
+            Some(When::Criteria(criteria)) => criteria.indexed(),
+            _ => Indexing::of(&self.analysis, &self.source),
+        }
     }
 
     /// Whether what it decides hangs on what came before.

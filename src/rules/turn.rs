@@ -18,7 +18,7 @@ use crate::rules::closure::Closure;
 use crate::rules::effects;
 use crate::rules::evaluate::Hearing;
 use crate::rules::memory::{KEYS_LIMIT, Memories, WHOLE};
-use crate::rules::rule::Rule;
+use crate::rules::rule::{Rule, Then};
 use crate::rules::temporal::{Budget, Limit, QUEUE_LIMIT, Shape};
 use crate::rules::window::Window;
 use crate::script::convert::to_dynamic;
@@ -387,7 +387,13 @@ impl<'t, 'h> Turn<'t, 'h> {
 
     fn then(&mut self, about: &Seen, whole: &[&Seen]) -> Result<Vec<Effect>, Fault> {
         let rule = self.rule;
-        let then = &rule.closures.then;
+        let then = match &rule.closures.then {
+            Then::Closure(then) => then,
+            Then::Action(wanted) => {
+                let (event, facts) = self.hearing.about();
+                return wanted.effects(&rule.reference, (about.id, &about.data), event, facts);
+            }
+        };
         let alone = [about];
         let events = if whole.is_empty() { alone.as_slice() } else { whole };
         let returned = if self.hearing.is_about(about.id) {

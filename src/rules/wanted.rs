@@ -57,7 +57,7 @@ impl Reader<'_> {
         let Some(reference) = self.reference(action) else { return };
         let known = self.known;
         let Some(parameters) = known.actions.get(&reference) else {
-            let (message, help) = self.unknown(&reference);
+            let (message, help) = unknown_action(known, &reference);
             return self.complain("unknown_action", action.position(), message, Some(help));
         };
         match rest {
@@ -76,23 +76,6 @@ impl Reader<'_> {
                 self.option(name.name.as_str(), name.pos, value);
             }
         }
-    }
-
-    /// What is said of an action that cannot be run, and the next step.
-    fn unknown(&self, action: &Reference) -> (String, String) {
-        let known = self.known;
-        let absent = known.absent.get(action).or_else(|| known.failed.get(action.pack()));
-        if let Some(absent) = absent {
-            let message = format!("action `{action}` is not in force: {}", absent.why);
-            return (message, format!("see `{}`", absent.place));
-        }
-        let message = format!("there is no action `{action}`");
-        let near = nearest(action.as_str(), known.actions.keys().map(Reference::as_str));
-        let help = near.map_or_else(
-            || format!("install the pack `{}`, or correct the name", action.pack()),
-            |near| format!("did you mean `{near}`?"),
-        );
-        (message, help)
     }
 
     fn given(
@@ -178,6 +161,22 @@ impl Reader<'_> {
     }
 }
 
+/// What is said of an action that cannot be run, and the next step.
+pub(crate) fn unknown_action(known: &Known, action: &Reference) -> (String, String) {
+    let absent = known.absent.get(action).or_else(|| known.failed.get(action.pack()));
+    if let Some(absent) = absent {
+        let message = format!("action `{action}` is not in force: {}", absent.why);
+        return (message, format!("see `{}`", absent.place));
+    }
+    let message = format!("there is no action `{action}`");
+    let near = nearest(action.as_str(), known.actions.keys().map(Reference::as_str));
+    let help = near.map_or_else(
+        || format!("install the pack `{}`, or correct the name", action.pack()),
+        |near| format!("did you mean `{near}`?"),
+    );
+    (message, help)
+}
+
 /// A trigger that no pack describes is accepted; one that is nearly a described one is probably that.
 pub(crate) fn doubtful(trigger: &Reference, known: &[Reference]) -> Option<(String, String)> {
     if known.contains(trigger) {
@@ -188,7 +187,7 @@ pub(crate) fn doubtful(trigger: &Reference, known: &[Reference]) -> Option<(Stri
 }
 
 /// Why a constant does not fit a parameter, if so.
-fn mismatch(parameter: &Parameter, value: &Value) -> Option<String> {
+pub(crate) fn mismatch(parameter: &Parameter, value: &Value) -> Option<String> {
     let types = &parameter.types;
     let fits = types.is_empty() || types.iter().any(|wanted| is(value, wanted));
     if !fits {

@@ -11,8 +11,9 @@ use crate::model::problem::Problem;
 use crate::model::reference::Reference;
 use crate::model::sensor::Definition;
 use crate::model::time::Time;
+use crate::model::zone;
 use crate::sensors::schedule::ticker::{Common, Ticker};
-use crate::sensors::schedule::{Misfire, Plan, zone};
+use crate::sensors::schedule::{Misfire, Plan};
 use crate::sensors::span::Span;
 use crate::sensors::{Kind, Sensor, settings, wrong};
 

@@ -44,7 +44,8 @@ impl Story {
         let home = tempfile::tempdir().unwrap();
         write(home.path(), "packs/test/pack.yaml", PACK);
         write(home.path(), "packs/test/actions/grow.yaml", GROW);
-        write(home.path(), "rules/site.rhai", rules);
+        let file = if rules.starts_with("name:") { "rules/site.yaml" } else { "rules/site.rhai" };
+        write(home.path(), file, rules);
         Self { world: World::new(load(home.path())), _home: home }
     }
 
@@ -120,6 +121,35 @@ async fn an_event_that_a_rule_wants_becomes_an_execution_in_the_same_commit() {
     let Cause::Rule { rule, event, effect } = &done.cause else { panic!("{:?}", done.cause) };
     assert_eq!((rule.as_str(), *event, *effect), ("site.grow", kept.event.id, 0));
     assert_eq!(story.count("site.grow", "fired").await, 1);
+}
+
+#[tokio::test]
+async fn a_rule_in_yaml_acts_as_one_in_rhai_does() {
+    let story = Story::new(
+        r#"name: grow
+enabled: true
+trigger: {type: pool.full}
+criteria:
+  trigger.used: {type: gt, pattern: 80}
+action:
+  ref: test.grow
+  parameters: {pool: "{{ trigger.id }}", percent: "{{ trigger.percent }}"}
+"#,
+    );
+    let hostile = json!({ "id": "$(id)", "used": 91, "percent": "7" });
+    let kept = story.event("pool.full", hostile).await;
+    assert_eq!(verdicts(&kept), [("site.grow", &Verdict::Fired)]);
+    let done = story.world.reaches(kept.decisions[0].executions[0], Status::Succeeded).await;
+    assert_eq!(json!(done.given), json!({ "pool": "$(id)", "percent": "7" }));
+    let no = story.event("pool.full", json!({ "id": "p1", "used": 80, "percent": 1 })).await;
+    assert_eq!(verdicts(&no), []);
+    let wrong = story.event("pool.full", json!({ "id": "p1", "used": "x", "percent": 1 })).await;
+    let Verdict::Error { message, line, .. } = &wrong.decisions[0].verdict else {
+        panic!("{wrong:?}")
+    };
+    assert_eq!(*line, Some(5));
+    assert_eq!(message, "criterion `trigger.used`: a text and a number cannot be put in an order");
+    assert_eq!(story.count("site.grow", "error").await, 1);
 }
 
 #[tokio::test]

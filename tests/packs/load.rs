@@ -103,7 +103,6 @@ fn what_comes_later_is_a_warning() {
     let home = Home::new();
     home.pack("old")
         .write("packs/old/actions/flow.yaml", "name: flow\nrunner_type: orquesta\n")
-        .write("packs/old/rules/r.yaml", "name: r\n")
         .write("packs/old/aliases/a.yaml", "name: a\n")
         .write(
             "packs/old/sensors/s.yaml",
@@ -111,7 +110,7 @@ fn what_comes_later_is_a_warning() {
         );
     let catalog = home.load();
     let codes: Vec<_> = catalog.problems.iter().map(|problem| problem.code.as_str()).collect();
-    assert_eq!(codes, ["later_runner", "later", "yaml_rule", "python_sensor"]);
+    assert_eq!(codes, ["later_runner", "later", "python_sensor"]);
     assert!(catalog.packs.contains_key("old") && catalog.actions.is_empty());
     assert!(catalog.triggers.contains_key(&reference("old.seen")));
 }

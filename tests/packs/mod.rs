@@ -1,11 +1,13 @@
 //! Packs through the front door: folders in, a catalog out.
 
+mod calendars;
 mod cold;
 mod conformance;
 mod load;
 mod report;
 mod strays;
 mod watch;
+mod yaml_rules;
 
 use std::path::Path;
 use std::sync::Arc;

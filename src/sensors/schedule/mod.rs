@@ -4,7 +4,6 @@
 
 pub(crate) mod expression;
 pub(crate) mod ticker;
-pub(crate) mod zone;
 
 use std::hash::Hasher;
 use std::time::Duration;

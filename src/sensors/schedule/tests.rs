@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::model::zone;
 
 fn time(text: &str) -> Time {
     text.parse().unwrap()

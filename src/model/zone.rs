@@ -5,7 +5,10 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use crate::model::problem::nearest;
 
 /// The zone called `name`.
-pub(crate) fn named(name: &str) -> Result<TimeZone, String> {
+///
+/// # Errors
+/// Says that there is none, and which was meant.
+pub fn named(name: &str) -> Result<TimeZone, String> {
     let database = TimeZoneDatabase::bundled();
     database.get(name).map_err(|_| {
         let known: Vec<_> = database.available().map(|zone| zone.to_string()).collect();
