@@ -55,7 +55,7 @@ pub(crate) const ROUTES: &[Route] = &[
     .gives(200, Shape::Many("Event")),
     Route::post(
         "/api/v1/events/replay",
-        Access::Needs(Right::Report),
+        Access::Needs(Right::Run),
         |call| Box::pin(replay::replay(call)),
         "Sends kept events through again, marked as replays: what they lead to is decided and kept, and \
          done only with `effects`.",

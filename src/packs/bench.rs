@@ -26,6 +26,7 @@ pub fn known(catalog: &Catalog) -> Known {
     let actions = catalog.accepts.iter();
     Known {
         actions: actions.map(|(name, accepts)| (name.clone(), (**accepts).clone())).collect(),
+        calendars: catalog.calendars.clone(),
         triggers: catalog.triggers.keys().cloned().collect(),
         ..Known::default()
     }

@@ -18,6 +18,9 @@ const STEPS_LIMIT: usize = 4_000;
 /// Steps of looking through an event's list, as many as `condition::ITEMS_LIMIT` can cost.
 const LIST_STEPS: usize = 2_000;
 
+/// How Rhai's names of closures begin.
+const ANONYMOUS: &str = "anon$";
+
 /// What of a rule is asked without Rhai.
 #[derive(Default)]
 pub(crate) struct Analysis {
@@ -35,8 +38,11 @@ impl Analysis {
     /// Looks through `when` and `per`.
     pub(crate) fn of(when: Option<&Closure>, per: Option<&Closure>, around: &Surroundings) -> Self {
         let mut fields = Vec::new();
+        let functions = around.functions.iter_script_fn_info().map(|(_, _, name, ..)| name);
+        let own: Vec<&str> = functions.filter(|name| !name.starts_with(ANONYMOUS)).collect();
         let condition = when.map(|when| {
-            let mut reader = Reader { closure: when, around, fields: &mut fields, steps: 0 };
+            let mut reader =
+                Reader { closure: when, around, own: &own, fields: &mut fields, steps: 0 };
             let condition = reader.condition(when.body());
             if reader.steps <= STEPS_LIMIT {
                 return condition;
@@ -44,7 +50,8 @@ impl Analysis {
             opaque(when.body(), "is too long to be asked without Rhai".to_owned())
         });
         let key = per.and_then(|per| {
-            let mut reader = Reader { closure: per, around, fields: &mut fields, steps: 0 };
+            let mut reader =
+                Reader { closure: per, around, own: &own, fields: &mut fields, steps: 0 };
             match reader.term(per.body()) {
                 Term::Field(field) => Some(field),
                 _ => None,
@@ -66,6 +73,8 @@ enum Term {
 struct Reader<'r> {
     closure: &'r Closure,
     around: &'r Surroundings,
+    /// The file's own functions.
+    own: &'r [&'r str],
     fields: &'r mut Vec<Field>,
     /// What Rhai would count, estimated upwards.
     steps: usize,
@@ -354,7 +363,7 @@ impl Reader<'_> {
     }
 
     fn is_own(&self, name: &str) -> bool {
-        self.around.functions.iter_script_fn_info().any(|(_, _, own, ..)| own == name)
+        self.own.contains(&name)
     }
 }
 

@@ -60,10 +60,7 @@ impl Closure {
     /// Says why it cannot be asked: it is not of this file, or takes too many parameters.
     pub(crate) fn of(pointer: &FnPtr, ast: &AST) -> Result<Self, String> {
         let name = pointer.fn_name();
-        // Not `clone_functions_only_filtered`: in 1.27.0 it keeps every function.
-        let mut only = ast.clone_functions_only();
-        only.retain_functions(|_, _, other, _| other == name);
-        let Some(function) = only.iter_fn_def().next() else {
+        let Some(function) = ast.iter_fn_def().find(|function| function.name == name) else {
             return Err("it is a closure of another file; write one here that calls it".to_owned());
         };
         let captured = pointer.curry().to_vec();
@@ -74,6 +71,10 @@ impl Closure {
                  envelope"
             ));
         }
+        // A tree of this function alone: what is walked belongs to it.
+        let mut module = Module::new();
+        module.set_script_fn(Shared::clone(function));
+        let only = AST::new([], module);
         let names = function.params.to_vec();
         let (mut statements, lends) = statements(&only, &names);
         lend::by_value(&mut statements, &names);

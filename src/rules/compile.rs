@@ -12,7 +12,7 @@ use crate::rules::declare::{self, Declared, Notebook};
 use crate::rules::library::Importer;
 use crate::rules::rule::Rule;
 use crate::rules::sites::{Sites, spot};
-use crate::rules::{Known, Library, Source, check, effects, read, window};
+use crate::rules::{Known, Library, Source, check, effects, read, slim, window};
 use crate::script::fault::Fault;
 use crate::script::{self, limits};
 
@@ -131,10 +131,12 @@ fn load(
         read::File { pack: &source.pack, place, ast: &ast, sites: &sites, version, source: text };
     let (mut rules, mut left_out) = (Vec::new(), BTreeSet::new());
     let declared = take(&notebook);
+    let mut closures = slim::Closures::default();
     // An error in a rule that was not declared, under an `if`, cannot be left out by name.
     everywhere |= !wrong.iter().all(|at| declared.iter().any(|one| spot(one.position) == *at));
     for declared in declared {
         let (name, at) = (declared.name.clone(), spot(declared.position));
+        closures.note(&declared);
         match read::rule(&file, declared, known) {
             Ok((rule, doubts)) => {
                 problems.extend(doubts);
@@ -150,6 +152,7 @@ fn load(
             }
         }
     }
+    closures.drop_from(&mut rules);
     let problems = sorted(problems);
     if everywhere { Err(problems) } else { Ok(Sifted { rules, left_out, problems }) }
 }

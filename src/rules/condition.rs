@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
+use regex_syntax::hir::{Hir, HirKind};
 use rhai::{Expr, Position};
 use serde_json::Value;
 
@@ -18,6 +19,10 @@ use crate::script::functions::text;
 
 /// Items of an event's list that are looked through here; Rhai counts its steps on longer ones.
 const ITEMS_LIMIT: usize = 1_000;
+
+/// Steps of a regular expression that take far less memory than the function `matches` grants: such a
+/// one is right if it can be read at all, and need not be compiled to know.
+const SURELY_SMALL: usize = 300;
 
 /// A part of a condition, and where it stands.
 pub(crate) struct Condition {
@@ -356,7 +361,9 @@ impl Pattern {
 
     /// Whether it compiles, as the function that it stands for would compile it.
     pub(crate) fn is_right(&self) -> bool {
-        self.compile().is_some()
+        let small = |hir| size(&hir).is_some_and(|states| states <= SURELY_SMALL);
+        !self.is_glob && regex_syntax::parse(&self.text).is_ok_and(small)
+            || self.compile().is_some()
     }
 
     fn compile(&self) -> Option<Matcher> {
@@ -374,6 +381,23 @@ impl Pattern {
             None => None,
         }
     }
+}
+
+/// Steps of a regular expression's automaton, at most; nothing for what may have many more.
+fn size(hir: &Hir) -> Option<usize> {
+    Some(match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len(),
+        HirKind::Class(class) => (class.maximum_len() == Some(1)).then_some(2)?,
+        HirKind::Repetition(repeated) => {
+            let times = repeated.max.unwrap_or(repeated.min + 1).max(1);
+            size(&repeated.sub)?.checked_mul(usize::try_from(times).ok()?)? + 2
+        }
+        HirKind::Capture(group) => size(&group.sub)? + 2,
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().map(size).sum::<Option<usize>>()? + 2
+        }
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Rhai compares integers and floats as floats")]

@@ -9,6 +9,7 @@ use regex_syntax::hir::{Hir, HirKind};
 
 use crate::rules::condition::{Condition, Kind, Literal, Operator, Pattern, Test};
 use crate::rules::field::{Seen, kinds};
+use crate::rules::hash::{hash, hash_text, mix};
 
 /// Clauses of one rule at most; one with more is asked about every event.
 const CLAUSES_LIMIT: usize = 64;
@@ -299,36 +300,7 @@ fn hash_of_literal(literal: &Literal) -> Option<u64> {
     }
 }
 
-/// The hash of what stands in an event; nothing for what equals no literal.
-#[expect(clippy::cast_possible_truncation, reason = "larger floats equal no hashed literal")]
-pub(crate) fn hash(seen: Seen<'_>) -> Option<u64> {
-    Some(match seen {
-        Seen::Nothing => mix(1, 0),
-        Seen::Flag(flag) => mix(2, u64::from(flag)),
-        Seen::Whole(number) => mix(3, number.cast_unsigned()),
-        Seen::Real(real) => mix(3, (real.round() as i64).cast_unsigned()),
-        Seen::Text(text) => hash_text(text),
-        _ => return None,
-    })
-}
-
-fn hash_text(text: &str) -> u64 {
-    let (chunks, rest) = text.as_bytes().as_chunks::<8>();
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let hash = chunks.iter().fold(4, |hash, chunk| mix(hash, u64::from_le_bytes(*chunk)));
-    mix(mix(hash, u64::from_le_bytes(last)), text.len() as u64)
-}
-
 /// One hash of a word, apart from those of values.
 pub(crate) fn hash_word(word: &Word) -> u64 {
     mix(hash_text(&word.text), 16 + word.at as u64)
-}
-
-/// Takes one more number into a hash: multiply and fold, as `foldhash` and `wyhash` do.
-pub(crate) fn mix(hash: u64, value: u64) -> u64 {
-    let wide = u128::from(hash ^ 0x9e37_79b9_7f4a_7c15) * u128::from(value ^ 0xe703_7ed1_a0b4_28db);
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are kept")]
-    let folded = (wide as u64) ^ ((wide >> 64) as u64);
-    folded.wrapping_add(value).rotate_left(17)
 }

@@ -65,6 +65,12 @@ enum Told {
 }
 
 impl Evaluation {
+    /// How many rules said yes.
+    #[must_use]
+    pub fn matches(&self) -> usize {
+        self.answers.iter().filter(|answer| matches!(answer.said, Said::Yes(_))).count()
+    }
+
     /// How many rules were asked. The index rules out the others: they neither match nor fail.
     #[must_use]
     pub fn examined(&self) -> usize {

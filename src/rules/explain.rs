@@ -12,9 +12,10 @@ use crate::model::time::Time;
 use crate::rules::Facts;
 use crate::rules::closure::Asked;
 use crate::rules::condition::{Condition, Kind, View};
+use crate::rules::criteria::{Criteria, Told};
 use crate::rules::evaluate::Hearing;
 use crate::rules::field::Seen;
-use crate::rules::rule::Rule;
+use crate::rules::rule::{Rule, When};
 use crate::rules::set::Set;
 use crate::rules::simulation::Simulation;
 use crate::script::convert::kind;
@@ -85,7 +86,7 @@ pub fn explain(
     let facts = Facts { now: event.accepted, ..simulation.facts().clone() };
     let listens = rule.on.iter().any(|on| on.fits(&event.trigger));
     let mut hearing = Hearing::open(&set, event, &facts, Asked::default());
-    let condition = if listens { tree(&mut hearing, index, &rule, event) } else { None };
+    let condition = if listens { tree(&mut hearing, index, &rule, event, &facts) } else { None };
     let key = if listens { hearing.key(index).ok().flatten() } else { None };
     drop(hearing.close());
     let named = key.clone().unwrap_or_default();
@@ -127,7 +128,7 @@ pub fn refusals(
             continue;
         }
         let Some(index) = set.position(&rule.reference) else { continue };
-        let condition = tree(&mut hearing, index, rule, event);
+        let condition = tree(&mut hearing, index, rule, event, facts);
         let says_no = condition.as_ref().is_some_and(|part| part.answer == Some(false));
         let why = if says_no {
             sentence(rule, event, true, condition.as_ref(), None)
@@ -140,7 +141,16 @@ pub fn refusals(
     found
 }
 
-fn tree(hearing: &mut Hearing<'_>, index: usize, rule: &Rule, event: &Event) -> Option<Part> {
+fn tree(
+    hearing: &mut Hearing<'_>,
+    index: usize,
+    rule: &Rule,
+    event: &Event,
+    facts: &Facts,
+) -> Option<Part> {
+    if let Some(When::Criteria(criteria)) = &rule.closures.when {
+        return Some(criteria_tree(criteria, event, facts));
+    }
     let condition = rule.analysis.condition.as_ref()?;
     let row: Vec<Seen<'_>> = rule.analysis.fields.iter().map(|field| field.look(event)).collect();
     let slots: Vec<u32> = (0..).take(row.len()).collect();
@@ -148,6 +158,27 @@ fn tree(hearing: &mut Hearing<'_>, index: usize, rule: &Rule, event: &Event) -> 
         Teller { hearing, index, rule, view: View { row: &row, slots: &slots } }.part(condition);
     decide(&mut part);
     Some(part)
+}
+
+/// StackStorm's criteria: all have to hold.
+fn criteria_tree(criteria: &Criteria, event: &Event, facts: &Facts) -> Part {
+    let leaf = |told: Told| {
+        let key = told.text.split(' ').next().unwrap_or_default().to_owned();
+        let (answer, error) = match told.answer {
+            Ok(answer) => (Some(answer), None),
+            Err(message) => (None, Some(message)),
+        };
+        let (line, column) = (told.place.line, told.place.column);
+        let values = vec![(key, told.value.unwrap_or_default())];
+        let (text, parts) = (told.text, Vec::new());
+        Part { text, answer, decisive: false, values, error, parts, line, column }
+    };
+    let parts: Vec<Part> = criteria.each(event, facts).into_iter().map(leaf).collect();
+    let (text, answer) = ("all of".to_owned(), all(&parts));
+    let (values, error, line, column) = (Vec::new(), None, None, None);
+    let mut part = Part { text, answer, decisive: false, values, error, parts, line, column };
+    decide(&mut part);
+    part
 }
 
 struct Teller<'t, 'h> {
@@ -183,7 +214,7 @@ impl Teller<'_, '_> {
         let Kind::Opaque { expression, .. } = &condition.kind else {
             return (text, None, Some("only Rhai can say, about the whole condition".to_owned()));
         };
-        let Some(when) = &self.rule.closures.when else { return (text, None, None) };
+        let Some(When::Closure(when)) = &self.rule.closures.when else { return (text, None, None) };
         match self.hearing.ask(self.index, &when.part((**expression).clone())) {
             Ok(answer) => match answer.as_bool() {
                 Ok(bool) => (text, Some(bool), None),

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::model::event::Event;
+use crate::script::limits::Sizes;
 
 /// A field that a condition names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,7 +56,7 @@ impl Field {
                 _ => return Seen::Unsure,
             };
         }
-        Seen::of(value)
+        Seen::of_field(value)
     }
 }
 
@@ -82,11 +83,21 @@ pub(crate) enum Seen<'e> {
     Text(&'e str),
     List(&'e [Value]),
     Map(&'e Map<String, Value>),
-    /// Its path leads through something that is no map: only Rhai knows what that gives.
+    /// Its path leads through something that is no map, or it is larger than scripts may be given: only
+    /// Rhai knows what that gives.
     Unsure,
 }
 
 impl<'e> Seen<'e> {
+    /// What a script sees of a field.
+    fn of_field(value: &'e Value) -> Self {
+        let small = match value {
+            Value::String(_) | Value::Array(_) | Value::Object(_) => Sizes::of(value).is_admitted(),
+            _ => true,
+        };
+        if small { Self::of(value) } else { Self::Unsure }
+    }
+
     /// What a script sees of `value`.
     pub(crate) fn of(value: &'e Value) -> Self {
         match value {
@@ -216,7 +227,7 @@ impl Node {
 
     fn fill<'e>(&self, value: &'e Value, row: &mut [Seen<'e>]) {
         if let Some(slot) = self.slot {
-            row[slot as usize] = Seen::of(value);
+            row[slot as usize] = Seen::of_field(value);
         }
         if self.children.is_empty() {
             return;

@@ -6,12 +6,12 @@
 //! searched by halving. What comes out is a superset of the rules that match or fail; each is then asked.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::model::event::Event;
 use crate::rules::analyse::Analysis;
-use crate::rules::cover::{Clause, Need, Word, hash, hash_word, mix};
+use crate::rules::cover::{Clause, Need, Word, hash_word};
 use crate::rules::field::{Paths, Seen};
+use crate::rules::hash::{Quick, Ready, hash, mix};
 use crate::rules::intervals::{Interval, Intervals};
 use crate::rules::words::Search;
 
@@ -50,7 +50,7 @@ struct Member {
 /// The buckets of one signature.
 struct Table {
     signature: Signature,
-    buckets: HashMap<u64, Bucket, BuildHasherDefault<Ready>>,
+    buckets: HashMap<u64, Bucket, Ready>,
 }
 
 /// What clauses are filed under, each list in the order of its slots.
@@ -62,29 +62,16 @@ struct Signature {
     finds: Option<u32>,
 }
 
-#[derive(Default)]
-struct Bucket {
+/// What is filed under one key. Most buckets hold one member, and few memory is touched for it.
+enum Bucket {
+    One(u32),
+    Many(Box<Many>),
+}
+
+struct Many {
     plain: Vec<u32>,
     /// By slot.
     between: Vec<(u32, Intervals)>,
-}
-
-/// Keys are hashes already.
-#[derive(Default)]
-struct Ready(u64);
-
-impl Hasher for Ready {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("keys are numbers");
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }
 
 /// One event as a group sees it.
@@ -92,8 +79,8 @@ pub(crate) struct Heard<'e> {
     pub(crate) row: Vec<Seen<'e>>,
     /// Hashes by slot, of those that are looked up.
     hashes: Vec<u64>,
-    /// By search the hashes of the words found.
-    words: Vec<Vec<u64>>,
+    /// The words found: the number of the search, and the word's hash.
+    words: Vec<(u32, u64)>,
 }
 
 impl Group {
@@ -136,8 +123,12 @@ impl Group {
         for slot in &self.hashed {
             hashes[*slot as usize] = hash(row[*slot as usize]).unwrap_or(0);
         }
-        let search = |search: &Search| search.find(row[search.slot as usize]);
-        let words = self.searches.iter().map(search).collect();
+        let mut words = Vec::new();
+        for (number, search) in (0..).zip(&self.searches) {
+            search.find(row[search.slot as usize], |word| words.push((number, word)));
+        }
+        words.sort_unstable();
+        words.dedup();
         Heard { row, hashes, words }
     }
 
@@ -171,7 +162,7 @@ impl Table {
         match signature.finds {
             None => self.open(key, heard, found),
             Some(search) => {
-                for word in &heard.words[search as usize] {
+                for (_, word) in heard.words.iter().filter(|(of, _)| *of == search) {
                     self.open(mix(key, *word), heard, found);
                 }
             }
@@ -180,8 +171,12 @@ impl Table {
 
     fn open(&self, key: u64, heard: &Heard<'_>, found: &mut Vec<u32>) {
         let Some(bucket) = self.buckets.get(&key) else { return };
-        found.extend(&bucket.plain);
-        for (slot, intervals) in &bucket.between {
+        let many = match bucket {
+            Bucket::One(member) => return found.push(*member),
+            Bucket::Many(many) => many,
+        };
+        found.extend(&many.plain);
+        for (slot, intervals) in &many.between {
             if let Some(number) = heard.row[*slot as usize].number() {
                 intervals.find(number, found);
             }
@@ -193,11 +188,11 @@ impl Table {
 struct Filing<'g> {
     group: &'g mut Group,
     /// For each slot how many values rules want it equal to: the more, the fewer rules remain.
-    variety: HashMap<u32, usize>,
+    variety: HashMap<u32, usize, Quick>,
     /// How many clauses want a word found, by its slot and hash.
-    wanted: HashMap<(u32, u64), usize>,
+    wanted: HashMap<(u32, u64), usize, Quick>,
     searches: HashMap<u32, Vec<Word>>,
-    tables: HashMap<Signature, HashMap<u64, Draft, BuildHasherDefault<Ready>>>,
+    tables: HashMap<Signature, HashMap<u64, Draft, Ready>, Quick>,
 }
 
 #[derive(Default)]
@@ -217,8 +212,8 @@ struct Filed<'c> {
 
 impl<'g> Filing<'g> {
     fn new(group: &'g mut Group, rules: &[(u32, &Analysis)]) -> Self {
-        let mut values: HashSet<(u32, u64)> = HashSet::new();
-        let (mut variety, mut wanted) = (HashMap::new(), HashMap::new());
+        let mut values: HashSet<(u32, u64), Quick> = HashSet::default();
+        let (mut variety, mut wanted) = (HashMap::default(), HashMap::default());
         for (member, (_, analysis)) in (0..).zip(rules) {
             let (_, slots) = group.member(member);
             for need in analysis.cover.iter().flat_map(|clause| &clause.needs) {
@@ -238,7 +233,7 @@ impl<'g> Filing<'g> {
                 }
             }
         }
-        Self { group, variety, wanted, searches: HashMap::new(), tables: HashMap::new() }
+        Self { group, variety, wanted, searches: HashMap::new(), tables: HashMap::default() }
     }
 
     fn run(mut self, rules: &[(u32, &Analysis)]) {
@@ -387,10 +382,13 @@ impl Filed<'_> {
 
 impl From<Draft> for Bucket {
     fn from(mut draft: Draft) -> Self {
+        if let ([member], []) = (&*draft.plain, &*draft.between) {
+            return Self::One(*member);
+        }
         draft.plain.shrink_to_fit();
         let between = draft.between.into_iter();
         let between = between.map(|(slot, items)| (slot, Intervals::new(items))).collect();
-        Self { plain: draft.plain, between }
+        Self::Many(Box::new(Many { plain: draft.plain, between }))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::rules::declare::Declared;
 use crate::rules::pattern::Pattern;
 use crate::rules::rule::{Closures, Rule, Then, When};
 use crate::rules::sites::Sites;
-use crate::rules::temporal::{Shape, Temporal};
+use crate::rules::temporal::{Active, Shape, Temporal};
 use crate::rules::wanted::doubtful;
 use crate::script::convert::kind;
 use crate::script::fault;
@@ -22,7 +22,7 @@ use crate::script::fault;
 /// The keys of a rule.
 pub const KEYS: &[&str] = &[
     "about", "on", "when", "until", "per", "hold", "stale", "once", "within", "having", "window",
-    "zone", "sequence", "all_of", "absent", "expect", "debounce", "samples", "lateness",
+    "zone", "sequence", "all_of", "absent", "expect", "debounce", "samples", "lateness", "active",
     "cooldown", "limit", "budget", "enabled", "shadow", "priority", "then", "recover",
 ];
 
@@ -46,7 +46,7 @@ pub(crate) fn rule(
     known: &Known,
 ) -> Result<(Rule, Vec<Problem>), Vec<Problem>> {
     let (problems, doubts) = (Vec::new(), Vec::new());
-    let mut reader = Reader { file, declared: &declared, problems, doubts };
+    let mut reader = Reader { file, known, declared: &declared, problems, doubts };
     reader.keys();
     let reference = reader.name();
     let on = reader.on();
@@ -91,6 +91,7 @@ pub(crate) fn rule(
 
 pub(crate) struct Reader<'r> {
     file: &'r File<'r>,
+    known: &'r Known,
     declared: &'r Declared,
     problems: Vec<Problem>,
     doubts: Vec<Problem>,
@@ -99,6 +100,12 @@ pub(crate) struct Reader<'r> {
 impl Reader<'_> {
     pub(crate) fn ast(&self) -> &AST {
         self.file.ast
+    }
+
+    /// The calendar of this name, as the rule's own pack sees it.
+    pub(crate) fn calendar(&self, name: &str) -> Result<Active, String> {
+        let (calendar, inverted) = self.known.calendar(self.file.pack, name)?;
+        Ok(Active { calendar, inverted })
     }
 
     pub(crate) fn source(&self) -> &str {

@@ -15,7 +15,8 @@ use crate::rules::pattern::Pattern;
 use crate::rules::read::Reader;
 use crate::rules::rule::Closures;
 use crate::rules::temporal::{
-    BREACHES_LIMIT, Budget, Limit, STEPS_LIMIT, Shape, Step, Steps, Temporal, Window, WindowKind,
+    Active, BREACHES_LIMIT, Budget, Limit, STEPS_LIMIT, Shape, Step, Steps, Temporal, Window,
+    WindowKind,
 };
 use crate::rules::tumbling::Zone;
 use crate::rules::window::FIELD_FUNCTIONS;
@@ -52,6 +53,7 @@ impl Reader<'_> {
             hold,
             stale,
             once: once.unwrap_or(edge),
+            active: self.active(),
             limit: self.limit(),
             budget: self.budget(),
             lateness: self.span("lateness"),
@@ -342,6 +344,29 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn active(&mut self) -> Vec<Active> {
+        let Some(value) = self.options().get("active").cloned() else { return Vec::new() };
+        let names: Option<Vec<String>> = if value.is_array() {
+            let items = value.cast::<Array>().into_iter();
+            items.map(|item| item.into_string().ok()).collect()
+        } else {
+            value.into_string().ok().map(|name| vec![name])
+        };
+        let Some(names) = names.filter(|names| !names.is_empty()) else {
+            let message = "`active` is the name of a calendar, or a list of those";
+            self.complain("wrong_type", "active", message);
+            return Vec::new();
+        };
+        let mut active = Vec::new();
+        for name in names {
+            match self.calendar(&name) {
+                Ok(one) => active.push(one),
+                Err(message) => self.complain("no_calendar", "active", message),
+            }
+        }
+        active
     }
 
     fn limit(&mut self) -> Option<Limit> {

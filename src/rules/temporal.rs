@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::calendar::Calendar;
 use crate::model::memory::{Meaning, Memory};
 use crate::model::time::Time;
 use crate::rules::closure::Closure;
@@ -31,6 +32,8 @@ pub(crate) struct Temporal {
     pub(crate) stale: Option<Duration>,
     /// Whether it fires once for each time that it becomes true.
     pub(crate) once: bool,
+    /// The calendars that say when it may fire: all of them have to.
+    pub(crate) active: Vec<Active>,
     /// How often it fires under one key.
     pub(crate) limit: Option<Limit>,
     /// How often it fires under all keys, before it is quarantined.
@@ -38,6 +41,22 @@ pub(crate) struct Temporal {
     /// How late an event may come; nothing: memory counts when events arrive.
     pub(crate) lateness: Option<Duration>,
     pub(crate) meaning: Meaning,
+}
+
+/// A calendar that a rule keeps to.
+pub(crate) struct Active {
+    pub(crate) calendar: Arc<Calendar>,
+    /// Whether it is closed times that are meant.
+    pub(crate) inverted: bool,
+}
+
+impl Active {
+    /// Until when it keeps a rule from firing at `now`; nothing where it does not. Inside: nothing
+    /// where it cannot say.
+    pub(crate) fn closed_until(&self, now: Time) -> Option<Option<Time>> {
+        let state = self.calendar.at(now);
+        (state.is_open() == self.inverted).then(|| state.until())
+    }
 }
 
 /// How events make a rule true.

@@ -56,6 +56,7 @@ impl Turned {
 
 /// Why a firing has to wait, and until when.
 pub(crate) enum Wait {
+    Inactive(Option<Time>),
     Cooling(Time),
     Limited(Time),
 }
@@ -291,6 +292,10 @@ impl<'t, 'h> Turn<'t, 'h> {
 
     /// What of its calendar and its cool-down keeps it from firing now.
     fn waits(&self) -> Option<Wait> {
+        let closed = self.rule.temporal.active.iter().find_map(|one| one.closed_until(self.now));
+        if let Some(until) = closed {
+            return Some(Wait::Inactive(until));
+        }
         let cooldown = self.rule.cooldown?;
         let until = self.memory.fired?.plus(cooldown);
         (self.now < until).then_some(Wait::Cooling(until))
@@ -298,6 +303,7 @@ impl<'t, 'h> Turn<'t, 'h> {
 
     fn wait(&mut self, wait: &Wait, lasting: bool) -> Turned {
         let (verdict, until) = match *wait {
+            Wait::Inactive(until) => (Verdict::Inactive { until }, until),
             Wait::Cooling(until) => (Verdict::Cooling { until }, Some(until)),
             Wait::Limited(until) => (Verdict::Limited { until }, Some(until)),
         };

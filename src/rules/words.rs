@@ -31,25 +31,22 @@ impl Search {
         Self { slot, automaton: automaton.expect("words of rules fit an automaton"), words }
     }
 
-    /// The hashes of the words that stand in a text, in one of a list, or in a key of a map.
-    pub(crate) fn find(&self, seen: Seen<'_>) -> Vec<u64> {
-        let mut found = Vec::new();
+    /// Tells the hashes of the words that stand in a text, in one of a list, or in a key of a map; one
+    /// may come twice.
+    pub(crate) fn find(&self, seen: Seen<'_>, mut tell: impl FnMut(u64)) {
         match seen {
-            Seen::Text(text) => self.look(text, &mut found),
+            Seen::Text(text) => self.look(text, &mut tell),
             Seen::List(items) => {
-                items.iter().filter_map(|item| item.as_str()).for_each(|text| {
-                    self.look(text, &mut found);
-                });
+                for text in items.iter().filter_map(|item| item.as_str()) {
+                    self.look(text, &mut tell);
+                }
             }
-            Seen::Map(entries) => entries.keys().for_each(|key| self.look(key, &mut found)),
+            Seen::Map(entries) => entries.keys().for_each(|key| self.look(key, &mut tell)),
             _ => {}
         }
-        found.sort_unstable();
-        found.dedup();
-        found
     }
 
-    fn look(&self, text: &str, found: &mut Vec<u64>) {
+    fn look(&self, text: &str, tell: &mut impl FnMut(u64)) {
         for at in self.automaton.find_overlapping_iter(text) {
             for (place, hash) in &self.words[at.pattern().as_usize()] {
                 let fits = match place {
@@ -58,7 +55,7 @@ impl Search {
                     At::Anywhere => true,
                 };
                 if fits {
-                    found.push(*hash);
+                    tell(*hash);
                 }
             }
         }

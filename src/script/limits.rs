@@ -92,6 +92,14 @@ impl Sizes {
         sizes
     }
 
+    /// Whether limits are widened for all of it.
+    #[must_use]
+    pub fn is_admitted(&self) -> bool {
+        self.string_bytes <= INPUT_LIMIT.string_bytes
+            && self.array_items <= INPUT_LIMIT.array_items
+            && self.map_items <= INPUT_LIMIT.map_items
+    }
+
     fn add(&mut self, value: &Value) {
         match value {
             Value::String(text) => self.string_bytes += text.len(),

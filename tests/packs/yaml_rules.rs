@@ -126,6 +126,7 @@ fn event(trigger: &str, source: &str, data: Value) -> Event {
         cause: Cause::Sensor("test".to_owned()),
         hops: 0,
         trace: None,
+        replay: None,
     }
 }
 

@@ -349,6 +349,56 @@ fn setting(name: &str, or: u64) -> u64 {
 }
 
 #[test]
+fn a_rule_s_closure_may_be_another_one_s_helper() {
+    let mut story = Story::new().rules(
+        r#"
+        fn check() { |x| x.a > 1 }
+        fn inner() { |x| check().call(x) }
+        let f = |x| x.a > 1;
+        let list = [|x| x.a > 1];
+        rule("one", #{ on: "t.x", when: check(), then: |e| log("1") });
+        rule("two", #{ on: "t.x", when: |e| check().call(e), then: |e| log("2") });
+        rule("three", #{ on: "t.x", when: |e| f.call(e), then: |e| log("3") });
+        rule("four", #{ on: "t.x", when: f, then: |e| log("4") });
+        rule("five", #{ on: "t.x", when: |e| list[0].call(e), then: |e| log("5") });
+        rule("six", #{ on: "t.x", when: list[0], then: |e| log("6") });
+        rule("seven", #{ on: "t.x", when: |e| inner().call(e), then: |e| log("7") });
+        rule("eight", #{ on: "t.x", when: inner(), then: |e| log("8") });
+        rule("nine", #{ on: "t.x", when: |e| e.l.some(|x| x == e.a), then: |e| log("9") });
+        "#,
+    );
+    let mut logs = story.logs(json!({ "a": 2, "l": [1, 2] }));
+    logs.sort();
+    assert_eq!(logs, ["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    assert_eq!(story.logs(json!({ "a": 0, "l": [1, 2] })), [""; 0]);
+}
+
+#[test]
+fn large_events_are_decided_as_rhai_would() {
+    let text = r#"
+        rule("a", #{ on: "t.x", when: |e| e.s.starts_with("x"), then: |e| log("a") });
+        rule("b", #{ on: "t.x", when: |e| e.s.contains("y") || e.n == 1, then: |e| log("b") });
+        rule("c", #{ on: "t.x", when: |e| "i29999" in e.l, then: |e| log("c") });
+        rule("d", #{ on: "t.x", when: |e| e.l.len() > 9 && e.s != "", then: |e| log("d") });
+        rule("e", #{ on: "t.x", when: |e| e.s.matches("^x+$"), then: |e| log("e") });
+        rule("f", #{ on: "t.x", when: |e| e.s in ["x", "y"] || present(e.l), then: |e| log("f") });
+        rule("g", #{ on: "t.x", per: |e| e.l, when: |e| e.s > "a", then: |e| log("g") });
+    "#;
+    let story = Story::new();
+    let made: Vec<_> = story.compile(text).unwrap().0.into_iter().map(Arc::new).collect();
+    let (with, without) = (Set::new(made.clone()), Set::new(made).without_index());
+    for (letters, items) in [(10, 10), (40_000, 900), (40_000, 30_000), (2_500_000, 1_100)] {
+        let list: Vec<String> = (0..items).map(|number| format!("i{number}")).collect();
+        let event = story.event("t.x", json!({ "s": "x".repeat(letters), "n": 1, "l": list }));
+        let [with, without] = [&with, &without].map(|set| decide(&story, set, &event).0);
+        let one = |all: &[Decision]| {
+            all.iter().map(|d| format!("{} {:?}", d.rule, d.verdict)).collect::<Vec<_>>()
+        };
+        assert_eq!(one(&with), one(&without), "{letters} letters, {items} items");
+    }
+}
+
+#[test]
 fn a_rule_tells_how_it_is_found() {
     let text = r#"
         const LIMIT = 80;

@@ -1,7 +1,10 @@
 //! Every key of memory and damping at W−1, W and W+1 milliseconds, on a clock that the test moves.
 
+use ifso::model::calendar::{Calendar, Window};
+use ifso::model::problem::Place;
 use ifso::model::rule::Effect;
 use ifso::rules::reload::{self, Moment};
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::Story;
@@ -463,6 +466,42 @@ fn loops_are_stopped_with_memory_too() {
     assert_eq!(tale.pass(9_000), ["1000: a loop_stopped"]);
 }
 
+/// Open from 00:00:01 to 00:00:02 of each day.
+fn one_second() -> Calendar {
+    Calendar {
+        about: String::new(),
+        zone: TimeZone::UTC,
+        open: vec![Window { days: [true; 7], from: 1, to: 2 }],
+        closed: Vec::new(),
+        place: Place::file("calendars/second.yaml"),
+    }
+}
+
+#[test]
+fn a_rule_keeps_to_its_calendar_and_an_edge_waits_for_it() {
+    let rule = |keys: &str| {
+        let text = format!("rule(\"r\", #{{ on: \"t.x\", {HIGH}, {keys} }});");
+        Tale::with(Story::new().calendar("site.second", one_second()).rules(&text).set)
+    };
+    let high = || json!({"k": "a", "n": 80});
+    let mut tale = rule("active: \"second\"");
+    assert_eq!(tale.at(999, high()), ["a inactive 1000"]);
+    assert_eq!(tale.at(1_000, high()), ["a fired a 80"]);
+    assert_eq!(tale.at(1_999, high()), ["a fired a 80"]);
+    assert_eq!(tale.at(2_000, high()), ["a inactive 86401000"]);
+    let mut tale = rule("active: \"!second\"");
+    assert_eq!(tale.at(999, high()), ["a fired a 80"]);
+    assert_eq!(tale.at(1_000, high()), ["a inactive 2000"]);
+    let mut tale = rule("active: [\"second\"], hold: \"100ms\"");
+    tale.at(0, high());
+    assert_eq!(tale.pass(999), ["100: a inactive 1000"]);
+    assert_eq!(tale.pass(1_000), ["1000: a fired a 80"], "it is true still");
+    let mut tale = rule("active: \"second\", once: true");
+    tale.at(500, high());
+    tale.at(999, json!({"k": "a", "n": 1}));
+    assert_eq!(tale.pass(9_000), NOTHING, "and is not any more");
+}
+
 #[test]
 fn every_story_goes_the_same_way_when_ifso_dies_between_any_two_steps() {
     let stories: &[fn()] = &[
@@ -496,6 +535,7 @@ fn every_story_goes_the_same_way_when_ifso_dies_between_any_two_steps() {
         a_shadow_remembers_and_does_nothing,
         an_error_takes_its_turn_once,
         loops_are_stopped_with_memory_too,
+        a_rule_keeps_to_its_calendar_and_an_edge_waits_for_it,
     ];
     for story in stories {
         dying(*story);

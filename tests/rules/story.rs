@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ifso::model::calendar::Calendar;
 use ifso::model::cause::Cause;
 use ifso::model::event::Event;
 use ifso::model::id::EventId;
@@ -45,6 +46,11 @@ impl Story {
 
     pub(crate) fn action(mut self, name: &str, parameters: Parameters) -> Self {
         self.known.actions.insert(name.parse().unwrap(), parameters);
+        self
+    }
+
+    pub(crate) fn calendar(mut self, name: &str, calendar: Calendar) -> Self {
+        self.known.calendars.insert(name.parse().unwrap(), Arc::new(calendar));
         self
     }
 

@@ -44,8 +44,12 @@ pub(crate) const START: i64 = 1_699_920_000_000;
 
 impl Tale {
     pub(crate) fn of(text: &str) -> Self {
+        Self::with(set(text))
+    }
+
+    pub(crate) fn with(set: Set) -> Self {
         let facts = Facts { now: at(0), ..Facts::default() };
-        let simulation = Simulation::new(Arc::new(set(text)), facts);
+        let simulation = Simulation::new(Arc::new(set), facts);
         Self { simulation, events: 0, hops: 0, happened: None, last: Vec::new(), down: None }
     }
 
@@ -170,6 +174,7 @@ fn words(decision: &Decision) -> String {
             ms(since)
         }
         Verdict::Gathering { note } => note.clone(),
+        Verdict::Inactive { until } => until.as_ref().map(ms).unwrap_or_default(),
         Verdict::Quarantined { until } => until.as_ref().map(ms).unwrap_or_default(),
         Verdict::Late { ms } => ms.to_string(),
         Verdict::Full { limit } => limit.clone(),

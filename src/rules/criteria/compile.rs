@@ -147,6 +147,7 @@ impl Reader<'_> {
         let pattern = self.pattern(written, operator)?;
         Some(Criterion {
             key: key.what.clone(),
+            name: written.operator.what.clone(),
             path: path?,
             operator,
             pattern,

@@ -49,6 +49,8 @@ pub(crate) struct Criteria {
 #[derive(Debug)]
 struct Criterion {
     key: String,
+    /// The operator as it was written.
+    name: String,
     path: Path,
     operator: Operator,
     pattern: Pattern,
@@ -116,7 +118,36 @@ impl Criteria {
     }
 }
 
+/// What one criterion says of an event.
+pub(crate) struct Told {
+    pub(crate) text: String,
+    pub(crate) answer: Result<bool, String>,
+    /// What it looked at; nothing where that is missing.
+    pub(crate) value: Option<Value>,
+    pub(crate) place: Place,
+}
+
 impl Criteria {
+    /// What each says of an event, in the order of asking.
+    pub(crate) fn each(&self, event: &Event, facts: &Facts) -> Vec<Told> {
+        let sight = Sight { root: TRIGGER, value: &event.data, facts };
+        let told = |criterion: &Criterion| {
+            let pattern = match &criterion.pattern {
+                Pattern::Constant(value) => value.to_string(),
+                Pattern::Regex(regex) => regex.as_str().to_owned(),
+                Pattern::Template { .. } => "(a template)".to_owned(),
+                Pattern::Search(_, inner) => format!("({} criteria)", inner.len()),
+            };
+            Told {
+                text: format!("{} {} {pattern}", criterion.key, criterion.name),
+                answer: criterion.holds(&self.templates, &sight),
+                value: criterion.path.find(sight.root, sight.value).ok().flatten(),
+                place: criterion.place.clone(),
+            }
+        };
+        self.all.iter().map(told).collect()
+    }
+
     /// How a rule is found by them: each is asked of every event, without Rhai.
     pub(crate) fn indexed(&self) -> Indexing {
         let part = |criterion: &Criterion| Part {
