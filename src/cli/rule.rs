@@ -8,6 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::noun::{List, Show};
 use crate::cli::output::Output;
 use crate::cli::row::{json, text};
+use crate::cli::rule_new::New;
 use crate::cli::table::Column;
 
 /// Look up rules.
@@ -19,6 +20,8 @@ pub(crate) enum Rule {
     /// Show one rule.
     #[command(visible_alias = "get")]
     Show(Show),
+    /// Begin a rule on a trigger: prints it, with the fields that events of the trigger have.
+    New(New),
     /// Say how a rule is switched on.
     #[command(hide = true)]
     Enable {
@@ -78,6 +81,7 @@ impl Rule {
             Self::Show(one) => one.run(client, output, PATH, FIELDS).await.map(drop),
             Self::Enable { name } => Err(switch(client, &name, "remove").await?),
             Self::Disable { name } => Err(switch(client, &name, "write").await?),
+            Self::New(_) => unreachable!("it asks for itself"),
         }
     }
 }

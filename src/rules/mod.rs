@@ -41,6 +41,7 @@ pub mod reload;
 mod calendar;
 pub mod decide;
 pub mod simulation;
+pub mod definitions;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
