@@ -1,6 +1,6 @@
 //! The command line: what people and scripts type. It talks to a serving Ifso over HTTP, as anybody
-//! could; only `serve`, `check`, `restore`, `doctor` and `token create --offline` touch a home
-//! themselves.
+//! could; only `serve`, `check`, `restore`, `doctor`, `rule new` and `token create --offline` touch a
+//! home themselves.
 //!
 //! Exit codes: 0 done; 1 it did not work, or the execution did not succeed; 2 the command line is
 //! wrong; 3 no Ifso answers; 75 the store cannot be used now; 130 interrupted while waiting.
@@ -17,6 +17,7 @@ mod backup;
 mod check;
 mod completions;
 mod deadletter;
+mod definitions;
 mod doctor;
 mod event;
 mod execution;
@@ -31,9 +32,11 @@ mod why;
 mod backtest;
 mod plan;
 mod trial;
+mod rule_new;
 mod run;
 mod sensor;
 mod serve;
+mod skeleton;
 mod token;
 mod trigger;
 
@@ -144,6 +147,8 @@ enum Verb {
     Restore(restore::Restore),
     /// Look at every record of a store without serving.
     Doctor(doctor::Doctor),
+    /// Write what a rule may call as definition files for editors (`*.d.rhai`).
+    Definitions(definitions::Definitions),
     /// Print completions for a shell.
     Completions(completions::Completions),
     /// Print the version.
@@ -183,6 +188,8 @@ fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
             runtime()?.block_on(verb.compare(whereabouts, &client, output))?;
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Rule(rule::Rule::New(verb)) => verb.run(whereabouts, output),
+        Verb::Definitions(verb) => verb.run(output),
         Verb::Completions(verb) => verb.run(output),
         Verb::Version => {
             output.line(concat!("ifso ", env!("CARGO_PKG_VERSION")))?;

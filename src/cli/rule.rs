@@ -11,6 +11,7 @@ use crate::cli::noun::{List, Show};
 use crate::cli::output::Output;
 use crate::cli::plan::Plan;
 use crate::cli::row::{json as pretty, text};
+use crate::cli::rule_new::New;
 use crate::cli::table::Column;
 use crate::cli::trial::Test;
 use crate::cli::why::{self, Explain};
@@ -61,6 +62,8 @@ pub(crate) enum Rule {
         #[arg(long, conflicts_with = "key", required_unless_present = "key")]
         all: bool,
     },
+    /// Begin a rule on a trigger: prints it, with the fields that events of the trigger have.
+    New(New),
     /// Say how a rule is switched on.
     #[command(hide = true)]
     Enable {
@@ -155,6 +158,7 @@ impl Rule {
             }
             Self::Enable { name } => Err(switch(client, &name, "remove").await?),
             Self::Disable { name } => Err(switch(client, &name, "write").await?),
+            Self::New(_) => unreachable!("it asks for itself"),
         }
     }
 }

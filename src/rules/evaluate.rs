@@ -215,10 +215,10 @@ impl<'h> Hearing<'h> {
         let closures = &self.set.rule(index).closures;
         match (told, &closures.when) {
             (Told::Sure(said), _) => return said,
-            (Told::Nothing, Some(When::Criteria(criteria))) => {
-                if !criteria.hold(self.event, self.facts)? {
-                    return Ok(Matched::No);
-                }
+            (Told::Nothing, Some(When::Criteria(criteria)))
+                if !criteria.hold(self.event, self.facts)? =>
+            {
+                return Ok(Matched::No);
             }
             (Told::Nothing, Some(When::Closure(when))) => {
                 let answer = self.ask(index, when)?;

@@ -45,6 +45,7 @@ pub mod decide;
 pub mod simulation;
 pub mod explain;
 pub mod backtest;
+pub mod definitions;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -263,3 +263,43 @@ fn notes_and_answers_in_one_file_keep_their_lines() {
     assert_eq!(lines[0], "no problems\n");
     assert!(lines[1].ends_with(" 1 rule, 0 sensors\n"), "{text}");
 }
+
+#[test]
+fn a_rule_is_begun_from_what_is_known_of_its_trigger() {
+    let home = home();
+    let home = home.path();
+    let file = home.join("rules/new.rhai");
+    let trigger = "core.st2.webhook";
+    let printed = say(home, &["rule", "new", trigger]);
+    assert!(printed.contains("//   e.headers"), "{printed}");
+    say(home, &["rule", "new", trigger, "mine", "--write", file.to_str().unwrap()]);
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written.contains("rule(\"mine\", #{"), "{written}");
+    assert!(say(home, &["check"]).contains("no problems"));
+    let again = say(home, &["rule", "new", trigger, "--write", file.to_str().unwrap()]);
+    assert!(again.contains("exists already"), "{again}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    let unknown = say(home, &["rule", "new", "core.st2.webhok"]);
+    assert!(unknown.contains("did you mean `core.st2.webhook`?"), "{unknown}");
+    let served = Served::start(home);
+    say(home, &["event", "send", "x.seen", "level:=7"]);
+    let sampled = say(home, &["rule", "new", "x.seen"]);
+    assert!(sampled.contains("|e| e.level >= 7"), "{sampled}");
+    served.stop();
+}
+
+#[test]
+fn definitions_for_editors_name_every_function() {
+    let home = home();
+    let folder = home.path().join("defs");
+    say(home.path(), &["definitions", folder.to_str().unwrap()]);
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let all = read("__static__.d.rhai");
+    for function in
+        ["fn run(action: string, parameters: map) -> Effect;", "fn words(text: string) -> array;"]
+    {
+        assert!(all.contains(function), "{function}");
+    }
+    assert!(all.contains("/// > run("), "the documentation comes along");
+    assert!(read("ifso.d.rhai").contains("`cooldown`"));
+}

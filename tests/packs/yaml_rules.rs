@@ -535,3 +535,32 @@ fn timers_and_webhooks_of_a_rule_become_sensors_that_it_alone_hears() {
     assert_eq!(heard("core.st2.webhook", "site.other"), [""; 0]);
     assert_eq!(heard("core.st2.IntervalTimer", "site.a.trigger"), ["site.a"]);
 }
+
+#[test]
+fn rules_that_want_another_text_are_not_asked_and_no_error_is_hidden() {
+    let home = Home::new();
+    act(&home);
+    let equals = |text: &str| json!({"type": "equals", "pattern": text});
+    for tier in 0..20 {
+        let name = format!("tier{tier}");
+        let criteria = json!({"trigger.labels.tier": equals(&name), "trigger.x": {"type": "gt", "pattern": 1}});
+        home.write(&format!("rules/{name}.yaml"), &rule(&criteria, &[("name", json!(name))]));
+    }
+    let fails = "name: fails\nenabled: true\ntrigger: {type: t.x}\naction: {ref: p.act}\ncriteria:\n  \
+                 trigger.z: {type: contains, pattern: a}\n  trigger.labels.tier: {type: equals, pattern: none}\n";
+    home.write("rules/fails.yaml", fails);
+    let catalog = home.load();
+    assert_eq!(told(&catalog), [""; 0]);
+    let data = json!({"labels": {"tier": "tier7"}, "x": 2});
+    let heard = event("t.x", "test", data);
+    assert_eq!(rules::evaluate(&catalog.rules, &heard, &Facts::default()).examined(), 2);
+    let decisions = decide(&catalog, &heard, json!({}));
+    let said: Vec<_> =
+        decisions.iter().map(|one| (one.rule.name(), one.verdict == Verdict::Fired)).collect();
+    assert_eq!(said, [("fails", false), ("tier7", true)]);
+    let indexed = |name: &str| {
+        let rule = catalog.rules.get(&name.parse().unwrap()).unwrap();
+        serde_json::to_value(rule.indexed().degree).unwrap()
+    };
+    assert_eq!((indexed("site.tier7"), indexed("site.fails")), (json!("partly"), json!("not")));
+}

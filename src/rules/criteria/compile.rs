@@ -8,15 +8,15 @@ use serde_json::{Map, Value};
 use crate::model::parameter::{self, Parameters};
 use crate::model::problem::{Place, Problem, nearest};
 use crate::model::reference::Reference;
-use crate::rules::analyse::Analysis;
 use crate::rules::closure::Surroundings;
-use crate::rules::cover::Clause;
 use crate::rules::criteria::action::{self, Wanted};
 use crate::rules::criteria::form::{self, At, Form};
 use crate::rules::criteria::operator::{NAMES, Operator};
 use crate::rules::criteria::path::Path;
 use crate::rules::criteria::template::{self, Templates};
-use crate::rules::criteria::{Condition, Criteria, Criterion, ITEM, Pattern, TRIGGER, regex};
+use crate::rules::criteria::{
+    Condition, Criteria, Criterion, ITEM, Pattern, TRIGGER, lookup, regex,
+};
 use crate::rules::pattern;
 use crate::rules::rule::{Closures, Rule, Then, When};
 use crate::rules::temporal::Temporal;
@@ -62,6 +62,7 @@ pub fn rule(
         imports: Vec::new(),
         constants: None,
     };
+    let analysis = lookup::analysis(&when);
     let closures = Closures {
         when: Some(When::Criteria(Box::new(when))),
         per: None,
@@ -82,8 +83,7 @@ pub fn rule(
         version: Arc::clone(version),
         source: source.text.as_str().into(),
         closures,
-        // Criteria are asked of every event of the trigger: the index knows nothing of them.
-        analysis: Analysis { cover: vec![Clause::default()], ..Analysis::default() },
+        analysis,
         around: Arc::new(around),
     };
     Ok((rule, doubts))

@@ -14,6 +14,7 @@ mod python;
 mod regex;
 pub(crate) mod template;
 mod action;
+mod lookup;
 pub(crate) mod backstop;
 
 use serde_json::Value;
@@ -148,16 +149,29 @@ impl Criteria {
         self.all.iter().map(told).collect()
     }
 
-    /// How a rule is found by them: each is asked of every event, without Rhai.
+    /// How a rule is found by them: texts are looked up, the rest is asked without Rhai.
     pub(crate) fn indexed(&self) -> Indexing {
+        let mut sure = true;
+        let mut by = |criterion: &Criterion| {
+            sure &= lookup::is_sure(criterion);
+            let found = sure && lookup::looked_up(criterion).is_some();
+            if found { By::Value } else { By::Check }
+        };
         let part = |criterion: &Criterion| Part {
             text: criterion.key.clone(),
-            by: By::Check,
+            by: by(criterion),
             why: None,
             line: criterion.place.line,
             column: criterion.place.column,
         };
-        Indexing { degree: Degree::Not, parts: self.all.iter().map(part).collect() }
+        let parts: Vec<Part> = self.all.iter().map(part).collect();
+        let found = parts.iter().filter(|part| part.by == By::Value).count();
+        let degree = match (found, self.only.is_some()) {
+            (found, _) if found == parts.len() => Degree::Whole,
+            (0, false) => Degree::Not,
+            _ => Degree::Partly,
+        };
+        Indexing { degree, parts }
     }
 }
 

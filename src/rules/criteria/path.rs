@@ -52,6 +52,16 @@ impl Path {
         Ok(Self { root: root.to_owned(), steps })
     }
 
+    /// The names on its way, where it is nothing but fields of fields.
+    pub(crate) fn names(&self) -> Option<Vec<&str>> {
+        let names = self.steps.iter().map(|step| match step {
+            Step::Field(name) => Some(name.as_str()),
+            _ => None,
+        });
+        let names: Option<Vec<&str>> = names.collect();
+        names.filter(|names| !names.is_empty())
+    }
+
     /// The first value that it finds in `value`, which stands under `root`.
     ///
     /// # Errors
