@@ -124,26 +124,35 @@ fn counts(title: &str, outcome: &Value) -> String {
 
 /// Firings over time, a bar each.
 fn plot(done: &Value, new: &Value, old: Option<&Value>, output: &Output) -> Vec<String> {
-    let numbers = |outcome: &Value| -> Vec<u64> {
+    let counts = |outcome: &Value| -> Vec<(String, u64)> {
         let buckets = outcome["buckets"].as_array().into_iter().flatten();
-        buckets.map(|count| count.as_u64().unwrap_or(0)).collect()
+        let pair = |bucket: &Value| {
+            let at = output.time(&json!({ "at": bucket[0] }), "at");
+            (at, bucket[1].as_u64().unwrap_or(0))
+        };
+        buckets.map(pair).collect()
     };
-    let (new, old) = (numbers(new), old.map(numbers));
-    let most = new.iter().chain(old.iter().flatten()).copied().max().unwrap_or(0);
+    let old = old.map(counts);
+    let all = counts(new);
+    let most = all.iter().chain(old.iter().flatten()).map(|bucket| bucket.1).max().unwrap_or(0);
     if most == 0 {
         return vec!["it would not have fired".to_owned()];
     }
-    let millis = |field: &str| text(done, field).parse::<Time>().unwrap_or_default().millis();
-    let (since, until) = (millis("since"), millis("until"));
-    let count = i64::try_from(new.len()).unwrap_or(1).max(1);
+    // Before history begins there is nothing to see.
+    let begun = |bucket: &Value| {
+        let begin = |value: &Value| value.as_str().and_then(|text| text.parse::<Time>().ok());
+        begin(&bucket[0]) <= begin(&done["history_since"])
+    };
+    let buckets = new["buckets"].as_array().into_iter().flatten();
+    let before = buckets.filter(|bucket| begun(bucket)).count().saturating_sub(1);
     let mut lines = Vec::new();
-    for (number, fired) in new.iter().enumerate() {
-        let at = since + (until - since) / count * i64::try_from(number).unwrap_or(0);
-        let at = output.time(&json!({ "at": Time::from_millis(at) }), "at");
+    for (number, (at, fired)) in all.iter().enumerate().skip(before) {
         let figure = if *fired == 0 { String::new() } else { format!(" {fired}") };
         lines.push(format!("{at:>19} │{}{figure}", bar(*fired, most)));
-        if let Some(was) = old.as_ref().map(|old| old[number]).filter(|was| was != fired) {
-            lines.push(format!("{:>19} ┆{} {was} before", "", bar(was, most)));
+        let was = old.as_ref().and_then(|old| old.get(number)).map(|bucket| bucket.1);
+        if let Some(was) = was.filter(|was| was != fired) {
+            let width = at.chars().count().max(19);
+            lines.push(format!("{:>width$} ┆{} {was} before", "", bar(was, most)));
         }
     }
     lines

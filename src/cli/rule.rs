@@ -56,10 +56,11 @@ pub(crate) enum Rule {
     Forget {
         /// Its reference.
         name: String,
-        /// The key.
-        key: Option<String>,
+        /// The key of its memory.
+        #[arg(value_name = "KEY")]
+        under: Option<String>,
         /// Under all keys.
-        #[arg(long, conflicts_with = "key", required_unless_present = "key")]
+        #[arg(long, conflicts_with = "under", required_unless_present = "under")]
         all: bool,
     },
     /// Begin a rule on a trigger: prints it, with the fields that events of the trigger have.
@@ -151,9 +152,9 @@ impl Rule {
                 let what = if discard { "thrown away" } else { "to fire within its budget" };
                 output.note(&format!("released; {} kept firings {what}", done["kept"]))
             }
-            Self::Forget { name, key, all: _ } => {
+            Self::Forget { name, under, all: _ } => {
                 let path = format!("{PATH}/{}/forget", segment(&name));
-                let body = json!({ "key": key });
+                let body = json!({ "key": under });
                 client.call(Method::POST, &path, &[], Some(&body)).await.map(drop)
             }
             Self::Enable { name } => Err(switch(client, &name, "remove").await?),

@@ -79,7 +79,11 @@ fn tell(trial: &Trial, failed: &[Failed], output: &mut Output) -> Result<(), Fai
     }
     output.line(&format!("{BAD}failed{BAD:#}  {}", trial.name))?;
     for one in failed {
-        output.line(&format!("        {} at {:?}, - expected, + happened", one.place, one.at))?;
+        output.line(&format!(
+            "        {} at {}, - expected, + happened",
+            one.place,
+            seconds(one.at)
+        ))?;
         for line in &one.lines {
             let line = match line {
                 Line::Same(text) => format!("          {text}"),
@@ -90,6 +94,10 @@ fn tell(trial: &Trial, failed: &[Failed], output: &mut Output) -> Result<(), Fai
         }
     }
     Ok(())
+}
+
+fn seconds(at: std::time::Duration) -> String {
+    format!("{}s", at.as_secs_f64())
 }
 
 fn row(trial: &Trial, failed: &[Failed]) -> Value {

@@ -16,8 +16,32 @@ use crate::rules::simulation::Simulation;
 
 /// Firings that are listed; all are counted.
 pub const LISTED_LIMIT: usize = 1_000;
-/// Parts of the time that firings are counted in.
-const BUCKETS: usize = 24;
+/// Parts of the time that firings are counted in, at most.
+const BUCKETS: i64 = 30;
+/// How long such a part may be, in milliseconds: each divides the day, or is a number of days.
+const LENGTHS: [i64; 16] = {
+    const MINUTE: i64 = 60_000;
+    const HOUR: i64 = 60 * MINUTE;
+    const DAY: i64 = 24 * HOUR;
+    [
+        1_000,
+        5_000,
+        15_000,
+        MINUTE,
+        5 * MINUTE,
+        10 * MINUTE,
+        30 * MINUTE,
+        HOUR,
+        2 * HOUR,
+        3 * HOUR,
+        6 * HOUR,
+        12 * HOUR,
+        DAY,
+        2 * DAY,
+        7 * DAY,
+        30 * DAY,
+    ]
+};
 
 /// One firing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,16 +69,17 @@ pub struct Outcome {
     pub error: Option<String>,
     /// The first firings and recoveries.
     pub firings: Vec<Firing>,
-    /// Firings by part of the time.
-    pub buckets: Vec<u64>,
+    /// Firings by part of the time: when it begins, UTC's clock taken, and how many.
+    pub buckets: Vec<(Time, u64)>,
 }
 
 /// A backtest under way.
 pub struct Backtest {
     simulation: Simulation,
     rule: Reference,
-    from: Time,
     to: Time,
+    /// Milliseconds of one bucket.
+    length: i64,
     outcome: Outcome,
 }
 
@@ -63,8 +88,15 @@ impl Backtest {
     #[must_use]
     pub fn new(set: Arc<Set>, rule: Reference, facts: Facts, from: Time, to: Time) -> Self {
         let simulation = Simulation::new(set, Facts { now: from, ..facts });
-        let outcome = Outcome { buckets: vec![0; BUCKETS], ..Outcome::default() };
-        Self { simulation, rule, from, to, outcome }
+        let (from, end) = (from.millis(), to.millis());
+        let short = |length: &&i64| (end - from) / **length < BUCKETS;
+        let length = *LENGTHS.iter().find(short).unwrap_or(&LENGTHS[LENGTHS.len() - 1]);
+        let first = from.div_euclid(length);
+        let count = ((end - 1).div_euclid(length) - first + 1).clamp(1, 10 * BUCKETS);
+        let bucket = |number: i64| (Time::from_millis((first + number) * length), 0);
+        let buckets = (0..count).map(bucket).collect();
+        let outcome = Outcome { buckets, ..Outcome::default() };
+        Self { simulation, rule, to, length, outcome }
     }
 
     /// Whether the rule listens to a trigger.
@@ -99,8 +131,11 @@ impl Backtest {
             *self.outcome.verdicts.entry(word).or_default() += 1;
             match &decision.verdict {
                 Verdict::Fired | Verdict::Shadowed => {
-                    let bucket = self.bucket(event.accepted);
-                    self.outcome.buckets[bucket] += 1;
+                    let begin = event.accepted.millis().div_euclid(self.length) * self.length;
+                    let at = |bucket: &&mut (Time, u64)| bucket.0.millis() == begin;
+                    if let Some(bucket) = self.outcome.buckets.iter_mut().find(at) {
+                        bucket.1 += 1;
+                    }
                 }
                 Verdict::Recovered => {}
                 Verdict::Error { .. } => {
@@ -121,12 +156,6 @@ impl Backtest {
                 });
             }
         }
-    }
-
-    fn bucket(&self, at: Time) -> usize {
-        let (into, all) = (at.since(self.from).as_millis(), self.to.since(self.from).as_millis());
-        let bucket = into * BUCKETS as u128 / all.max(1);
-        usize::try_from(bucket).unwrap_or(BUCKETS).min(BUCKETS - 1)
     }
 }
 

@@ -3,6 +3,7 @@
 mod alone;
 mod tables;
 mod talking;
+mod trying;
 mod trouble;
 
 use std::path::Path;

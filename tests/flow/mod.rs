@@ -83,13 +83,13 @@ impl Story {
     }
 }
 
-fn write(home: &Path, file: &str, text: &str) {
+pub(crate) fn write(home: &Path, file: &str, text: &str) {
     let file = home.join(file);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, text).unwrap();
 }
 
-fn load(home: &Path) -> Catalog {
+pub(crate) fn load(home: &Path) -> Catalog {
     let hands = RunnerType { name: "hands".to_owned(), parameters: Vec::new() };
     let runners: Runners = [("hands".to_owned(), hands)].into();
     let kinds =
