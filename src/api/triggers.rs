@@ -12,6 +12,8 @@ use crate::api::shape;
 use crate::auth::Right;
 use crate::model::reference::Reference;
 use crate::model::trigger::Trigger;
+use crate::store::table;
+use crate::store::tables::Count;
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
@@ -26,8 +28,8 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::get(
         "/api/v1/triggertypes/{ref}",
         Access::Needs(Right::View),
-        |call| Box::pin(async move { get(&call) }),
-        "Shows one kind of event.",
+        |call| Box::pin(async move { get(&call).await }),
+        "Shows one kind of event, and how many events of it came.",
     )
     .gives(200, Shape::One("Trigger")),
 ];
@@ -45,6 +47,7 @@ const KNOWN: &[&str] = &[
     "payload_schema",
     "parameters_schema",
     "tags",
+    "counts",
 ];
 
 fn list(call: &Call) -> Answer {
@@ -61,14 +64,18 @@ pub(crate) fn wanted(call: &Call, reference: &Reference) -> bool {
         && call.query("name").is_none_or(|name| name == reference.name())
 }
 
-fn get(call: &Call) -> Answer {
+async fn get(call: &Call) -> Answer {
     let catalog = call.state.catalog.load_full();
     let names = || catalog.triggers.keys().map(Reference::as_str);
     let reference = call.reference("trigger", names())?;
     let found = catalog.triggers.get(&reference);
     let trigger =
         found.ok_or_else(|| Problem::unknown_among("trigger", reference.as_str(), names()))?;
-    paging::one(call, row(trigger), KNOWN)
+    let key = Count::of_trigger(&reference).into_bytes();
+    let count = table::get::<Count>(&call.state.store, key).await?;
+    let mut row = row(trigger);
+    row["counts"] = json!(count.map(|held| held.row.verdicts));
+    paging::one(call, row, KNOWN)
 }
 
 fn row(trigger: &Trigger) -> Value {

@@ -30,6 +30,8 @@ const COLUMNS: &[Column] = &[
 const FIELDS: &[Column] = &[
     Column::new("trigger", |row| text(row, "ref")),
     Column::new("about", |row| text(row, "description")),
+    Column::new("events", |row| text(row, "counts.events")),
+    Column::new("rules asked", |row| text(row, "counts.asked")),
     Column::new("payload", |row| json(row, "payload_schema")),
     Column::new("parameters", |row| json(row, "parameters_schema")),
 ];

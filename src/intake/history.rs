@@ -301,3 +301,42 @@ fn split(block: Block) -> Vec<Kept> {
     }
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::cause::Cause;
+
+    /// A block as it was written before rules were found by an index.
+    fn before() -> Block {
+        let event = Event {
+            id: EventId::from_bits(7),
+            trigger: "a.b".parse().unwrap(),
+            source: "test".into(),
+            subject: None,
+            time: Time::from_millis(0),
+            accepted: Time::from_millis(0),
+            data: Arc::new(json!({})),
+            cause: Cause::Sensor("test".to_owned()),
+            hops: 0,
+            trace: None,
+        };
+        let rules = vec!["a.yes".parse().unwrap(), "a.no".parse().unwrap()];
+        let version = "generation-1".into();
+        Block { events: vec![event], decisions: Vec::new(), refused: vec![vec![1]], rules, version }
+    }
+
+    #[test]
+    fn blocks_of_before_keep_who_said_no_and_new_ones_have_none() {
+        let read = |block: &Block| -> Block {
+            rmp_serde::from_slice(&rmp_serde::to_vec_named(block).unwrap()).unwrap()
+        };
+        let kept = split(read(&before()));
+        assert_eq!(kept[0].decisions[0].rule.as_str(), "a.no");
+        assert_eq!(kept[0].decisions[0].verdict, Verdict::NotMatched);
+        let new = Block { refused: Vec::new(), rules: Vec::new(), ..before() };
+        assert!(split(read(&new))[0].decisions.is_empty());
+    }
+}

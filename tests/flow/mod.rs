@@ -177,6 +177,26 @@ async fn every_rule_that_matched_or_failed_leaves_its_decision() {
 }
 
 #[tokio::test]
+async fn a_trigger_counts_its_events_and_the_rules_asked_about_them() {
+    let story = Story::new(
+        r#"
+        rule("one", #{ on: "a.b", when: |e| e.n == 1 && e.m == 1, then: |e| () });
+        rule("two", #{ on: "a.b", when: |e| e.n == 2, then: |e| () });
+        rule("odd", #{ on: "a.b", when: |e| e.n % 2 == 1, then: |e| () });
+        "#,
+    );
+    for n in 0..4 {
+        story.event("a.b", json!({ "n": n })).await;
+    }
+    // Only `odd`, whose condition Rhai calculates, is asked each time, and `two` once. Both fire twice
+    // and once; what fires takes the other counts along.
+    assert_eq!(story.count("on a.b", "events").await, 4);
+    assert_eq!(story.count("on a.b", "asked").await, 5);
+    assert_eq!(story.count("site.odd", "fired").await, 2);
+    assert_eq!(story.count("site.one", "not_matched").await, 0);
+}
+
+#[tokio::test]
 async fn a_cool_down_outlives_a_restart_and_ends_to_the_millisecond() {
     let mut story = Story::new(
         r#"
