@@ -1,9 +1,11 @@
 //! The OpenAPI page says what is true.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ifso::api::openapi;
 use ifso::api::route::{Access, Shape};
+use ifso::rules::{self, Known, Library, Rule, Set, Source};
 use serde_json::{Value, json};
 
 use crate::api::House;
@@ -61,9 +63,19 @@ fn every_schema_is_named_once_used_and_a_schema() {
     );
 }
 
+/// A rule that remembers.
+fn rule() -> Rule {
+    let text = r#"rule("r", #{ on: "demo.t", cooldown: "1m", then: |e| () });"#.to_owned();
+    let source = Source { pack: "site".to_owned(), file: "rules/r.rhai".into(), text };
+    let compiled = rules::compile(&source, &Library::new(), &Known::default());
+    compiled.unwrap().0.remove(0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_have_the_shape_that_the_page_promises() {
-    let house = House::new(catalog([action("demo.act")])).await;
+    let mut all = catalog([action("demo.act")]);
+    all.rules = Arc::new(Set::new(vec![Arc::new(rule())]));
+    let house = House::new(all).await;
     let event = json!({ "trigger": "demo.t", "data": {} });
     house.ask("POST", "/v1/events", Some(event)).await;
     house.ask("PUT", "/v1/keys/k", Some(json!({ "value": "v", "ttl": 60 }))).await;
@@ -73,7 +85,7 @@ async fn answers_have_the_shape_that_the_page_promises() {
     let mut checked = 0;
     for route in ifso::api::routes() {
         let (Shape::Many(name), Access::Needs(_)) = (route.gives, route.access) else { continue };
-        let path = route.path.replace("{id}", "last");
+        let path = route.path.replace("{id}", "last").replace("{ref}", "site.r");
         let (status, body) = house.ask("GET", &path, None).await;
         assert_eq!(status, 200, "{path}: {body}");
         let mut schema = document.clone();
