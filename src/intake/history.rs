@@ -106,7 +106,7 @@ impl Filter {
 ///
 /// # Panics
 /// Where zstd cannot compress to memory, which it always can.
-pub(crate) fn keep(batch: &mut store::batch::Batch, block: &Block) {
+pub fn keep(batch: &mut store::batch::Batch, block: &Block) {
     let (Some(first), Some(last)) = (block.events.first(), block.events.last()) else { return };
     let mut triggers: Vec<Reference> = block.events.iter().map(|e| e.trigger.clone()).collect();
     triggers.sort();
@@ -322,6 +322,7 @@ mod tests {
             cause: Cause::Sensor("test".to_owned()),
             hops: 0,
             trace: None,
+            replay: None,
         };
         let rules = vec!["a.yes".parse().unwrap(), "a.no".parse().unwrap()];
         let version = "generation-1".into();

@@ -41,6 +41,8 @@ const EVENTS_PER_THREAD: usize = 64;
 const THREADS: usize = 2;
 /// Keys that rules can read; beyond it the first ones in the order of names are seen.
 const KEYS_LIMIT: usize = 10_000;
+/// Deadlines that share one commit at most.
+const DUE_LIMIT: usize = 4_096;
 /// Ordinary decisions of one rule that are kept of one batch.
 const ORDINARY_LIMIT: usize = 4;
 /// How often a batch is decided anew when somebody else wrote first.
@@ -125,6 +127,11 @@ impl Stage {
             if taken.is_empty() && inside.is_empty() && !self.is_due() {
                 continue;
             }
+            let mut stored = true;
+            while stored && self.is_crowded() {
+                // They fell due before these events, and are too many for one commit.
+                stored = self.take_in(Vec::new(), Vec::new()).await;
+            }
             if !self.take_in(taken, inside).await {
                 pause = Some(self.parts.clock.now().plus(PAUSE));
             }
@@ -147,6 +154,11 @@ impl Stage {
                 () = self.parts.clock.sleep_until(again) => {}
             }
         }
+    }
+
+    /// Whether more has fallen due than one commit takes.
+    fn is_crowded(&self) -> bool {
+        self.memories.overdue(self.parts.clock.now(), DUE_LIMIT) >= DUE_LIMIT
     }
 
     /// Whether there is something to do without an event.
@@ -397,8 +409,11 @@ impl Stage {
         let commands = std::mem::take(&mut work.commands);
         let decided = tokio::task::spawn_blocking(move || {
             let mut due = Vec::new();
-            while let Some(done) = rules::fall_due(&set, &mut memories, now, &facts, ids.event()) {
-                due.extend(done);
+            for _ in 0..DUE_LIMIT {
+                match rules::fall_due(&set, &mut memories, now, &facts, ids.event()) {
+                    Some(done) => due.extend(done),
+                    None => break,
+                }
             }
             for command in commands {
                 let done = remember::obey(&set, &mut memories, &command, &facts, ids.event());

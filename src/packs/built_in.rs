@@ -26,6 +26,8 @@ pub const FILES: &[(&str, &str)] = &[
     held!("core/triggers/inquiry.yaml"),
     held!("core/triggers/interval_timer.yaml"),
     held!("core/triggers/notifytrigger.yaml"),
+    held!("core/triggers/rule_due.yaml"),
+    held!("core/triggers/rule_quarantined.yaml"),
     held!("core/triggers/tick.yaml"),
     held!("core/triggers/webhook.yaml"),
     held!("file/pack.yaml"),

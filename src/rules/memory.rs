@@ -102,6 +102,12 @@ impl Memories {
         self.due.first()
     }
 
+    /// How many deadlines are not after `until`, counted up to `most`.
+    #[must_use]
+    pub fn overdue(&self, until: Time, most: usize) -> usize {
+        self.due.iter().take(most).take_while(|due| due.0 <= until).count()
+    }
+
     /// Writes what a rule remembers now; an empty memory is none.
     pub(crate) fn put(&mut self, rule: &Rule, key: &str, memory: Memory) {
         let due = rule.temporal.due(&memory, rule.cooldown, key == WHOLE);
