@@ -152,7 +152,8 @@ impl Turn<'_, '_> {
     }
 
     /// A sequence: what reached step `i` is kept in `steps[i]`, and the latest begin wins, which
-    /// misses nothing that an earlier one would have found.
+    /// misses nothing that an earlier one would have found. Where it ends with something that must not
+    /// happen, what has reached that end stays until then.
     fn follow(&mut self, steps: &Steps, seen: &Seen, event: &Event) -> Turned {
         self.expire(steps, seen.at);
         let wanted: Vec<usize> =
@@ -175,7 +176,12 @@ impl Turn<'_, '_> {
             }
         }
         let mut moved = None;
+        let last = wanted.len() - 1;
         for place in (0..wanted.len()).rev().filter(|place| fits[wanted[*place]]) {
+            // What waits for nothing to happen keeps its deadline: a later begin would put it off.
+            if place == last && steps.ends_with_not() && !self.memory.steps[last].is_empty() {
+                continue;
+            }
             let mut reached = match place.checked_sub(1) {
                 None => Vec::new(),
                 Some(before) if self.memory.steps[before].is_empty() => continue,
@@ -189,7 +195,6 @@ impl Turn<'_, '_> {
             self.memory.steps[place] = reached;
             moved = moved.max(Some(place));
         }
-        let last = wanted.len() - 1;
         if moved == Some(last) && !steps.ends_with_not() {
             let whole = std::mem::take(&mut self.memory.steps[last]);
             self.memory.steps.clear();

@@ -341,6 +341,34 @@ fn what_does_not_follow_in_time_fires_at_the_end() {
 }
 
 #[test]
+fn another_begin_does_not_put_off_what_has_to_follow() {
+    let mut tale = Tale::rule(
+        r#"within: "1s", sequence: [#{ when: |e| e.s == "a" }, #{ not: true, when: |e| e.s == "b" }],
+           then: |e, m| log(`no b after ${m.events[0].n}`)"#,
+    );
+    for (n, ms) in [0, 600, 900].into_iter().enumerate() {
+        assert_eq!(tale.at(ms, json!({"s": "a", "n": n})).len(), 1);
+    }
+    assert_eq!(tale.pass(1_000), ["1000: fired no b after 0"]);
+    assert_eq!(tale.events(), [1]);
+    assert_eq!(tale.pass(9_000), NOTHING, "the first stands for all of its second");
+    tale.at(10_000, json!({"s": "a", "n": 4}));
+    tale.at(10_500, json!({"s": "a", "n": 5}));
+    tale.at(10_600, json!({"s": "b"}));
+    assert_eq!(tale.pass(19_000), NOTHING, "b answers all of them");
+    let mut tale = Tale::rule(
+        r#"within: "1s", sequence: [
+            #{ when: |e| e.s == "a" }, #{ when: |e| e.s == "b" }, #{ not: true, when: |e| e.s == "c" }],
+           then: |e, m| log("no c")"#,
+    );
+    for (ms, step) in [(0, "a"), (100, "b"), (200, "a"), (300, "b")] {
+        tale.at(ms, json!({"s": step}));
+    }
+    assert_eq!(tale.pass(1_000), ["1000: fired no c"]);
+    assert_eq!(tale.events(), [1, 2]);
+}
+
+#[test]
 fn all_of_joins_in_any_order_and_includes_its_end() {
     let keys = r#"within: "1s", per: |e| e.k, all_of: [
         #{ on: "t.a" }, #{ on: "t.b", when: |e| e.n > 1 }, #{ on: "t.c" }],
@@ -526,6 +554,7 @@ fn every_story_goes_the_same_way_when_ifso_dies_between_any_two_steps() {
         a_sequence_finds_the_latest_begin_and_uses_events_once,
         a_step_that_must_not_happen_ends_a_sequence,
         what_does_not_follow_in_time_fires_at_the_end,
+        another_begin_does_not_put_off_what_has_to_follow,
         all_of_joins_in_any_order_and_includes_its_end,
         one_event_fills_one_place,
         a_debounce_hands_over_the_whole_burst,
