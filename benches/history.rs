@@ -29,10 +29,16 @@ const MEMORY: &str = r#"rule("r", #{ on: "storage.pool", when: |e| e.used_pct > 
 /// An event of about 560 bytes of JSON.
 fn event(number: u64) -> Event {
     let time = Time::from_millis(i64::try_from(BEGIN_MS + number).expect("a time"));
+    let tier = match number % 3 {
+        0 => "gold",
+        1 => "silver",
+        _ => "bronze",
+    };
+    let tenth = |number: u64| f64::from(u32::try_from(number).unwrap_or(0)) / 10.0;
     let data = json!({
-        "pool": format!("pool-{:04}", number % 1_000), "tier": ["gold", "silver", "bronze"][(number % 3) as usize],
-        "used_pct": (number * 7_919 % 1_000) as f64 / 10.0, "free_gb": number % 10_240, "total_gb": 10_240,
-        "iops": number * 31 % 200_000, "latency_ms": (number % 500) as f64 / 10.0, "thin": number % 2 == 0,
+        "pool": format!("pool-{:04}", number % 1_000), "tier": tier,
+        "used_pct": tenth(number * 7_919 % 1_000), "free_gb": number % 10_240, "total_gb": 10_240,
+        "iops": number * 31 % 200_000, "latency_ms": tenth(number % 500), "thin": number.is_multiple_of(2),
         "array": format!("array-{:03}", number % 200), "site": "site-1", "tags": ["prod", "db", "critical"],
         "labels": { "rack": "r12", "owner": "team-3", "env": "prod", "cost": "c-1001" },
         "metrics": { "read_mbps": 120.5, "write_mbps": 80.25, "queue": number % 64 },

@@ -99,7 +99,17 @@ async fn backtest(call: Call) -> Answer {
     let tests: Vec<Backtest> = tests.map(|rule| open(rule, &facts, since, until)).collect();
     let (outcomes, reading) = run(&call, tests, [Some(&new), old.as_ref()], since, until).await?;
     let took = begun.elapsed();
+    let outcomes: Vec<Outcome> =
+        outcomes.into_iter().map(|outcome| struck(&catalog, outcome)).collect();
     Ok(Json(shown(&outcomes, reading, (since, until), took.as_millis())).into_response())
+}
+
+/// An outcome as callers may see it.
+fn struck(catalog: &Catalog, mut outcome: Outcome) -> Outcome {
+    for firing in &mut outcome.firings {
+        why::strike(catalog, &mut firing.effects);
+    }
+    outcome
 }
 
 fn open(rule: &Arc<Rule>, facts: &Facts, since: Time, until: Time) -> Backtest {

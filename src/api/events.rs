@@ -1,11 +1,14 @@
 //! Events: reported here, and looked up with what became of them.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::api::backtests::moment;
 use crate::api::call::{Call, read_json};
 use crate::api::cloudevents;
 use crate::api::paging::{self, Listing, Page};
@@ -23,6 +26,7 @@ use crate::model::id::EventId;
 use crate::model::reference::Reference;
 use crate::model::rule::Verdict;
 use crate::model::time::Time;
+use crate::packs::catalog::Catalog;
 use crate::rules::explain;
 use crate::sensors::decode::cloudevents::shaped;
 
@@ -92,6 +96,8 @@ const FILTERS: &[(&str, &str)] = &[
     ("trigger_type", "The same; StackStorm's clients say it so."),
     ("source", "Only events from this source."),
     ("before", "Only events older than this one: the last id of the page before."),
+    ("since", "Only events accepted from then on: a span back such as `1h`, or a time."),
+    ("until", "Only events accepted before: a span back, or a time."),
     ("timestamp_gt", "Only events accepted after this time (RFC 3339)."),
     ("timestamp_lt", "Only events accepted before this time (RFC 3339)."),
 ];
@@ -255,7 +261,8 @@ const KNOWN: &[&str] = &[
 const INSTANCE: &[&str] = &["id", "trigger", "occurrence_time", "payload", "status"];
 
 async fn list(call: Call) -> Answer {
-    page(&call).await?.map(|kept| row(&kept)).answer(&call, KNOWN)
+    let catalog = call.state.catalog.load_full();
+    page(&call).await?.map(|kept| row(&catalog, &kept)).answer(&call, KNOWN)
 }
 
 async fn instances(call: Call) -> Answer {
@@ -271,8 +278,8 @@ async fn page(call: &Call) -> Result<Listing<Kept>, Problem> {
     let want = (page.offset + page.limit + 1).min(LOOK_LIMIT);
     let filter = history::Filter {
         trigger: trigger.map(str::to_owned),
-        since: call.time("timestamp_gt")?,
-        until: call.time("timestamp_lt")?,
+        since: bound(call, "since")?.or(call.time("timestamp_gt")?),
+        until: bound(call, "until")?.or(call.time("timestamp_lt")?),
         before: before(call)?,
         limit: if call.query("source").is_some() { LOOK_LIMIT } else { want },
     };
@@ -282,6 +289,12 @@ async fn page(call: &Call) -> Result<Listing<Kept>, Problem> {
     }
     let more = all.len() >= want;
     Ok(Listing { more, ..page.cut(all) })
+}
+
+/// A query parameter that is a time, or a span back from now.
+fn bound(call: &Call, name: &str) -> Result<Option<Time>, Problem> {
+    let now = call.state.clock.now();
+    call.query(name).map(|text| moment(name, text, now)).transpose()
 }
 
 /// `?before=`: only events older than this one.
@@ -303,12 +316,13 @@ async fn get(call: Call) -> Answer {
     let catalog = call.state.catalog.load_full();
     let facts = why::facts(&call, &catalog, kept.event.accepted).await?;
     let (event, told) = (kept.event.clone(), kept.decisions.clone());
+    let rules = Arc::clone(&catalog.rules);
     let refused = tokio::task::spawn_blocking(move || {
         let told: Vec<_> = told.iter().map(|decision| &decision.rule).collect();
-        explain::refusals(&catalog.rules, &event, &facts, &told, REFUSED_LIMIT)
+        explain::refusals(&rules, &event, &facts, &told, REFUSED_LIMIT)
     });
     let refused = refused.await.expect("rules do not panic").into_iter();
-    let mut row = row(&kept);
+    let mut row = row(&catalog, &kept);
     row["refused"] = refused.map(|(rule, why)| json!({ "rule": rule, "why": why })).collect();
     paging::one(&call, row, KNOWN)
 }
@@ -321,11 +335,11 @@ async fn instance(call: Call) -> Answer {
     paging::one(&call, instance_row(&kept), INSTANCE)
 }
 
-fn row(kept: &Kept) -> Value {
+fn row(catalog: &Catalog, kept: &Kept) -> Value {
     let mut row = json!(kept.event);
     let executions: Vec<_> = kept.decisions.iter().flat_map(|d| &d.executions).collect();
     row["executions"] = json!(executions);
-    row["decisions"] = json!(kept.decisions);
+    row["decisions"] = json!(why::shown(catalog, &kept.decisions));
     row
 }
 

@@ -17,8 +17,10 @@ use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::key::KeyValue;
 use crate::model::reference::Reference;
+use crate::model::rule::{Decision, Effect};
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
+use crate::packs::secrets;
 use crate::rules::memory::WHOLE;
 use crate::rules::{Facts, Rule, Set, Simulation, explain};
 use crate::store::table::{self, Rows};
@@ -81,13 +83,44 @@ pub(crate) fn wanted(call: &Call, catalog: &Catalog) -> Result<Arc<Rule>, Proble
     found.ok_or_else(|| Problem::unknown_among("rule", reference.as_str(), names()))
 }
 
-/// What rules may ask about the world now.
+/// What rules may ask about the world now, secrets struck out: whoever tries a text of their own, or
+/// looks at what a rule would do, is not told them so.
 pub(crate) async fn facts(call: &Call, catalog: &Catalog, now: Time) -> Result<Facts, Problem> {
     let lead = [SYSTEM_SCOPE.as_bytes(), &[0]].concat();
     let rows = Rows::first(KEYS_LIMIT).under(lead);
     let found = table::scan::<KeyValue>(&call.state.store, rows).await?;
-    let keys = found.into_iter().map(|held| (held.row.name, held.row.value)).collect();
-    Ok(Facts { now, configs: Arc::clone(&catalog.configs), keys: Arc::new(keys) })
+    let shown = |row: KeyValue| {
+        let value = if row.secret { json!(secrets::MASK) } else { row.value };
+        (row.name, value)
+    };
+    let keys = found.into_iter().map(|held| shown(held.row)).collect();
+    let masked = |(pack, config): (&String, &Arc<Value>)| {
+        let schema = catalog.packs.get(pack).map_or(&Value::Null, |pack| &pack.config_schema);
+        (pack.clone(), Arc::new(secrets::mask(config, &secrets::find(schema))))
+    };
+    let configs = catalog.configs.iter().map(masked).collect();
+    Ok(Facts { now, configs: Arc::new(configs), keys: Arc::new(keys) })
+}
+
+/// Decisions as callers may see them: secret parameters of actions struck out.
+pub(crate) fn shown(catalog: &Catalog, decisions: &[Decision]) -> Vec<Decision> {
+    let mut shown = decisions.to_vec();
+    for decision in &mut shown {
+        strike(catalog, &mut decision.effects);
+    }
+    shown
+}
+
+/// Strikes secret parameters of actions out.
+pub(crate) fn strike(catalog: &Catalog, effects: &mut [Effect]) {
+    for effect in effects {
+        let Effect::Run { action, parameters, .. } = effect else { continue };
+        let Some(accepts) = catalog.accepts.get(action) else { continue };
+        let masked = secrets::mask(&Value::Object(parameters.clone()), &secrets::of(accepts));
+        if let Value::Object(masked) = masked {
+            *parameters = masked;
+        }
+    }
 }
 
 async fn explain(call: Call) -> Answer {
@@ -114,8 +147,13 @@ async fn explain(call: Call) -> Answer {
     let explained = explained.await.expect("rules do not panic");
     let live: Vec<_> =
         kept.decisions.iter().filter(|decision| decision.rule == *rule.reference()).collect();
+    let live: Vec<Decision> = live.into_iter().cloned().collect();
+    let explained = explained.map(|mut explained| {
+        explained.decisions = shown(&catalog, &explained.decisions);
+        explained
+    });
     let mut row = json!(explained);
-    row["then"] = json!(live);
+    row["then"] = json!(shown(&catalog, &live));
     Ok(Json(row).into_response())
 }
 

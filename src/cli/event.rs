@@ -118,6 +118,12 @@ pub(crate) struct List {
     /// Only events from this source.
     #[arg(long)]
     source: Option<String>,
+    /// Only events from then on: a span back such as `1h`, or a time.
+    #[arg(long)]
+    since: Option<String>,
+    /// Only events before: a span back, or a time.
+    #[arg(long)]
+    until: Option<String>,
     /// At most so many.
     #[arg(long, short = 'n', default_value_t = 50)]
     limit: usize,
@@ -153,10 +159,15 @@ impl Event {
         match self {
             Self::Send(send) => send.run(client, output).await,
             Self::List(list) => {
-                let query: Vec<_> = [("trigger", list.trigger), ("source", list.source)]
-                    .into_iter()
-                    .filter_map(|(name, value)| value.map(|value| (name, value)))
-                    .collect();
+                let query: Vec<_> = [
+                    ("trigger", list.trigger),
+                    ("source", list.source),
+                    ("since", list.since),
+                    ("until", list.until),
+                ]
+                .into_iter()
+                .filter_map(|(name, value)| value.map(|value| (name, value)))
+                .collect();
                 let rows = client.list(PATH, &query, list.limit).await?;
                 output.list(list.json, COLUMNS, &rows)
             }

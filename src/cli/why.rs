@@ -95,6 +95,12 @@ fn lines(rule: &Value, event: &Value, explained: &Value, output: &Output) -> Vec
             lines.push(format!("{BOLD}{title:<8}{BOLD:#} {value}"));
         }
     };
+    let until = match explained["until"].as_bool() {
+        Some(true) => "yes: it is not true any more".to_owned(),
+        Some(false) => "no: what is true stays true".to_owned(),
+        None => String::new(),
+    };
+    named("until", until, &mut lines);
     named("key", text(explained, "key"), &mut lines);
     let remembers = explained["before"].is_object() || explained["after"].is_object();
     if remembers {

@@ -6,7 +6,7 @@ use crate::model::parameter::Parameters;
 use crate::packs::schema;
 
 /// What stands in the place of a secret: StackStorm's.
-const MASK: &str = "********";
+pub const MASK: &str = "********";
 
 /// The secret parts of parameters as a tree: the type of a secret where there is one (null where it
 /// says none), an object or a one-item list around deeper ones. An empty object where nothing is secret.

@@ -18,6 +18,7 @@ use crate::rules::field::Seen;
 use crate::rules::rule::{Rule, When};
 use crate::rules::set::Set;
 use crate::rules::simulation::Simulation;
+use crate::rules::temporal::Shape;
 use crate::script::convert::kind;
 use crate::script::fault::{column, line};
 
@@ -32,6 +33,8 @@ pub struct Explanation {
     pub why: String,
     /// Its condition; nothing where it has none, or does not listen to this trigger.
     pub condition: Option<Part>,
+    /// What `until` says, where it has one that looks at the event.
+    pub until: Option<bool>,
     /// The key under which it remembers what it makes of the event.
     pub key: Option<String>,
     /// What it remembered before.
@@ -88,6 +91,7 @@ pub fn explain(
     let mut hearing = Hearing::open(&set, event, &facts, Asked::default());
     let condition = if listens { tree(&mut hearing, index, &rule, event, &facts) } else { None };
     let key = if listens { hearing.key(index).ok().flatten() } else { None };
+    let until = until(&mut hearing, index, &rule, listens);
     drop(hearing.close());
     let named = key.clone().unwrap_or_default();
     let before = simulation.memories().get(reference, &named).cloned();
@@ -102,6 +106,7 @@ pub fn explain(
         version,
         why,
         condition,
+        until,
         key,
         before,
         after,
@@ -109,6 +114,13 @@ pub fn explain(
         decisions,
         heard_since,
     })
+}
+
+/// What `until` says about the event; nothing where it looks at a window, or fails.
+fn until(hearing: &mut Hearing<'_>, index: usize, rule: &Rule, listens: bool) -> Option<bool> {
+    let until = rule.closures.until.as_ref().filter(|_| listens)?;
+    let window = matches!(rule.temporal.shape, Shape::Window(_));
+    (!window).then(|| hearing.ask(index, until).ok()?.as_bool().ok()).flatten()
 }
 
 /// Why each rule on the event's trigger that is not among `told` did not act, as the rules are now.

@@ -199,3 +199,45 @@ async fn tests_of_rules_show_what_differs() {
     );
     insta::assert_snapshot!("rule_test_wrong", said(&["rule", "test"]));
 }
+
+const LOGIN: &str = "
+name: login
+runner_type: hands
+description: logs in
+parameters:
+  user: { type: string }
+  password: { type: string, secret: true }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_struck_out_of_what_rules_would_do() {
+    let home = tempfile::tempdir().unwrap();
+    let here = home.path();
+    write(here, "packs/gate/pack.yaml", "name: gate\ndescription: x\nversion: 1.0.0\nauthor: x\n");
+    write(here, "packs/gate/actions/login.yaml", LOGIN);
+    write(here, "packs/gate/config.schema.yaml", "token: { type: string, secret: true }\n");
+    write(here, "configs/gate.yaml", "token: hunter2\n");
+    let rule = r#"rule("in", #{ on: "gate.open", then: |e| [
+        run("gate.login", #{ user: "ada", password: e.pass }), log(config("token"))] });"#;
+    write(here, "packs/gate/rules/in.rhai", rule);
+    let house = House::new(load(here)).await;
+    let id = event(&house, "gate.open", json!({ "pass": "sesame" })).await;
+    let explain = format!("/v1/rules/gate.in/explain?event={id}");
+    let (_, explained) = house.ask("GET", &explain, None).await;
+    let body = json!({ "rule": "gate.in", "since": "1h" });
+    let (_, tried) = house.ask("POST", "/v1/rules/backtest", Some(body)).await;
+    let mine = rule.replace("log(config", "log(\"mine \" + config");
+    let body = json!({ "rule": "gate.in", "since": "1h",
+        "source": { "file": "mine.rhai", "text": mine } });
+    let (_, own) = house.ask("POST", "/v1/rules/backtest", Some(body)).await;
+    for effects in [
+        &explained["decisions"][0]["effects"],
+        &tried["outcome"]["firings"][0]["effects"],
+        &own["outcome"]["firings"][0]["effects"],
+    ] {
+        assert_eq!(effects[0]["parameters"], json!({ "user": "ada", "password": "********" }));
+        assert!(!effects.to_string().contains("hunter2"), "{effects}");
+    }
+    let (_, kept) = house.ask("GET", &format!("/v1/events/{id}"), None).await;
+    assert_eq!(kept["decisions"][0]["effects"][0]["parameters"]["password"], "********");
+}

@@ -128,3 +128,16 @@ async fn a_break_in_the_batch_that_began_it_counts() {
     let words: Vec<_> = kept.iter().map(|kept| kept.decisions[0].verdict.word()).collect();
     assert_eq!(words, ["holding", "broken", "holding"]);
 }
+
+#[tokio::test]
+async fn more_deadlines_than_one_commit_takes_all_come_before_the_next_event() {
+    let story = Story::new(&HOLD.replace("run(\"test.grow\", #{ pool: e.id })", "log(e.id)"));
+    let full = |number: usize| report("pool.full", json!({"id": format!("p{number}"), "used": 90}));
+    for first in (0..5_000).step_by(1_000) {
+        story.world.report((first..first + 1_000).map(full).collect()).await;
+    }
+    story.world.manual.advance(Duration::from_mins(10));
+    let kept = story.event("pool.full", json!({"id": "p4999", "used": 1})).await;
+    assert_eq!(verdicts(&kept), [("site.full", &Verdict::Recovered)]);
+    assert_eq!(story.count("site.full", "fired").await, 5_000);
+}
