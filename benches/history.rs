@@ -1,5 +1,7 @@
 //! How fast kept events are read back, alone and under a backtest.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -203,6 +203,9 @@ struct Events {
 ///
 /// # Errors
 /// As `Store::scan`; `Damaged` where a block cannot be opened.
+///
+/// # Panics
+/// Where `hear` does.
 pub async fn forward<T: Send + 'static>(
     store: &Handle,
     (since, until): (Time, Time),
@@ -210,28 +213,71 @@ pub async fn forward<T: Send + 'static>(
     mut state: T,
     hear: impl Fn(&mut T, &Event) -> bool + Send + Sync + 'static,
 ) -> Result<(T, Reading), store::Error> {
-    let work = Arc::new((wants, hear));
+    let (wants, hear) = (Arc::new(wants), Arc::new(hear));
     let mut reading = Reading::default();
-    let mut after = begin(store, since).await?;
-    let mut page = table::scan::<Packed>(store, Rows::first(PAGE).after(after)).await?;
-    while let Some(last) = page.last() {
-        let over = last.row.first.minted_millis() > until.millis().saturating_add(SLACK_MS);
-        after = Some(last.row.key());
-        let work = Arc::clone(&work);
+    let mut page = read_page(store, begin(store, since).await?, until, &wants).await?;
+    while let Some(Page { events, blocks, after, last }) = page {
+        reading.blocks += blocks;
+        let (wants_here, hear) = (Arc::clone(&wants), Arc::clone(&hear));
         let heard = tokio::task::spawn_blocking(move || {
-            let more = hear_page(&page, (since, until), &*work, &mut state, &mut reading);
+            let span = (since, until);
+            let more = hear_events(&events, span, &*wants_here, &*hear, (&mut state, &mut reading));
             (state, reading, more)
         });
-        let next = table::scan::<Packed>(store, Rows::first(PAGE).after(after));
+        let next = async {
+            if last { Ok(None) } else { read_page(store, Some(after), until, &wants).await }
+        };
         let (heard, next) = tokio::join!(heard, next);
         let (back, so_far, more) = heard.expect("rules do not panic");
         (state, reading) = (back, so_far);
-        if over || !more? {
-            break;
-        }
-        page = next?;
+        page = next?.filter(|_| more);
     }
     Ok((state, reading))
+}
+
+/// Some blocks, opened.
+struct Page {
+    events: Vec<Event>,
+    /// Blocks that were opened.
+    blocks: u64,
+    /// The key of the last one.
+    after: Vec<u8>,
+    /// Whether what comes after it is too late.
+    last: bool,
+}
+
+/// The next blocks after a key. Opening them is most of the work, so two threads share it.
+async fn read_page<W>(
+    store: &Handle,
+    after: Option<Vec<u8>>,
+    until: Time,
+    wants: &Arc<W>,
+) -> Result<Option<Page>, store::Error>
+where
+    W: Fn(&Reference) -> bool + Send + Sync + 'static,
+{
+    let mut page = table::scan::<Packed>(store, Rows::first(PAGE).after(after)).await?;
+    let Some(end) = page.last() else { return Ok(None) };
+    let last = end.row.first.minted_millis() > until.millis().saturating_add(SLACK_MS);
+    let after = end.row.key();
+    page.retain(|held| held.row.triggers.iter().any(|trigger| wants(trigger)));
+    let blocks = page.len() as u64;
+    let second = page.split_off(page.len() / 2);
+    let opened = [page, second].map(|half| tokio::task::spawn_blocking(move || open_all(&half)));
+    let mut events = Vec::new();
+    for half in opened {
+        events.extend(half.await.expect("opening does not panic")?);
+    }
+    Ok(Some(Page { events, blocks, after, last }))
+}
+
+fn open_all(page: &[table::Held<Packed>]) -> Result<Vec<Event>, store::Error> {
+    let mut all = Vec::new();
+    for held in page {
+        let Events { events } = open(&held.row)?;
+        all.extend(events);
+    }
+    Ok(all)
 }
 
 /// The key before the first block that may hold events accepted at `since`.
@@ -243,33 +289,25 @@ async fn begin(store: &Handle, since: Time) -> Result<Option<Vec<u8>>, store::Er
     Ok(before.get(1).map(|held| held.row.key()))
 }
 
-fn hear_page<T, W, H>(
-    page: &[table::Held<Packed>],
+fn hear_events<T>(
+    events: &[Event],
     (since, until): (Time, Time),
-    (wants, hear): &(W, H),
-    state: &mut T,
-    reading: &mut Reading,
-) -> Result<bool, store::Error>
-where
-    W: Fn(&Reference) -> bool,
-    H: Fn(&mut T, &Event) -> bool,
-{
-    for held in page.iter().filter(|held| held.row.triggers.iter().any(wants)) {
-        reading.blocks += 1;
-        let Events { events } = open(&held.row)?;
-        for event in &events {
-            let inside = event.accepted >= since && event.accepted < until;
-            if !inside || !wants(&event.trigger) {
-                continue;
-            }
-            reading.events += 1;
-            reading.first.get_or_insert(event.accepted);
-            if !hear(state, event) {
-                return Ok(false);
-            }
+    wants: &impl Fn(&Reference) -> bool,
+    hear: &impl Fn(&mut T, &Event) -> bool,
+    (state, reading): (&mut T, &mut Reading),
+) -> bool {
+    for event in events {
+        let inside = event.accepted >= since && event.accepted < until;
+        if !inside || !wants(&event.trigger) {
+            continue;
+        }
+        reading.events += 1;
+        reading.first.get_or_insert(event.accepted);
+        if !hear(state, event) {
+            return false;
         }
     }
-    Ok(true)
+    true
 }
 
 /// A block's events, each with its own decisions; the rules that said no come last.

@@ -56,7 +56,7 @@ pub(crate) fn obey(
 ) -> Option<(Event, Vec<Decision>)> {
     match command {
         Command::Release { rule, discard } => {
-            rules::release(set, memories, rule, *discard, facts, id)
+            rules::release(set, memories, (rule, *discard), facts, id)
         }
         Command::Forget { rule, key: Some(key) } => {
             memories.forget(rule, key);

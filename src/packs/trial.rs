@@ -150,7 +150,7 @@ fn trial(node: &Node, place: &Place, pack: &str, problems: &mut Vec<Problem>) ->
     });
     let mut last = Duration::ZERO;
     let steps: Vec<Step> =
-        steps.iter().filter_map(|node| step(node, place, &mut last, problems)).collect();
+        steps.iter().map(|node| step(node, place, &mut last, problems)).collect();
     let place = node.place(place);
     let pack = pack.to_owned();
     let whole = problems.len() == before;
@@ -158,12 +158,7 @@ fn trial(node: &Node, place: &Place, pack: &str, problems: &mut Vec<Problem>) ->
     whole.then_some(Trial { name, place, pack, only, start, config, keys, steps })
 }
 
-fn step(
-    node: &Node,
-    place: &Place,
-    last: &mut Duration,
-    problems: &mut Vec<Problem>,
-) -> Option<Step> {
+fn step(node: &Node, place: &Place, last: &mut Duration, problems: &mut Vec<Problem>) -> Step {
     let mut fields = Fields::new(node, place, "step", problems);
     let at = fields.span("at").unwrap_or(*last);
     let trigger = fields.text("event");
@@ -208,7 +203,7 @@ fn step(
         }
     };
     let event = trigger.map(|trigger| (trigger, Arc::new(data), subject));
-    Some(Step { place: node.place(place), at, event, expect, verdicts })
+    Step { place: node.place(place), at, event, expect, verdicts }
 }
 
 /// Runs one test; what comes back is what was not as expected.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::calendar::Calendar;
+use crate::model::calendar::{Calendar, State};
 use crate::model::memory::{Meaning, Memory};
 use crate::model::time::Time;
 use crate::rules::closure::Closure;
@@ -51,11 +51,9 @@ pub(crate) struct Active {
 }
 
 impl Active {
-    /// Until when it keeps a rule from firing at `now`; nothing where it does not. Inside: nothing
-    /// where it cannot say.
-    pub(crate) fn closed_until(&self, now: Time) -> Option<Option<Time>> {
-        let state = self.calendar.at(now);
-        (state.is_open() == self.inverted).then(|| state.until())
+    /// What keeps a rule from firing at `now`; nothing where it may.
+    pub(crate) fn closed(&self, now: Time) -> Option<State> {
+        Some(self.calendar.at(now)).filter(|state| state.is_open() == self.inverted)
     }
 }
 

@@ -320,8 +320,7 @@ impl Turn<'_, '_> {
 pub fn release(
     set: &Set,
     memories: &mut Memories,
-    rule: &Reference,
-    discard: bool,
+    (rule, discard): (&Reference, bool),
     facts: &Facts,
     id: EventId,
 ) -> Option<(Event, Vec<Decision>)> {

@@ -292,9 +292,9 @@ impl<'t, 'h> Turn<'t, 'h> {
 
     /// What of its calendar and its cool-down keeps it from firing now.
     fn waits(&self) -> Option<Wait> {
-        let closed = self.rule.temporal.active.iter().find_map(|one| one.closed_until(self.now));
-        if let Some(until) = closed {
-            return Some(Wait::Inactive(until));
+        let closed = self.rule.temporal.active.iter().find_map(|one| one.closed(self.now));
+        if let Some(closed) = closed {
+            return Some(Wait::Inactive(closed.until()));
         }
         let cooldown = self.rule.cooldown?;
         let until = self.memory.fired?.plus(cooldown);

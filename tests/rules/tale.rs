@@ -174,8 +174,9 @@ fn words(decision: &Decision) -> String {
             ms(since)
         }
         Verdict::Gathering { note } => note.clone(),
-        Verdict::Inactive { until } => until.as_ref().map(ms).unwrap_or_default(),
-        Verdict::Quarantined { until } => until.as_ref().map(ms).unwrap_or_default(),
+        Verdict::Inactive { until } | Verdict::Quarantined { until } => {
+            until.as_ref().map(ms).unwrap_or_default()
+        }
         Verdict::Late { ms } => ms.to_string(),
         Verdict::Full { limit } => limit.clone(),
         Verdict::Error { message, .. } => message.clone(),
