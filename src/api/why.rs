@@ -22,7 +22,7 @@ use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
 use crate::packs::secrets;
 use crate::rules::memory::WHOLE;
-use crate::rules::{Facts, Rule, Set, Simulation, explain};
+use crate::rules::{FELL_DUE, Facts, Rule, Set, Simulation, explain};
 use crate::store::table::{self, Rows};
 use crate::store::tables::Remembered;
 
@@ -99,7 +99,7 @@ pub(crate) async fn facts(call: &Call, catalog: &Catalog, now: Time) -> Result<F
         (pack.clone(), Arc::new(secrets::mask(config, &secrets::find(schema))))
     };
     let configs = catalog.configs.iter().map(masked).collect();
-    Ok(Facts { now, configs: Arc::new(configs), keys: Arc::new(keys) })
+    Ok(Facts { now, wall: None, configs: Arc::new(configs), keys: Arc::new(keys) })
 }
 
 /// Decisions as callers may see them: secret parameters of actions struck out.
@@ -137,10 +137,13 @@ async fn explain(call: Call) -> Answer {
             .help("events are kept for a time only (`keep` in `ifso.toml`); `ifso event list`")
     })?;
     let event = kept.event;
+    let name = rule.reference().clone();
+    if event.trigger.as_str() == FELL_DUE && event.data["rule"] == json!(name) {
+        return Ok(Json(fell_due(&catalog, &name, &kept.decisions)).into_response());
+    }
     let begin = facts(&call, &catalog, Time::default()).await?;
     let set = Arc::new(Set::new(vec![Arc::clone(&rule)]));
     let (mut simulation, since) = heard(&call, set, &rule, &event, begin).await?;
-    let name = rule.reference().clone();
     let explained = tokio::task::spawn_blocking(move || {
         explain::explain(&mut simulation, &name, &event, since)
     });
@@ -153,8 +156,27 @@ async fn explain(call: Call) -> Answer {
         explained
     });
     let mut row = json!(explained);
+    row["decided"] = json!(live.first().map(|decision| decision.verdict.sentence()));
     row["then"] = json!(shown(&catalog, &live));
     Ok(Json(row).into_response())
+}
+
+/// What came of a deadline of the rule: it was decided then, from what was remembered.
+fn fell_due(catalog: &Catalog, rule: &Reference, decisions: &[Decision]) -> Value {
+    let own: Vec<Decision> =
+        decisions.iter().filter(|decision| decision.rule == *rule).cloned().collect();
+    let said: Vec<String> = own.iter().map(|decision| decision.verdict.sentence()).collect();
+    let why = format!("a deadline of what it remembered: {}", said.join("; "));
+    let first = own.first();
+    json!({
+        "rule": rule,
+        "version": first.map(|decision| &decision.version),
+        "why": why,
+        "decided": why,
+        "key": first.and_then(|decision| decision.key.as_ref()),
+        "decisions": shown(catalog, &own),
+        "then": shown(catalog, &own),
+    })
 }
 
 /// A simulation of one rule that has heard all kept events before this one, where that matters.
@@ -177,6 +199,9 @@ async fn heard(
     let hear = move |state: &mut (Arc<Set>, Facts, Option<Simulation>), heard: &Event| {
         if heard.id >= id {
             return false;
+        }
+        if heard.replay.is_some() {
+            return true;
         }
         let (set, facts, simulation) = state;
         let facts = || Facts { now: heard.accepted, ..facts.clone() };

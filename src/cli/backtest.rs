@@ -10,7 +10,7 @@ use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::row::text;
-use crate::cli::why::doing;
+use crate::cli::why::{doing, whole};
 use crate::model::time::Time;
 
 /// Cells of the longest bar.
@@ -44,10 +44,7 @@ pub(crate) struct Backtest {
 
 impl Backtest {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
-        let rule = match self.rule.split_once('.') {
-            Some(_) => self.rule.clone(),
-            None => format!("site.{}", self.rule),
-        };
+        let rule = whole(&self.rule);
         let mut body = json!({ "rule": rule, "since": self.since });
         if let Some(until) = &self.until {
             body["until"] = json!(until);

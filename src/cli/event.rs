@@ -55,6 +55,9 @@ pub(crate) struct Send {
     /// About what.
     #[arg(long)]
     subject: Option<String>,
+    /// When it happened (RFC 3339) [default: now]
+    #[arg(long)]
+    time: Option<String>,
     /// Events with the same key count once, for 24 hours.
     #[arg(long, value_name = "KEY")]
     once: Option<String>,
@@ -137,7 +140,7 @@ const PATH: &str = "/api/v1/events";
 const COLUMNS: &[Column] = &[
     Column::new("id", |row| text(row, "id")),
     Column::time("accepted", "accepted"),
-    Column::new("trigger", |row| text(row, "trigger")),
+    Column::new("trigger", trigger),
     Column::new("data", |row| text(row, "data")).cut(12),
     Column::new("runs", |row| row["executions"].as_array().map_or(0, Vec::len).to_string()).right(),
 ];
@@ -146,6 +149,7 @@ const FIELDS: &[Column] = &[
     Column::new("event", |row| text(row, "id")),
     Column::new("trigger", |row| text(row, "trigger")),
     Column::new("source", |row| text(row, "source")),
+    Column::new("replay of", |row| text(row, "replay.of")),
     Column::new("subject", |row| text(row, "subject")),
     Column::time("time", "time"),
     Column::time("accepted", "accepted"),
@@ -176,6 +180,12 @@ impl Event {
             Self::Tail { trigger, json } => tail(client, output, trigger, json).await,
         }
     }
+}
+
+/// The trigger, and whether the event is one that went through again.
+fn trigger(row: &Value) -> String {
+    let replay = if row["replay"].is_object() { " (replay)" } else { "" };
+    format!("{}{replay}", text(row, "trigger"))
 }
 
 /// One line per rule: `storage.grow fired`.
@@ -210,7 +220,9 @@ impl Send {
         let described = client.look(&path, &[]).await?;
         let data = payload.typed(described.as_ref())?;
         let mut body = json!({ "trigger": self.trigger, "data": data });
-        for (name, value) in [("source", &self.source), ("subject", &self.subject)] {
+        for (name, value) in
+            [("source", &self.source), ("subject", &self.subject), ("time", &self.time)]
+        {
             if let Some(value) = value {
                 body[name] = json!(value);
             }

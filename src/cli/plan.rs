@@ -14,7 +14,7 @@ use crate::cli::table::Column;
 use crate::model::memory::Memory;
 use crate::rules::Memories;
 use crate::rules::memory::WHOLE;
-use crate::rules::reload::{self, Moment};
+use crate::rules::reload::{self, Change, Moment};
 
 /// Memories that are looked at.
 const LIMIT: usize = 1_000_000;
@@ -45,9 +45,17 @@ impl Plan {
         let rows = client.list("/api/v1/memories", &[], LIMIT).await?;
         let memories = Memories::of(rows.iter().filter_map(read));
         let plan = reload::plan(&catalog.rules, &memories, Moment::Reload);
-        let rows: Vec<Value> = plan.iter().map(|change| json!(change)).collect();
-        output.list(self.json, COLUMNS, &rows)?;
         let errors = catalog.errors();
+        let row = |change: &Change| match catalog.rules.get(&change.rule) {
+            // What is wrong stays as it was, and so does what it remembers.
+            None if errors > 0 => json!({
+                "rule": change.rule, "keys": change.keys, "fate": "kept",
+                "why": "its file has errors, or it is gone: say so with a right file",
+            }),
+            _ => json!(change),
+        };
+        let rows: Vec<Value> = plan.iter().map(row).collect();
+        output.list(self.json, COLUMNS, &rows)?;
         if errors > 0 {
             output.note(&format!(
                 "the home has {errors} errors (`ifso check`): what is wrong stays as it was"

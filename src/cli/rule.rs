@@ -135,25 +135,28 @@ impl Rule {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(client, output, PATH, COLUMNS).await,
-            Self::Show(one) => one.run(client, output, PATH, FIELDS).await.map(drop),
+            Self::Show(mut one) => {
+                one.name = why::whole(&one.name);
+                one.run(client, output, PATH, FIELDS).await.map(drop)
+            }
             Self::Explain(verb) => verb.run(client, output).await,
             Self::Backtest(verb) => verb.run(client, output).await,
             Self::Test(_) | Self::Plan(_) => unreachable!("they look at the home themselves"),
             Self::Memory { name, limit, json } => {
-                let path = format!("{PATH}/{}/memory", segment(&name));
+                let path = format!("{PATH}/{}/memory", segment(&why::whole(&name)));
                 let rows = client.list(&path, &[], limit).await?;
                 let rows: Vec<Value> = rows.into_iter().map(|row| told(row, output)).collect();
                 output.list(json, MEMORY, &rows)
             }
             Self::Release { name, discard } => {
-                let path = format!("{PATH}/{}/release", segment(&name));
+                let path = format!("{PATH}/{}/release", segment(&why::whole(&name)));
                 let body = json!({ "discard": discard });
                 let done = client.call(Method::POST, &path, &[], Some(&body)).await?;
                 let what = if discard { "thrown away" } else { "to fire within its budget" };
                 output.note(&format!("released; {} kept firings {what}", done["kept"]))
             }
             Self::Forget { name, under, all: _ } => {
-                let path = format!("{PATH}/{}/forget", segment(&name));
+                let path = format!("{PATH}/{}/forget", segment(&why::whole(&name)));
                 let body = json!({ "key": under });
                 client.call(Method::POST, &path, &[], Some(&body)).await.map(drop)
             }

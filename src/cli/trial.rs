@@ -55,6 +55,10 @@ impl Test {
             .filter(|trial| wanted(trial))
             .map(|trial| (trial, trial::run(trial, &catalog)))
             .collect();
+        if let (Some(only), true) = (&self.only, run.is_empty()) {
+            return Err(Failure::new(format!("no test's name or file holds `{only}`"))
+                .help(format!("there are {} tests; `ifso rule test` runs all", trials.len())));
+        }
         let failed = run.iter().filter(|(_, failed)| !failed.is_empty()).count();
         if self.json {
             let rows: Vec<Value> = run.iter().map(|(trial, failed)| row(trial, failed)).collect();

@@ -14,6 +14,8 @@ const NO: Style = AnsiColor::Red.on_default().bold();
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
+/// Events that are looked through for the newest that is meant.
+const LOOK: usize = 50;
 /// Letters of a value that are shown.
 const VALUE_LIMIT: usize = 60;
 
@@ -22,7 +24,7 @@ const VALUE_LIMIT: usize = 60;
 pub(crate) struct Explain {
     /// The rule's reference.
     rule: String,
-    /// The event's id, or `last` for the newest event of the rule's triggers.
+    /// The event's id, or `last` for the newest that the rule heard, its own deadlines among them.
     event: String,
     /// Print JSON.
     #[arg(long)]
@@ -31,7 +33,7 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
-        let path = format!("/api/v1/rules/{}", segment(&self.rule));
+        let path = format!("/api/v1/rules/{}", segment(&whole(&self.rule)));
         let rule = client.get(&path, &[]).await?;
         let event = match self.event.as_str() {
             "last" => newest(client, &rule).await?,
@@ -49,24 +51,34 @@ impl Explain {
     }
 }
 
+/// A rule's reference; the name alone means the home's own.
+pub(crate) fn whole(name: &str) -> String {
+    if name.contains('.') { name.to_owned() } else { format!("site.{name}") }
+}
+
 /// The newest event that the rule listens to.
 async fn newest(client: &Client, rule: &Value) -> Result<Value, Failure> {
     let mut newest = Value::Null;
     for trigger in rule["on"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let query = [("trigger", trigger.to_owned())];
-        let found = client.list("/api/v1/events", &query, 1).await?;
-        if let Some(found) =
-            found.into_iter().next().filter(|f| text(f, "id") > text(&newest, "id"))
-        {
-            newest = found;
-        }
+        let found = client.list("/api/v1/events", &query, LOOK).await?;
+        let own = found.into_iter().find(|event| event["replay"].is_null());
+        newest = later(newest, own);
     }
+    let query = [("trigger", "core.rule_due".to_owned())];
+    let found = client.list("/api/v1/events", &query, LOOK).await?;
+    let own = found.into_iter().find(|event| event["data"]["rule"] == rule["ref"]);
+    newest = later(newest, own);
     if newest.is_null() {
         let rule = text(rule, "ref");
         return Err(Failure::usage(format!("no event that `{rule}` listens to is kept"))
             .help("send one with `ifso event send`"));
     }
     Ok(newest)
+}
+
+fn later(a: Value, b: Option<Value>) -> Value {
+    b.filter(|b| text(b, "id") > text(&a, "id")).unwrap_or(a)
 }
 
 fn lines(rule: &Value, event: &Value, explained: &Value, output: &Output) -> Vec<String> {
@@ -82,8 +94,8 @@ fn lines(rule: &Value, event: &Value, explained: &Value, output: &Output) -> Vec
             text(event, "id"),
             text(event, "trigger")
         ),
-        format!("{BOLD}why{BOLD:#}      {}", text(explained, "why")),
     ];
+    lines.extend(whys(explained));
     if explained["condition"].is_object() {
         lines.push(String::new());
         lines.push(format!("{BOLD}condition{BOLD:#}"));
@@ -116,27 +128,36 @@ fn lines(rule: &Value, event: &Value, explained: &Value, output: &Output) -> Vec
     for effect in effects {
         named("does", doing(effect), &mut lines);
     }
-    then(explained, &mut lines);
     lines
 }
 
-/// What was decided when the event came, where that differs from what is decided now.
-fn then(explained: &Value, lines: &mut Vec<String>) {
-    let word = |one: &Value| text(one, "verdict.verdict");
-    let now = explained["decisions"].as_array().and_then(|all| all.first()).map(word);
-    let then = explained["then"].as_array().and_then(|all| all.first());
-    let Some(then) = then else { return };
-    let version = text(then, "version");
-    let was = word(then);
-    if now.as_deref() == Some(was.as_str()) && version == text(explained, "version") {
-        return;
-    }
-    let changed = if version == text(explained, "version") {
-        "memory was another one"
-    } else {
-        "the rule has changed since"
+/// Why, in one line; two where what was decided then is not what the rule would decide now.
+fn whys(explained: &Value) -> Vec<String> {
+    let word = |field: &str| {
+        let first = explained[field].as_array().and_then(|all| all.first());
+        first.map(|one| text(one, "verdict.verdict")).unwrap_or_default()
     };
-    lines.push(format!("{BOLD}then{BOLD:#}     {was} when the event came: {changed}"));
+    let version = explained["then"].as_array().and_then(|all| all.first());
+    let same = version.is_none_or(|then| text(then, "version") == text(explained, "version"));
+    let why = text(explained, "why");
+    if explained["decided"].is_null() && matches!(word("decisions").as_str(), "fired" | "recovered")
+    {
+        return vec![
+            format!(
+                "{BOLD}why{BOLD:#}      nothing was decided when the event came: the rule said no then, or was not in force"
+            ),
+            format!("{BOLD}now{BOLD:#}      as the rule is now: {why}"),
+        ];
+    }
+    if explained["decided"].is_null() || (word("then") == word("decisions") && same) {
+        return vec![format!("{BOLD}why{BOLD:#}      {why}")];
+    }
+    let reason =
+        if same { "what it remembers was another then" } else { "the rule has changed since" };
+    vec![
+        format!("{BOLD}why{BOLD:#}      {}", text(explained, "decided")),
+        format!("{BOLD}now{BOLD:#}      as the rule is now: {why} ({reason})"),
+    ]
 }
 
 /// One part of a condition and those inside it, as a tree.
@@ -200,14 +221,20 @@ pub(crate) fn remembered(memory: &Value, output: &Output) -> String {
         ("firings", "firings within its limit"),
         ("queue", "firings kept"),
     ] {
-        if count(field) > 0 {
-            said.push(format!("{} {words}", count(field)));
+        match count(field) {
+            0 => {}
+            1 => said.push(format!("1 {}", words.replacen("s ", " ", 1))),
+            count => said.push(format!("{count} {words}")),
         }
     }
     let steps = memory["steps"].as_array().into_iter().flatten();
-    let reached = steps.filter(|step| step.as_array().is_some_and(|step| !step.is_empty())).count();
+    let lengths: Vec<usize> = steps.filter_map(|step| Some(step.as_array()?.len())).collect();
+    let most = lengths.iter().copied().max().unwrap_or(0);
+    // Of a sequence, what came furthest; of events in any order, how many are there.
+    let reached =
+        if most == 1 { lengths.iter().filter(|length| **length > 0).count() } else { most };
     if reached > 0 {
-        said.push(format!("{reached} steps reached"));
+        said.push(format!("step {reached} of {} reached", lengths.len()));
     }
     if count("breaches") > 0 {
         let all = memory["breaches"].as_array().into_iter().flatten();

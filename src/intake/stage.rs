@@ -104,6 +104,10 @@ impl Stage {
         let mut changes = self.parts.store.changes();
         let mut pause = None;
         let mut reloads = self.reloads.take();
+        // What fell due while nobody was there, and what rules expect from the beginning.
+        if self.is_due() && !self.take_in(Vec::new(), Vec::new()).await {
+            pause = Some(self.parts.clock.now().plus(PAUSE));
+        }
         loop {
             let due = self.memories.next_due().map(|due| due.0);
             let mut taken = Vec::new();
@@ -397,6 +401,7 @@ impl Stage {
     ) -> Result<(), store::Error> {
         let facts = Arc::new(Facts {
             now,
+            wall: Some(now),
             configs: Arc::clone(&catalog.configs),
             keys: self.keys().await?,
         });

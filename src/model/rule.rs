@@ -139,6 +139,28 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The words of all verdicts.
+    pub const WORDS: &[&str] = &[
+        "fired",
+        "shadowed",
+        "not_matched",
+        "cooling",
+        "holding",
+        "broken",
+        "stale",
+        "still_true",
+        "recovered",
+        "gathering",
+        "inactive",
+        "limited",
+        "queued",
+        "quarantined",
+        "late",
+        "full",
+        "loop_stopped",
+        "error",
+    ];
+
     /// Its word, as counts, metrics and people know it.
     #[must_use]
     pub fn word(&self) -> &'static str {

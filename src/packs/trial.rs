@@ -24,14 +24,16 @@ use serde_json::{Map, Value, json};
 use crate::model::cause::Cause;
 use crate::model::event::Event;
 use crate::model::id::EventId;
-use crate::model::problem::{Place, Problem, Severity};
+use crate::model::problem::{Place, Problem, Severity, nearest};
 use crate::model::reference::Reference;
 use crate::model::rule::{Decision, Effect, Verdict};
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
 use crate::packs::fields::Fields;
 use crate::packs::manifest::SITE;
+use crate::packs::schema;
 use crate::packs::yaml::{self, Node};
+use crate::rules::pattern::Pattern;
 use crate::rules::{Facts, Set, Simulation};
 
 /// When a test begins unless it says so: a Monday, at midnight UTC.
@@ -97,7 +99,13 @@ pub fn read(home: &Path, catalog: &Catalog) -> Result<Vec<Trial>, Vec<Problem>> 
             let shown = path.strip_prefix(home).unwrap_or(&path).to_path_buf();
             let place = Place::file(&shown);
             match std::fs::read_to_string(&path) {
-                Ok(text) => trials.extend(parse(&text, &place, &pack, &mut problems)),
+                Ok(text) => {
+                    let found = parse(&text, &place, &pack, &mut problems);
+                    for trial in &found {
+                        fits(trial, catalog, &mut problems);
+                    }
+                    trials.extend(found);
+                }
                 Err(error) => {
                     problems.push(Problem::error("unreadable", place, error.to_string()));
                 }
@@ -105,6 +113,60 @@ pub fn read(home: &Path, catalog: &Catalog) -> Result<Vec<Trial>, Vec<Problem>> 
         }
     }
     if problems.is_empty() { Ok(trials) } else { Err(problems) }
+}
+
+/// Looks for names that nobody has and payloads that would be refused.
+fn fits(trial: &Trial, catalog: &Catalog, problems: &mut Vec<Problem>) {
+    let rules = || catalog.rules.iter().map(|rule| rule.reference());
+    let known = |text: &str| rules().any(|rule| named(text, rule, &trial.pack));
+    let mut unknown = |text: &str, place: &Place| {
+        if known(text) {
+            return;
+        }
+        let message = format!("no rule is called `{text}`");
+        let names = rules().flat_map(|rule| [rule.name(), rule.as_str()]);
+        let problem = Problem::error("no_such_rule", place.clone(), message);
+        problems.push(match nearest(text, names) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help("`ifso rule list` shows the ones there are"),
+        });
+    };
+    for only in &trial.only {
+        unknown(only, &trial.place);
+    }
+    for step in &trial.steps {
+        for (rule, _) in step.verdicts.iter().flatten() {
+            unknown(rule, &step.place);
+        }
+    }
+    for step in &trial.steps {
+        let words = step.verdicts.iter().flatten().filter_map(|(_, word)| word.as_str());
+        for word in
+            words.flat_map(|words| words.split(", ")).filter(|w| !Verdict::WORDS.contains(w))
+        {
+            let message = format!("there is no verdict `{word}`");
+            let problem = Problem::error("no_such_verdict", step.place.clone(), message);
+            problems.push(problem.help(format!("it is one of {}", Verdict::WORDS.join(", "))));
+        }
+        let Some((trigger, data, _)) = &step.event else { continue };
+        if let Some(known) = catalog.triggers.get(trigger) {
+            let schema = schema::compile(&known.payload_schema);
+            if let Some(wrong) = schema.ok().and_then(|schema| schema.validate(data).err()) {
+                let message = format!("`{trigger}` would be refused: {wrong}");
+                problems.push(Problem::error("refused", step.place.clone(), message));
+            }
+        } else if catalog.rules.subscribed(trigger).is_empty() {
+            let names = catalog.triggers.keys().map(Reference::as_str);
+            let on = catalog.rules.iter().flat_map(|rule| rule.on()).map(Pattern::text);
+            let near = nearest(trigger.as_str(), names.chain(on));
+            let message = format!("no rule listens to `{trigger}`, and no pack describes it");
+            let problem = Problem::error("no_such_trigger", step.place.clone(), message);
+            problems.push(match near {
+                Some(near) => problem.help(format!("did you mean `{near}`?")),
+                None => problem.help("`ifso trigger list` shows the described ones"),
+            });
+        }
+    }
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -108,6 +108,10 @@ impl Backtest {
 
     /// Hears one event; they come in the order in which they were accepted.
     pub fn hear(&mut self, event: &Event) {
+        // A replay happened once already.
+        if event.replay.is_some() {
+            return;
+        }
         let (due, decisions) = self.simulation.accept(event);
         for (event, decisions) in due {
             self.note(&event, decisions);

@@ -183,7 +183,25 @@ fn problem(code: &str, fault: Fault, whole: &Place) -> Problem {
         (Some(line), Some(column)) => place.at(line, column),
         _ => place,
     };
-    Problem::error(code, place, fault.message)
+    let help = slip(&fault.message);
+    let problem = Problem::error(code, place, fault.message);
+    match help {
+        Some(help) => problem.help(help),
+        None => problem,
+    }
+}
+
+/// The next step after slips that everybody makes who comes from another language.
+fn slip(message: &str) -> Option<&'static str> {
+    let slips = [
+        ("to end this object map", "look for a missing `,` at the end of the line before"),
+        ("invalid character", "texts stand in double quotes: `\"10s\"`"),
+        ("no variable `about`", "the keys of a rule stand in `#{ … }`, with the `#`"),
+        ("no variable `on`", "the keys of a rule stand in `#{ … }`, with the `#`"),
+        ("no variable `e`", "what looks at an event is a function: `|e| e.used_pct >= 80`"),
+        ("expecting ','", "look for a missing `,`; and is `&&`, or is `||`, not is `!`"),
+    ];
+    slips.iter().find(|(part, _)| message.contains(part)).map(|(_, help)| *help)
 }
 
 /// The first 16 hexadecimal digits of SHA-256 over the file and its libraries, names and lengths

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::model::event::Event;
 use crate::model::id::EventId;
+use crate::model::time::Time;
 use crate::rules::Facts;
 use crate::rules::closure::{Asked, Closure};
 use crate::rules::condition::View;
@@ -195,6 +196,11 @@ impl<'h> Hearing<'h> {
     /// Whether the data is that of this event.
     pub(crate) fn is_about(&self, event: EventId) -> bool {
         self.about == Some(event)
+    }
+
+    /// The clock on the wall.
+    pub(crate) fn wall(&self) -> Time {
+        self.facts.wall.unwrap_or(self.facts.now)
     }
 
     /// The event that is heard.

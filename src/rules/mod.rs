@@ -114,6 +114,8 @@ pub struct Absent {
 pub struct Facts {
     /// The time: `now()`.
     pub now: Time,
+    /// The clock on the wall, where deadlines may be worked off later than they fell due.
+    pub wall: Option<Time>,
     /// Configurations by pack: `config("key")` reads that of the rule's own pack.
     pub configs: Arc<BTreeMap<String, Arc<Value>>>,
     /// The key-value store's system scope: `key("name")`.

@@ -172,6 +172,9 @@ impl Temporal {
         at(cooldown.zip(memory.fired).map(|(cooldown, fired)| fired.plus(cooldown)));
         if let Some(limit) = self.limit {
             at(memory.firings.front().map(|first| first.plus(limit.per)));
+            // A limit that was raised lets some go at once.
+            let room = memory.firings.len() < limit.count && !memory.queue.is_empty();
+            at(memory.firings.back().copied().filter(|_| room));
         }
         due
     }

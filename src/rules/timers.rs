@@ -42,15 +42,16 @@ pub fn fall_due(
         return Some(None);
     };
     let facts = Facts { now: *at, ..facts.clone() };
+    let wall = facts.wall.map_or(*at, |wall| wall.max(*at));
     let last = memories.get(rule, key).and_then(about);
-    let event = event(&due, last.as_ref(), id);
+    let event = event(&due, wall, last.as_ref(), id);
     let data = last.as_ref().map_or(Dynamic::UNIT, |last| to_dynamic(&last.data));
     let asked = Asked { data, is_ready: true, ..Asked::default() };
     let mut hearing = Hearing::open(set, &event, &facts, asked);
     hearing.be_about(last.as_ref().map(|last| last.id));
     let known = Arc::clone(set.rule(index));
     let turned = if key == WHOLE {
-        drain(&mut hearing, memories, (index, &known), *at, false)
+        drain(&mut hearing, memories, (index, &known), (*at, wall), false)
     } else {
         tick(&mut hearing, memories, (index, &known), key, *at)
     };
@@ -71,14 +72,14 @@ fn about(memory: &Memory) -> Option<Seen> {
     last.or_else(|| memory.queue.front().map(|queued| &queued.event)).cloned()
 }
 
-fn event((at, rule, key): &Due, last: Option<&Seen>, id: EventId) -> Event {
+fn event((at, rule, key): &Due, wall: Time, last: Option<&Seen>, id: EventId) -> Event {
     Event {
         id,
         trigger: FELL_DUE.parse().expect("the constant is a reference"),
         source: "ifso/rules".into(),
         subject: Some(key.as_str().into()),
         time: *at,
-        accepted: *at,
+        accepted: wall,
         data: Arc::new(json!({ "rule": rule, "key": key, "last_event": last.map(|last| last.id) })),
         cause: match last {
             Some(last) => Cause::Rule { rule: rule.clone(), event: last.id, effect: 0 },
@@ -114,6 +115,7 @@ fn tick(
 ) -> Vec<(String, Turned)> {
     let known = rule.1;
     let mut turn = Turn::open(hearing, memories, rule, key, now);
+    turn.wall = turn.hearing.wall().max(now);
     let mut turned = Vec::new();
     match &known.temporal.shape {
         Shape::Window(window) => turned.extend(turn.window_due(window)),
@@ -282,14 +284,15 @@ impl Turn<'_, '_> {
         Some(self.complete(&last, &whole))
     }
 
-    /// Its limit allows one more of those that wait.
-    fn queue_due(&mut self) -> Option<Turned> {
-        let limit = self.rule.temporal.limit?;
-        if self.memory.queue.is_empty() || self.full_until(&limit).is_some() {
-            return None;
+    /// Its limit allows some of those that wait.
+    fn queue_due(&mut self) -> Vec<Turned> {
+        let Some(limit) = self.rule.temporal.limit else { return Vec::new() };
+        let mut turned = Vec::new();
+        while self.full_until(&limit).is_none() {
+            let Some(Queued { event, events, .. }) = self.memory.queue.pop_front() else { break };
+            turned.push(Turned { events, ..self.fire(&event, &[]) });
         }
-        let Queued { event, events, .. } = self.memory.queue.pop_front()?;
-        Some(Turned { events, ..self.fire(&event, &[]) })
+        turned
     }
 
     /// Lets go what has no meaning any more.
@@ -334,10 +337,11 @@ pub fn release(
         memories.put(&known, WHOLE, whole);
     }
     let due = (facts.now, rule.clone(), WHOLE.to_owned());
-    let event = event(&due, last.as_ref(), id);
+    let event = event(&due, facts.now, last.as_ref(), id);
     let mut hearing = Hearing::open(set, &event, facts, Asked::default());
     hearing.be_about(None);
-    let turned = drain(&mut hearing, memories, (index, &known), facts.now, true);
+    let now = (facts.now, facts.now);
+    let turned = drain(&mut hearing, memories, (index, &known), now, true);
     drop(hearing.close());
     let decided =
         turned.into_iter().map(|(key, turned)| decision(&known, event.id, &key, turned)).collect();
@@ -349,7 +353,7 @@ fn drain(
     hearing: &mut Hearing<'_>,
     memories: &mut Memories,
     (index, rule): (usize, &Rule),
-    now: Time,
+    (now, wall): (Time, Time),
     by_hand: bool,
 ) -> Vec<(String, Turned)> {
     let Some(mut whole) = memories.get(&rule.reference, WHOLE).cloned() else { return Vec::new() };
@@ -368,9 +372,11 @@ fn drain(
     while whole.quarantined.is_none() && whole.firings.len() < budget.count {
         let Some(Queued { key, event, events }) = whole.queue.pop_front() else { break };
         let mut turn = Turn::open(hearing, memories, (index, rule), &key, now);
+        turn.wall = wall;
         let fired = turn.fire(&event, &[]);
         turn.close();
-        whole.firings.push_back(now);
+        // What waited for a rate keeps to it by the clock on the wall, however late this is.
+        whole.firings.push_back(wall);
         turned.push((key, Turned { events, ..fired }));
     }
     memories.put(rule, WHOLE, whole);

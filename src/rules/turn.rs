@@ -70,6 +70,8 @@ pub(crate) struct Turn<'t, 'h> {
     pub(crate) key: &'t str,
     pub(crate) memory: Memory,
     pub(crate) now: Time,
+    /// The clock on the wall; later than `now` where a deadline is worked off late.
+    pub(crate) wall: Time,
 }
 
 impl<'t, 'h> Turn<'t, 'h> {
@@ -83,7 +85,7 @@ impl<'t, 'h> Turn<'t, 'h> {
     ) -> Self {
         let mut memory = memories.get(&rule.reference, key).cloned().unwrap_or_default();
         memory.meaning = rule.temporal.meaning;
-        Self { hearing, memories, index, rule, key, memory, now }
+        Self { hearing, memories, index, rule, key, memory, now, wall: now }
     }
 
     /// Whether one more key may be remembered.
@@ -145,7 +147,8 @@ impl<'t, 'h> Turn<'t, 'h> {
         let since = self.memory.since.map_or(Dynamic::UNIT, |since| since.millis().into());
         more.insert("since".into(), since);
         let data: Vec<Dynamic> = events.iter().map(|seen| to_dynamic(&seen.data)).collect();
-        more.insert("count".into(), i64::try_from(data.len()).unwrap_or(i64::MAX).into());
+        let count = data.len().max(self.memory.samples.len());
+        more.insert("count".into(), i64::try_from(count).unwrap_or(i64::MAX).into());
         more.insert("events".into(), data.into());
         if let Some(window) = self.window() {
             more.insert("window".into(), window.to_dynamic());
@@ -385,7 +388,8 @@ impl<'t, 'h> Turn<'t, 'h> {
             self.memory.fired = Some(self.now);
         }
         if rule.temporal.limit.is_some() {
-            self.memory.firings.push_back(self.now);
+            // A rate is kept by the clock on the wall.
+            self.memory.firings.push_back(self.wall);
         }
         let verdict = if rule.shadow { Verdict::Shadowed } else { Verdict::Fired };
         Turned { effects, ..Turned::of(verdict) }

@@ -141,3 +141,40 @@ async fn more_deadlines_than_one_commit_takes_all_come_before_the_next_event() {
     assert_eq!(verdicts(&kept), [("site.full", &Verdict::Recovered)]);
     assert_eq!(story.count("site.full", "fired").await, 5_000);
 }
+
+#[tokio::test]
+async fn deadlines_fall_due_after_a_start_without_any_event() {
+    let story = Story::new(HOLD);
+    story.event("pool.full", json!({"id": "p1", "used": 90})).await;
+    let manual = story.world.manual.clone();
+    let story = story.dies().await;
+    manual.advance(Duration::from_mins(5));
+    let due = &story.newest(2).await[0];
+    assert_eq!(verdicts(due), [("site.full", &Verdict::Fired)]);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_rate_keeps_to_it_after_an_outage() {
+    let story = Story::new(
+        r#"rule("queue", #{ on: "t.x", limit: #{ count: 1, per: "1m", over: "queue" },
+            then: |e| run("test.grow", #{ pool: e.id }) });"#,
+    );
+    for number in 0..4 {
+        story.world.report(vec![report("t.x", json!({"id": number.to_string()}))]).await;
+    }
+    let catalog = (*story.world.catalog.load_full()).clone();
+    let manual = story.world.manual.clone();
+    story.world.tasks.drain(Duration::from_millis(1)).await;
+    manual.advance(Duration::from_hours(1));
+    let (store, home) = (story.world.store.clone(), story._home);
+    let world = World::on(store, catalog, manual.clone());
+    let story = Story { world, _home: home };
+    let due = story.newest(5).await.remove(0);
+    assert_eq!(story.executions().await.len(), 2, "one, and not all at once");
+    assert_eq!(due.event.accepted, ifso::clock::Watch::now(&manual), "now, not when it was due");
+    manual.advance(Duration::from_mins(1));
+    story.newest(6).await;
+    manual.advance(Duration::from_mins(1));
+    story.newest(7).await;
+    assert_eq!(story.executions().await.len(), 4);
+}

@@ -133,6 +133,7 @@ fn event(trigger: &str, source: &str, data: Value) -> Event {
 fn decide(catalog: &Catalog, event: &Event, keys: Value) -> Vec<Decision> {
     let Value::Object(keys) = keys else { panic!("no keys") };
     let facts = Facts {
+        wall: None,
         now: Time::from_jiff("2026-03-01T12:00:00Z".parse().unwrap()),
         configs: Arc::clone(&catalog.configs),
         keys: Arc::new(keys.into_iter().collect()),
