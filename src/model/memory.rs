@@ -62,6 +62,11 @@ pub struct Memory {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_no_bit(bits: &u16) -> bool {
+    *bits == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -88,6 +93,9 @@ pub struct Seen {
     /// How many rules stand between it and the outside.
     #[serde(default)]
     pub hops: u16,
+    /// Of `all_of`: the steps that it fits, one bit each.
+    #[serde(default, skip_serializing_if = "is_no_bit")]
+    pub fits: u16,
 }
 
 /// One sample of a window: the fields that the window is asked for.

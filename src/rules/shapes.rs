@@ -5,9 +5,14 @@ use crate::model::id::EventId;
 use crate::model::memory::{Sample, Seen};
 use crate::model::rule::Verdict;
 use crate::model::time::Time;
-use crate::rules::temporal::{BURST_LIMIT, SAMPLES_LIMIT, Shape, Steps, Window, WindowKind};
+use crate::rules::temporal::{
+    BURST_LIMIT, SAMPLES_LIMIT, STEPS_LIMIT, Shape, Steps, Window, WindowKind,
+};
 use crate::rules::turn::{Turn, Turned};
 use crate::script::fault::Fault;
+
+// A step is a bit of `Seen::fits`.
+const _: () = assert!(STEPS_LIMIT <= u16::BITS as usize);
 
 impl Turn<'_, '_> {
     /// An event came, on which `when` said so.
@@ -43,7 +48,7 @@ impl Turn<'_, '_> {
                 }));
             }
         }
-        Ok(Seen { id: event.id, at, data: event.data.clone(), hops: event.hops })
+        Ok(Seen { id: event.id, at, data: event.data.clone(), hops: event.hops, fits: 0 })
     }
 
     fn remember_last(&mut self, seen: Seen, said: bool) {
@@ -158,7 +163,6 @@ impl Turn<'_, '_> {
         self.expire(steps, seen.at);
         let wanted: Vec<usize> =
             (0..steps.steps.len()).filter(|step| !steps.steps[*step].not).collect();
-        self.memory.steps.resize(wanted.len(), Vec::new());
         let mut fits = Vec::with_capacity(steps.steps.len());
         for step in &steps.steps {
             match self.step_fits(step, event) {
@@ -166,6 +170,7 @@ impl Turn<'_, '_> {
                 Err(fault) => return Turned::wrong(fault),
             }
         }
+        self.memory.steps.resize(wanted.len(), Vec::new());
         // What must not happen ends what waits there.
         for (number, step) in steps.steps.iter().enumerate() {
             if step.not && fits[number] {
@@ -209,7 +214,17 @@ impl Turn<'_, '_> {
         Turned::gathering(format!("{reached} of {} steps{name}", wanted.len()))
     }
 
-    /// Forgets what began too long ago; a join includes its end.
+    /// Forgets events that are too old to be joined; a join includes its end.
+    pub(crate) fn let_go(&mut self, steps: &Steps, at: Time) {
+        for waiting in &mut self.memory.steps {
+            waiting.retain(|seen| seen.at.plus(steps.within) >= at);
+        }
+        if self.memory.steps.iter().all(Vec::is_empty) {
+            self.memory.steps.clear();
+        }
+    }
+
+    /// Forgets what began too long ago; a sequence includes its end.
     pub(crate) fn expire(&mut self, steps: &Steps, at: Time) {
         for reached in &mut self.memory.steps {
             if reached.first().is_some_and(|first| first.at.plus(steps.within) < at) {
@@ -221,33 +236,40 @@ impl Turn<'_, '_> {
         }
     }
 
-    /// All of several events, in any order: the latest of each counts.
+    /// All of several events, in any order, each in a place of its own: the latest that go together
+    /// count. An event moves on where another needs its place and it fits elsewhere.
     fn join(&mut self, steps: &Steps, seen: &Seen, event: &Event) -> Turned {
-        self.expire(steps, seen.at);
-        self.memory.steps.resize(steps.steps.len(), Vec::new());
-        let mut fits = Vec::new();
-        for (number, step) in steps.steps.iter().enumerate() {
+        let mut fits = 0;
+        for (place, step) in steps.steps.iter().enumerate() {
             match self.step_fits(step, event) {
-                Ok(true) => fits.push(number),
+                Ok(true) => fits |= 1 << place,
                 Ok(false) => {}
                 Err(fault) => return Turned::wrong(fault),
             }
         }
-        let free = fits.iter().find(|step| self.memory.steps[**step].is_empty());
-        if let Some(place) = free.or(fits.first()) {
-            self.memory.steps[*place] = vec![seen.clone()];
+        let mut waiting = vec![Seen { fits, ..seen.clone() }];
+        for (place, held) in std::mem::take(&mut self.memory.steps).into_iter().enumerate() {
+            // Where nothing is said it was remembered by a version that knew one place only.
+            let known = |seen: Seen| Seen { fits: seen.fits | 1 << place, ..seen };
+            waiting.extend(held.into_iter().map(known));
         }
-        let have = self.memory.steps.iter().filter(|step| !step.is_empty()).count();
+        waiting.sort_by_key(|seen| std::cmp::Reverse((seen.at, seen.id)));
+        let mut places = vec![None; steps.steps.len()];
+        for seen in waiting {
+            seat(&seen, &mut places, &mut 0);
+        }
+        self.memory.steps = places.into_iter().map(|seen| seen.into_iter().collect()).collect();
+        // What is joined lies within the span, also where an event came late.
+        let newest = self.memory.steps.iter().flatten().map(|seen| seen.at).max();
+        self.let_go(steps, newest.unwrap_or(seen.at));
+        let have = self.memory.steps.iter().filter(|place| !place.is_empty()).count();
         if have == steps.steps.len() {
             let mut whole: Vec<Seen> =
                 std::mem::take(&mut self.memory.steps).into_iter().flatten().collect();
             whole.sort_by_key(|seen| (seen.at, seen.id));
             return self.complete(seen, &whole);
         }
-        if have == 0 {
-            self.memory.steps.clear();
-        }
-        let name = if fits.is_empty() { ", this event is none of them" } else { "" };
+        let name = if fits == 0 { ", this event is none of them" } else { "" };
         Turned::gathering(format!("{have} of {}{name}", steps.steps.len()))
     }
 
@@ -271,6 +293,22 @@ impl Turn<'_, '_> {
             None => Ok(true),
         }
     }
+}
+
+/// Gives an event a place that it fits, where need be by moving others on; says whether it has one.
+fn seat(seen: &Seen, places: &mut [Option<Seen>], tried: &mut u16) -> bool {
+    for place in 0..places.len() {
+        let bit = 1 << place;
+        if seen.fits & bit == 0 || *tried & bit != 0 {
+            continue;
+        }
+        *tried |= bit;
+        if places[place].clone().is_none_or(|held| seat(&held, places, tried)) {
+            places[place] = Some(seen.clone());
+            return true;
+        }
+    }
+    false
 }
 
 /// A field of a payload: its name, or a path with dots.

@@ -128,7 +128,7 @@ fn tick(
                 turn.expire(steps, now);
             }
         }
-        Shape::AllOf(steps) => turn.expire(steps, now),
+        Shape::AllOf(steps) => turn.let_go(steps, now),
         Shape::Plain | Shape::Samples { .. } => {}
     }
     turned.extend(turn.still_due());
@@ -253,6 +253,7 @@ impl Turn<'_, '_> {
             at: from,
             data: Arc::new(serde_json::Value::Null),
             hops: 0,
+            fits: 0,
         });
         let events = self.memory.last.iter().map(|last| last.id).collect();
         let turned = self.attempt(&last, events, &[], true);

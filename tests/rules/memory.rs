@@ -399,6 +399,54 @@ fn one_event_fills_one_place() {
 }
 
 #[test]
+fn all_of_finds_each_event_the_place_that_it_is_needed_in() {
+    let any = |e: &str| format!("#{{ when: |e| {e} }}");
+    let rule = |steps: &[&str]| {
+        let steps: Vec<String> = steps.iter().map(|step| any(step)).collect();
+        Tale::rule(&format!(
+            "within: \"1s\", all_of: [{}], then: |e| log(\"all\")",
+            steps.join(", ")
+        ))
+    };
+    let mut tale = rule(&["e.n > 0", "e.n > 1"]);
+    assert_eq!(tale.at(0, json!({"n": 2})), ["gathering 1 of 2"]);
+    assert_eq!(tale.at(1, json!({"n": 1})), ["fired all"], "the first is needed for `> 1`");
+    assert_eq!(tale.events(), [1, 2]);
+    let mut tale = rule(&["e.n > 0", "e.n > 1", "e.n > 2"]);
+    for ms in [0, 1] {
+        let have = ms + 1;
+        assert_eq!(tale.at(ms, json!({"n": 3})), [format!("gathering {have} of 3")]);
+    }
+    assert_eq!(tale.at(2, json!({"n": 1})), ["fired all"]);
+    assert_eq!(tale.pass(9_000), NOTHING);
+    assert!(tale.simulation().memories().rules().next().is_none(), "nothing is left");
+    let mut tale = rule(&["e.n > 0", "e.n > 1"]);
+    tale.at(0, json!({"n": 1}));
+    tale.at(500, json!({"n": 1}));
+    assert_eq!(tale.at(1_400, json!({"n": 2})), ["fired all"]);
+    assert_eq!(tale.events(), [2, 3], "the latest that does");
+    let mut tale = rule(&["true", "true", "true"]);
+    for ms in [0, 800, 1_100] {
+        assert_eq!(tale.at(ms, json!({})).len(), 1);
+    }
+    assert_eq!(tale.at(1_200, json!({})), ["fired all"], "three of the last second");
+    assert_eq!(tale.events(), [2, 3, 4]);
+}
+
+#[test]
+fn all_of_joins_late_events_that_lie_within_its_span() {
+    for (happened, then) in [(9_000, "fired both"), (8_999, "gathering 1 of 2")] {
+        let mut tale = Tale::rule(
+            r#"within: "1s", lateness: "2s", all_of: [#{ when: |e| e.s == "a" }, #{ when: |e| e.s == "b" }],
+               then: |e| log("both")"#,
+        );
+        tale.at(10_000, json!({"s": "a"}));
+        tale.happened = Some(happened);
+        assert_eq!(tale.at(10_001, json!({"s": "b"})), [then], "{happened}");
+    }
+}
+
+#[test]
 fn a_debounce_hands_over_the_whole_burst() {
     let mut tale = Tale::rule(
         r#"per: |e| e.k, debounce: "1s", then: |e, m| log(`${m.events.len()}, last ${e.n}`)"#,
@@ -557,6 +605,8 @@ fn every_story_goes_the_same_way_when_ifso_dies_between_any_two_steps() {
         another_begin_does_not_put_off_what_has_to_follow,
         all_of_joins_in_any_order_and_includes_its_end,
         one_event_fills_one_place,
+        all_of_finds_each_event_the_place_that_it_is_needed_in,
+        all_of_joins_late_events_that_lie_within_its_span,
         a_debounce_hands_over_the_whole_burst,
         samples_alarm_when_all_breach_and_end_when_none_does,
         a_storm_is_kept_and_released,

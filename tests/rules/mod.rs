@@ -9,5 +9,6 @@ mod limits;
 mod diagnostics;
 mod any;
 mod index;
+mod eda;
 
 pub(crate) use story::Story;
