@@ -1,6 +1,7 @@
 //! Rules that are tried before they are in force: a text, compiled as a file of a pack would be.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::model::problem::Problem;
 use crate::packs::catalog::Catalog;
@@ -24,10 +25,15 @@ pub fn compile(
 #[must_use]
 pub fn known(catalog: &Catalog) -> Known {
     let actions = catalog.accepts.iter();
+    let mut schemas = rules::Schemas::default();
+    for (name, trigger) in &catalog.triggers {
+        schemas.insert(name.clone(), Arc::clone(&trigger.payload_schema));
+    }
     Known {
         actions: actions.map(|(name, accepts)| (name.clone(), (**accepts).clone())).collect(),
         calendars: catalog.calendars.clone(),
         triggers: catalog.triggers.keys().cloned().collect(),
+        schemas,
         ..Known::default()
     }
 }

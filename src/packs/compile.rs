@@ -147,8 +147,11 @@ fn known(drafts: &[Draft], runners: &Runners, previous: &Catalog) -> rules::Know
     let held = previous.calendars.iter().filter(|(reference, _)| kept(reference));
     known.calendars.extend(held.map(|(name, held)| (name.clone(), Arc::clone(held))));
     let fresh = drafts.iter().filter(|draft| !draft.failed).flat_map(|draft| &draft.triggers);
-    known.triggers.extend(fresh.map(|trigger| trigger.reference.clone()));
-    known.triggers.extend(previous.triggers.keys().filter(|held| kept(held)).cloned());
+    let held = previous.triggers.values().filter(|held| kept(&held.reference));
+    for trigger in fresh.chain(held.map(Arc::as_ref)) {
+        known.triggers.push(trigger.reference.clone());
+        known.schemas.insert(trigger.reference.clone(), Arc::clone(&trigger.payload_schema));
+    }
     known.triggers.sort();
     known.triggers.dedup();
     known

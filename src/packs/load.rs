@@ -188,7 +188,9 @@ fn finish(catalog: &mut Catalog, runners: &Runners) {
     let accepts =
         |action: &Arc<Action>| (action.reference.clone(), Arc::new(accepted(action, runners)));
     catalog.accepts = catalog.actions.values().map(accepts).collect();
-    catalog.rules = Arc::new(rules::Set::new(distinct(catalog)));
+    let all = distinct(catalog);
+    catalog.problems.extend(rules::loops(&all));
+    catalog.rules = Arc::new(rules::Set::new(all));
     catalog.problems.sort_by(|a, b| {
         let key = |problem: &Problem| {
             (Arc::clone(&problem.place.file), problem.place.line, problem.place.column)

@@ -83,11 +83,12 @@ impl Closure {
         Ok(Self { body, names, captured, lends })
     }
 
-    /// The first text that each call of these functions is given: `w.avg("ms")` and `avg(w, "ms")`.
+    /// The first text that each call of these functions is given, and where it stands: `w.avg("ms")`
+    /// and `avg(w, "ms")`.
     ///
     /// # Errors
     /// The function that is given something else than a text that stands there.
-    pub(crate) fn named(&self, functions: &[&str]) -> Result<Vec<String>, String> {
+    pub(crate) fn named(&self, functions: &[&str]) -> Result<Vec<(String, Position)>, String> {
         let (mut named, mut wrong) = (Vec::new(), None);
         self.body.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
             let (call, first) = match path.last() {
@@ -99,7 +100,7 @@ impl Closure {
             };
             if functions.contains(&call.name.as_str()) {
                 match call.args.get(first) {
-                    Some(Expr::StringConstant(text, _)) => named.push(text.to_string()),
+                    Some(Expr::StringConstant(text, at)) => named.push((text.to_string(), *at)),
                     _ => wrong = Some(call.name.to_string()),
                 }
             }

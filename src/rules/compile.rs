@@ -10,6 +10,7 @@ use rhai::{AST, Engine, OptimizationLevel, Scope};
 use crate::model::problem::{Place, Problem, Severity};
 use crate::rules::declare::{self, Declared, Notebook};
 use crate::rules::library::Importer;
+use crate::rules::lint::unused;
 use crate::rules::rule::Rule;
 use crate::rules::sites::{Sites, spot};
 use crate::rules::{Known, Library, Source, check, effects, read, slim, window};
@@ -124,6 +125,10 @@ fn load(
             return Err(sorted(problems));
         }
     };
+    // What is mistyped makes something else look unused.
+    if !problems.iter().any(|one| one.severity == Severity::Error) {
+        problems.extend(unused::problems(&written, &source.text, whole));
+    }
     let version = version(source, &importer);
     let place = whole.clone();
     let text = Arc::from(source.text.as_str());

@@ -11,6 +11,8 @@ mod sites;
 mod library;
 mod check;
 mod wanted;
+pub mod payload;
+mod lint;
 mod closure;
 mod field;
 mod hash;
@@ -63,7 +65,9 @@ pub use crate::rules::compile::{Sifted, compile, sift};
 pub use crate::rules::decide::decide;
 pub use crate::rules::evaluate::{Evaluation, evaluate};
 pub use crate::rules::indexing::Indexing;
+pub use crate::rules::lint::loops::warnings as loops;
 pub use crate::rules::memory::Memories;
+pub use crate::rules::payload::Schemas;
 pub use crate::rules::rule::Rule;
 pub use crate::rules::set::Set;
 pub use crate::rules::simulation::Simulation;
@@ -92,6 +96,8 @@ pub struct Known {
     pub actions: BTreeMap<Reference, Parameters>,
     /// Described triggers.
     pub triggers: Vec<Reference>,
+    /// What their payloads look like.
+    pub schemas: Schemas,
     /// Calendars of all packs; `site.NAME` are the home's own.
     pub calendars: BTreeMap<Reference, Arc<Calendar>>,
     /// Actions that stand in a pack and cannot be run.

@@ -11,6 +11,7 @@ use crate::rules::Known;
 use crate::rules::analyse::Analysis;
 use crate::rules::closure::Closure;
 use crate::rules::declare::Declared;
+use crate::rules::lint::{self, loops};
 use crate::rules::pattern::Pattern;
 use crate::rules::rule::{Closures, Rule, Then, When};
 use crate::rules::sites::Sites;
@@ -67,6 +68,7 @@ pub(crate) fn rule(
             let when = closures.when.as_ref().and_then(When::closure);
             let per = closures.per.as_ref();
             let analysis = Analysis::of(when, per, &declared.around);
+            let emits = loops::emitted(&closures, &file.place);
             let rule = Rule {
                 reference,
                 about,
@@ -81,8 +83,10 @@ pub(crate) fn rule(
                 source: Arc::clone(&file.source),
                 closures,
                 analysis,
+                emits,
                 around: declared.around,
             };
+            doubts.extend(lint::doubts(&rule, &file.place, known));
             Ok((rule, doubts))
         }
         _ => Err(problems),

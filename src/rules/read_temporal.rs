@@ -203,7 +203,7 @@ impl Reader<'_> {
         for (key, closure) in asking {
             let Some(closure) = closure else { continue };
             match closure.named(FIELD_FUNCTIONS) {
-                Ok(named) => fields.extend(named),
+                Ok(named) => fields.extend(named.into_iter().map(|(name, _)| name)),
                 Err(function) if key == "having" => {
                     let message = format!("`{function}` must name its field outright");
                     self.complain("field_not_named", key, message);

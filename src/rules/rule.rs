@@ -10,6 +10,7 @@ use crate::rules::analyse::Analysis;
 use crate::rules::closure::{Closure, Surroundings};
 use crate::rules::criteria::{Criteria, Wanted};
 use crate::rules::indexing::Indexing;
+use crate::rules::lint::loops::Emit;
 use crate::rules::pattern::Pattern;
 use crate::rules::temporal::Temporal;
 
@@ -28,6 +29,8 @@ pub struct Rule {
     pub(crate) source: Arc<str>,
     pub(crate) closures: Closures,
     pub(crate) analysis: Analysis,
+    /// The events that it emits, as far as its file says so outright.
+    pub(crate) emits: Box<[Emit]>,
     pub(crate) around: Arc<Surroundings>,
 }
 

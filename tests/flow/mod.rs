@@ -95,7 +95,8 @@ pub(crate) fn load(home: &Path) -> Catalog {
     let kinds =
         Kinds { runners: &runners, sensor: &|_| Vec::new(), hooks: &|_| Vec::new(), built_in: &[] };
     let catalog = packs::load(home, kinds, &Catalog::default());
-    assert!(catalog.problems.is_empty(), "{:#?}", catalog.problems);
+    // Warnings are welcome: a story may be about what they warn of.
+    assert_eq!(catalog.errors(), 0, "{:#?}", catalog.problems);
     catalog
 }
 

@@ -3,6 +3,7 @@
 mod calendars;
 mod cold;
 mod conformance;
+mod lints;
 mod load;
 mod report;
 mod strays;

@@ -7,6 +7,7 @@ mod traps;
 mod deciding;
 mod limits;
 mod diagnostics;
+mod lints;
 mod any;
 mod index;
 mod eda;

@@ -59,6 +59,12 @@ impl Story {
         self
     }
 
+    /// A trigger whose payload has a schema.
+    pub(crate) fn schema(mut self, name: &str, schema: Value) -> Self {
+        self.known.schemas.insert(name.parse().unwrap(), Arc::new(schema));
+        self.trigger(name)
+    }
+
     pub(crate) fn config(mut self, config: Value) -> Self {
         let configs = BTreeMap::from([("site".to_owned(), Arc::new(config))]);
         self.facts.configs = Arc::new(configs);

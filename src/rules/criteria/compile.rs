@@ -18,6 +18,7 @@ use crate::rules::criteria::{
     Condition, Criteria, Criterion, ITEM, Pattern, TRIGGER, lookup, regex,
 };
 use crate::rules::pattern;
+use crate::rules::payload::Payload;
 use crate::rules::rule::{Closures, Rule, Then, When};
 use crate::rules::temporal::Temporal;
 use crate::rules::wanted::{doubtful, mismatch, unknown_action};
@@ -41,9 +42,11 @@ pub fn rule(
     form: &Form,
     known: &Known,
 ) -> Result<(Rule, Vec<Problem>), Vec<Problem>> {
-    let mut reader = Reader { known, templates: Templates::new(), problems: Vec::new() };
+    let (templates, problems) = (Templates::new(), Vec::new());
+    let mut reader = Reader { known, templates, on: Vec::new(), problems };
     let reference = reader.name(source, &form.name);
     let trigger = reader.trigger(&form.trigger);
+    reader.on = trigger.clone().into_iter().map(pattern::Pattern::Exact).collect();
     let all = form.criteria.iter().filter_map(|one| reader.criterion(one, TRIGGER)).collect();
     let when = Criteria { only: form.only.clone(), all, templates: reader.taken() };
     let wanted = reader.wanted(form);
@@ -84,6 +87,7 @@ pub fn rule(
         source: source.text.as_str().into(),
         closures,
         analysis,
+        emits: Box::default(),
         around: Arc::new(around),
     };
     Ok((rule, doubts))
@@ -92,6 +96,8 @@ pub fn rule(
 struct Reader<'k> {
     known: &'k Known,
     templates: Templates,
+    /// The trigger of the rule.
+    on: Vec<pattern::Pattern>,
     problems: Vec<Problem>,
 }
 
@@ -143,6 +149,11 @@ impl Reader<'_> {
             self.problems
                 .push(Problem::warning("no_such_root", key.place.clone(), message).help(help));
         }
+        if let Some(names) = path.as_ref().filter(|path| path.root == TRIGGER).and_then(Path::names)
+        {
+            let asked = written.operator.what.ends_with("exists");
+            self.field(&names, asked, &key.place);
+        }
         let operator = self.operator(&written.operator)?;
         let pattern = self.pattern(written, operator)?;
         Some(Criterion {
@@ -153,6 +164,16 @@ impl Reader<'_> {
             pattern,
             place: key.place.clone(),
         })
+    }
+
+    /// Doubts about a field that no event has.
+    fn field(&mut self, names: &[&str], asked: bool, place: &Place) {
+        let Some(payload) = Payload::of(&self.on, &self.known.schemas) else { return };
+        let Some(unknown) = payload.unknown(names, asked) else { return };
+        let field = names[..=unknown.at].join(".");
+        let message = format!("events of {} have no field `{field}`", unknown.triggers);
+        let problem = Problem::warning("unknown_field", place.clone(), message);
+        self.problems.push(problem.help(unknown.help));
     }
 
     fn operator(&mut self, name: &At<String>) -> Option<Operator> {
