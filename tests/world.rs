@@ -97,6 +97,14 @@ impl World {
         Self::on(self.store, catalog, self.manual)
     }
 
+    /// The same, with so much time between the two.
+    pub async fn restart_after(self, span: Duration) -> Self {
+        let catalog = (*self.catalog.load_full()).clone();
+        self.tasks.drain(Duration::from_millis(1)).await;
+        self.manual.advance(span);
+        Self::on(self.store, catalog, self.manual)
+    }
+
     /// Reports events and gives what became of them.
     pub async fn report(&self, reports: Vec<Report>) -> Vec<Taken> {
         self.door.submit(Submission { reports, ..Submission::default() }).await.unwrap()

@@ -12,10 +12,12 @@ use crate::api::shape;
 use crate::api::triggers::wanted;
 use crate::auth::Right;
 use crate::model::reference::Reference;
+use crate::model::time::Time;
 use crate::rules::Rule;
+use crate::rules::memory::WHOLE;
 use crate::rules::pattern::Pattern;
 use crate::store::table::{self, Rows};
-use crate::store::tables::Count;
+use crate::store::tables::{Count, Remembered};
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
@@ -52,6 +54,8 @@ const KNOWN: &[&str] = &[
     "description",
     "enabled",
     "shadow",
+    "quarantined",
+    "keeps",
     "priority",
     "type",
     "trigger",
@@ -87,7 +91,26 @@ async fn list(call: Call) -> Answer {
     let counts = table::scan::<Count>(&call.state.store, Rows::first(COUNT_LIMIT)).await?;
     let counts: BTreeMap<String, Count> =
         counts.into_iter().map(|held| (held.row.rule.clone(), held.row)).collect();
-    page.cut(all).map(|rule| row(rule, counts.get(rule.reference().as_str()))).answer(&call, KNOWN)
+    let page = page.cut(all);
+    let quarantined = quarantined(&call, &page.rows).await?;
+    let shown = |rule: &std::sync::Arc<Rule>| {
+        let count = counts.get(rule.reference().as_str());
+        row(rule, count, quarantined.get(rule.reference()).copied())
+    };
+    page.map(shown).answer(&call, KNOWN)
+}
+
+/// Since when which of these rules are in quarantine.
+async fn quarantined(
+    call: &Call,
+    rules: &[&std::sync::Arc<Rule>],
+) -> Result<BTreeMap<Reference, Time>, Problem> {
+    let with: Vec<&Reference> =
+        rules.iter().filter(|rule| rule.has_budget()).map(|rule| rule.reference()).collect();
+    let keys = with.iter().map(|rule| Remembered::store_key(rule, WHOLE));
+    let held = table::get_many::<Remembered>(&call.state.store, keys).await?;
+    let since = held.into_iter().map(|held| held.and_then(|held| held.row.memory.quarantined));
+    Ok(with.into_iter().cloned().zip(since).filter_map(|(rule, at)| Some((rule, at?))).collect())
 }
 
 async fn get(call: Call) -> Answer {
@@ -100,7 +123,8 @@ async fn get(call: Call) -> Answer {
         .ok_or_else(|| Problem::unknown_among("rule", reference.as_str(), names()))?;
     let count =
         table::get::<Count>(&call.state.store, reference.as_str().as_bytes().to_vec()).await?;
-    paging::one(&call, row(rule, count.map(|held| held.row).as_ref()), KNOWN)
+    let since = quarantined(&call, &[rule]).await?.get(&reference).copied();
+    paging::one(&call, row(rule, count.map(|held| held.row).as_ref(), since), KNOWN)
 }
 
 /// Whether a rule listens to a trigger, or names this glob.
@@ -109,7 +133,7 @@ fn listens(rule: &Rule, trigger: &str) -> bool {
     rule.on().iter().any(|on| on.text() == trigger || reference.as_ref().is_ok_and(|r| on.fits(r)))
 }
 
-fn row(rule: &Rule, count: Option<&Count>) -> Value {
+fn row(rule: &Rule, count: Option<&Count>, quarantined: Option<Time>) -> Value {
     let on: Vec<_> = rule.on().iter().map(Pattern::text).collect();
     let trigger = on.first().copied().unwrap_or_default();
     let place = rule.place();
@@ -122,6 +146,8 @@ fn row(rule: &Rule, count: Option<&Count>) -> Value {
             "description": rule.about(),
             "enabled": rule.enabled(),
             "shadow": rule.shadow(),
+            "quarantined": quarantined,
+            "keeps": rule.keeps(),
             "priority": rule.priority(),
             "cooldown_seconds": rule.cooldown().map(|span| span.as_secs_f64()),
             "type": { "ref": kind, "parameters": {} },

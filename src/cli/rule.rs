@@ -84,7 +84,7 @@ const PATH: &str = "/api/v1/rules";
 const COLUMNS: &[Column] = &[
     Column::new("rule", |row| text(row, "ref")),
     Column::new("on", |row| text(row, "on")),
-    Column::new("enabled", |row| text(row, "enabled")).status(),
+    Column::new("state", state).status(),
     Column::new("fired", |row| text(row, "counts.fired")).right(),
     Column::new("errors", |row| text(row, "counts.error")).right(),
     Column::time("last fired", "last_fired"),
@@ -95,8 +95,9 @@ const FIELDS: &[Column] = &[
     Column::new("rule", |row| text(row, "ref")),
     Column::new("about", |row| text(row, "description")),
     Column::new("on", |row| text(row, "on")),
-    Column::new("enabled", |row| text(row, "enabled")),
-    Column::new("shadow", |row| text(row, "shadow")),
+    Column::new("state", state),
+    Column::time("quarantined", "quarantined"),
+    Column::new("keeps", |row| text(row, "keeps")),
     Column::new("priority", |row| text(row, "priority")),
     Column::new("place", |row| text(row, "place")),
     Column::new("version", |row| text(row, "version")),
@@ -105,6 +106,20 @@ const FIELDS: &[Column] = &[
     Column::time("last fired", "last_fired"),
     Column::new("last error", |row| text(row, "last_error")),
 ];
+
+/// `on`, `off`, `shadow` or `quarantined`.
+fn state(row: &Value) -> String {
+    let word = if row["quarantined"].is_string() {
+        "quarantined"
+    } else if row["enabled"] == false {
+        "off"
+    } else if row["shadow"] == true {
+        "shadow"
+    } else {
+        "on"
+    };
+    word.to_owned()
+}
 
 const MEMORY: &[Column] = &[
     Column::new("key", |row| text(row, "key")),

@@ -103,9 +103,10 @@ impl Watch {
         let Ok(Some(fresh)) = loading.await else { return false };
         let generation = fresh.generation;
         tracing::info!(generation, problems = fresh.problems.len(), "catalog changed");
-        tell(&fresh.problems, &self.current.load().problems);
-        self.current.store(Arc::new(fresh));
+        // First it is so, then it is told: whoever reads the log finds what it says.
+        let before = self.current.swap(Arc::new(fresh));
         self.generation.send_replace(generation);
+        tell(&self.current.load().problems, &before.problems);
         true
     }
 

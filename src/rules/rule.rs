@@ -159,6 +159,21 @@ impl Rule {
             || self.temporal.budget.is_some()
     }
 
+    /// What it says about time, a few words for each key: `hold 10s`, `once`, `cooldown 60s`.
+    #[must_use]
+    pub fn keeps(&self) -> Vec<String> {
+        let mut words = self.temporal.words();
+        words.extend(self.closures.until.is_some().then(|| "until".to_owned()));
+        words.extend(self.cooldown.map(|span| format!("cooldown {span:?}")));
+        words
+    }
+
+    /// Whether it can be quarantined.
+    #[must_use]
+    pub fn has_budget(&self) -> bool {
+        self.temporal.budget.is_some()
+    }
+
     /// The text of its file.
     #[must_use]
     pub fn source(&self) -> &str {

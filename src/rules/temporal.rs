@@ -118,6 +118,39 @@ pub(crate) struct Budget {
 }
 
 impl Temporal {
+    /// What it says, a few words for each: `hold 10s`, `once`, ….
+    pub(crate) fn words(&self) -> Vec<String> {
+        let mut words = vec![match &self.shape {
+            Shape::Plain => String::new(),
+            Shape::Window(window) => {
+                let kind = match window.kind {
+                    WindowKind::Sliding => "sliding",
+                    WindowKind::Tumbling(_) => "tumbling",
+                    WindowKind::Session => "session",
+                };
+                format!("{kind} window of {:?}", window.within)
+            }
+            Shape::Sequence(steps) => {
+                format!("sequence of {} within {:?}", steps.steps.len(), steps.within)
+            }
+            Shape::AllOf(steps) => {
+                format!("all of {} within {:?}", steps.steps.len(), steps.within)
+            }
+            Shape::Absent { within, .. } => format!("absent {within:?}"),
+            Shape::Debounce { quiet } => format!("debounce {quiet:?}"),
+            Shape::Samples { count } => format!("samples {count}"),
+        }];
+        words.extend(self.hold.map(|hold| format!("hold {hold:?}")));
+        words.extend(self.stale.map(|stale| format!("stale {stale:?}")));
+        words.extend(self.once.then(|| "once".to_owned()));
+        words.extend(self.limit.map(|limit| format!("limit {} per {:?}", limit.count, limit.per)));
+        let budget = |budget: Budget| format!("budget {} per {:?}", budget.count, budget.per);
+        words.extend(self.budget.map(budget));
+        words.extend((!self.active.is_empty()).then(|| "calendar".to_owned()));
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
     /// Whether it remembers anything beside when it fired.
     pub(crate) fn is_plain(&self) -> bool {
         matches!(self.shape, Shape::Plain) && self.hold.is_none() && !self.once

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ifso::intake::{Command, Submission};
+use ifso::intake::{Command, Outcome, Submission};
 use ifso::model::rule::Verdict;
 use ifso::rules::{FELL_DUE, QUARANTINED};
 use ifso::store::tables::Remembered;
@@ -137,7 +137,11 @@ async fn more_deadlines_than_one_commit_takes_all_come_before_the_next_event() {
         story.world.report((first..first + 1_000).map(full).collect()).await;
     }
     story.world.manual.advance(Duration::from_mins(10));
-    let kept = story.event("pool.full", json!({"id": "p4999", "used": 1})).await;
+    let fine = report("pool.full", json!({"id": "p4999", "used": 1}));
+    let Outcome::Accepted(id) = story.world.report(vec![fine]).await.remove(0) else {
+        panic!("it is new")
+    };
+    let kept = history::find(&story.world.store, id).await.unwrap().unwrap();
     assert_eq!(verdicts(&kept), [("site.full", &Verdict::Recovered)]);
     assert_eq!(story.count("site.full", "fired").await, 5_000);
 }
@@ -162,13 +166,9 @@ async fn what_waits_for_a_rate_keeps_to_it_after_an_outage() {
     for number in 0..4 {
         story.world.report(vec![report("t.x", json!({"id": number.to_string()}))]).await;
     }
-    let catalog = (*story.world.catalog.load_full()).clone();
     let manual = story.world.manual.clone();
-    story.world.tasks.drain(Duration::from_millis(1)).await;
-    manual.advance(Duration::from_hours(1));
-    let (store, home) = (story.world.store.clone(), story._home);
-    let world = World::on(store, catalog, manual.clone());
-    let story = Story { world, _home: home };
+    let world = story.world.restart_after(Duration::from_hours(1)).await;
+    let story = Story { world, ..story };
     let due = story.newest(5).await.remove(0);
     assert_eq!(story.executions().await.len(), 2, "one, and not all at once");
     assert_eq!(due.event.accepted, ifso::clock::Watch::now(&manual), "now, not when it was due");

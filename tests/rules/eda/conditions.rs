@@ -101,6 +101,7 @@ impl Conditions<'_> {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a clause of theirs holds")]
     fn test(&self, of: &Expr, test: &str, with: &[Expr], flags: &str, negated: bool) -> Text {
         match (test, of, with) {
             ("defined", Expr::Path(path), _) => {
@@ -126,6 +127,7 @@ impl Conditions<'_> {
     }
 
     /// `is select` holds for some item; `is not select` too: some item is otherwise.
+    #[expect(clippy::too_many_arguments, reason = "what a clause of theirs holds")]
     fn some(&self, of: &Expr, each: &Path, operator: &str, value: &Expr, negated: bool) -> Text {
         let guard = self.guards(&[of])?;
         let leaf = self.leaf(operator, &Expr::Path(each.clone()), value, negated, "")?;
@@ -133,6 +135,7 @@ impl Conditions<'_> {
     }
 
     /// One comparison.
+    #[expect(clippy::too_many_arguments, reason = "what a clause of theirs holds")]
     fn leaf(&self, operator: &str, left: &Expr, right: &Expr, negated: bool, flags: &str) -> Text {
         let (operator, negated) = match operator.strip_prefix("not ") {
             Some(operator) => (operator, !negated),
