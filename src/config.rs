@@ -64,6 +64,8 @@ impl Default for Executions {
 pub struct Keep {
     /// Events with what the rules made of them.
     pub events: Length,
+    /// MiB of such events at most, compressed; the oldest go first. Without: as many as come.
+    pub events_mib: Option<u64>,
     /// Executions with their output.
     pub executions: Length,
     /// Inputs that could not become events.
@@ -73,7 +75,7 @@ pub struct Keep {
 impl Default for Keep {
     fn default() -> Self {
         let days = |days: u64| Length(Duration::from_hours(24 * days));
-        Self { events: days(7), executions: days(30), dead_letters: days(30) }
+        Self { events: days(7), events_mib: None, executions: days(30), dead_letters: days(30) }
     }
 }
 
@@ -88,7 +90,8 @@ impl Keep {
             ("dead_letters", self.dead_letters),
         ];
         let keep = keep.into_iter().map(|(table, length)| (table.to_owned(), length.0)).collect();
-        retention::Settings { keep }
+        let events_bytes = self.events_mib.map(|mib| mib.saturating_mul(1024 * 1024));
+        retention::Settings { keep, events_bytes }
     }
 }
 

@@ -25,6 +25,8 @@ const STEP_ROWS: usize = 256;
 pub struct Settings {
     /// By table; what is not named here is kept as long as `TABLES` says.
     pub keep: BTreeMap<String, Duration>,
+    /// Bytes of kept events at most; the oldest go first.
+    pub events_bytes: Option<u64>,
 }
 
 impl Settings {
@@ -69,6 +71,9 @@ pub async fn sweep(store: &Handle, now: Time, settings: &Settings) -> Result<Cou
         if let Some(before) = before(table) {
             forget_old_ids(store, table, before, &mut counts).await?;
         }
+    }
+    if let Some(most) = settings.events_bytes {
+        forget_beyond(store, "blocks", most, &mut counts).await?;
     }
     if let Some(before) = before("executions") {
         forget_executions(store, before, &mut counts).await?;
@@ -129,6 +134,33 @@ async fn forget_old_ids(
         if done {
             return Ok(());
         }
+    }
+}
+
+/// Removes the oldest rows of a table beyond so many bytes. What is within them is read.
+async fn forget_beyond(
+    store: &Handle,
+    table: &'static str,
+    most: u64,
+    counts: &mut Counts,
+) -> Result<(), Error> {
+    let (mut bytes, mut after) = (0u64, None);
+    loop {
+        let prefix = Vec::new();
+        let range = Range { table, prefix, after, order: Order::Down, limit: STEP_ROWS };
+        let found = store.scan(&range).await?;
+        let Some((last, _)) = found.last() else { return Ok(()) };
+        after = Some(last.clone());
+        let mut batch = Batch::new();
+        let mut rows = 0;
+        for (key, record) in found {
+            bytes = bytes.saturating_add((key.len() + record.bytes.len()) as u64);
+            if bytes > most {
+                batch.remove(Key { table, bytes: key });
+                rows += 1;
+            }
+        }
+        commit(store, batch, table, rows, counts).await?;
     }
 }
 

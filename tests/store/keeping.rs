@@ -8,7 +8,7 @@ use ifso::clock::{Ids, Manual};
 use ifso::model::action::Action;
 use ifso::model::cause::Cause;
 use ifso::model::execution::{Execution, Status};
-use ifso::model::id::ExecutionId;
+use ifso::model::id::{EventId, ExecutionId};
 use ifso::model::key::KeyValue;
 use ifso::model::time::Time;
 use ifso::store::batch::Batch;
@@ -188,9 +188,27 @@ async fn output_may_go_before_its_execution_and_goes_when_it_is_gone() {
     }
     let keep = BTreeMap::from([("outputs".to_owned(), DAY)]);
     let now = manual.clock().now().plus(2 * DAY);
-    let counts = sweep(&store, now, &Settings { keep }).await.unwrap();
+    let counts = sweep(&store, now, &Settings { keep, ..Settings::default() }).await.unwrap();
     assert_eq!(counts.forgotten, BTreeMap::from([("outputs", 1200)]));
     let left = table::scan::<Output>(&store, Rows::first(1)).await.unwrap();
     assert_eq!(left[0].row.execution, running);
     assert_eq!(rows(&store, "executions").await, 2);
+}
+
+#[tokio::test]
+async fn of_kept_events_the_oldest_beyond_a_size_go() {
+    let store: Handle = Arc::new(Redb::in_memory().unwrap());
+    let now: Time = "2026-03-01T00:00:00Z".parse().unwrap();
+    let mut batch = Batch::new();
+    for number in 0..1_000u128 {
+        let ms = u128::try_from(now.millis()).unwrap() - 1_000 + number;
+        let bytes = EventId::from_bits(ms << 80).to_bytes().to_vec();
+        batch.put(Key { table: "blocks", bytes }, vec![7; 84]);
+    }
+    store.commit(batch).await.unwrap();
+    let settings = Settings { events_bytes: Some(30_000), ..Settings::default() };
+    let counts = sweep(&store, now, &settings).await.unwrap();
+    assert_eq!(counts.forgotten["blocks"], 700, "each has 100 bytes with its key");
+    let again = sweep(&store, now, &settings).await.unwrap();
+    assert!(again.forgotten.is_empty(), "{again:?}");
 }
