@@ -16,6 +16,8 @@ const DIM: Style = Style::new().dimmed();
 
 /// Events that are looked through for the newest that is meant.
 const LOOK: usize = 50;
+/// Events behind a decision that are named.
+const LED: usize = 5;
 /// Letters of a value that are shown.
 const VALUE_LIMIT: usize = 60;
 
@@ -124,6 +126,14 @@ fn lines(rule: &Value, event: &Value, explained: &Value, output: &Output) -> Vec
         named("next", format!("acts by itself at {due}, unless something changes"), &mut lines);
     }
     let decisions = explained["decisions"].as_array().into_iter().flatten();
+    for decision in decisions.clone() {
+        let led: Vec<&str> =
+            decision["events"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let more = led.len().saturating_sub(LED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let shown = led.iter().take(LED).copied().collect::<Vec<_>>().join("\n         ");
+        named("from", format!("{shown}{more}"), &mut lines);
+    }
     let effects = decisions.flat_map(|one| one["effects"].as_array().into_iter().flatten());
     for effect in effects {
         named("does", doing(effect), &mut lines);
