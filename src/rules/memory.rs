@@ -34,7 +34,8 @@ pub struct Memories {
 
 #[derive(Debug, Clone)]
 struct Slot {
-    memory: Memory,
+    /// Apart, so that the table's free places stay small.
+    memory: Box<Memory>,
     due: Option<Time>,
 }
 
@@ -50,7 +51,11 @@ impl Memories {
     pub fn of(rows: impl IntoIterator<Item = (Reference, String, Memory)>) -> Self {
         let mut memories = Self::default();
         for (rule, key, memory) in rows {
-            memories.rules.entry(rule).or_default().insert(key, Slot { memory, due: None });
+            memories
+                .rules
+                .entry(rule)
+                .or_default()
+                .insert(key, Slot { memory: Box::new(memory), due: None });
         }
         memories
     }
@@ -64,7 +69,7 @@ impl Memories {
     /// What a rule remembers under a key.
     #[must_use]
     pub fn get(&self, rule: &Reference, key: &str) -> Option<&Memory> {
-        self.rules.get(rule)?.get(key).map(|slot| &slot.memory)
+        self.rules.get(rule)?.get(key).map(|slot| &*slot.memory)
     }
 
     /// When something is to be done under a key.
@@ -88,7 +93,7 @@ impl Memories {
     /// All memories of a rule.
     pub fn each(&self, rule: &Reference) -> impl Iterator<Item = (&str, &Memory)> {
         let keys = self.rules.get(rule).into_iter().flatten();
-        keys.map(|(key, slot)| (key.as_str(), &slot.memory))
+        keys.map(|(key, slot)| (key.as_str(), &*slot.memory))
     }
 
     /// The rules that remember something.
@@ -128,7 +133,7 @@ impl Memories {
             (None, Some(_)) => self.rules.entry(rule.clone()).or_default(),
             (Some(keys), _) => keys,
         };
-        let slot = memory.map(|memory| Slot { memory, due });
+        let slot = memory.map(|memory| Slot { memory: Box::new(memory), due });
         let old = match slot {
             Some(slot) => keys.insert(key.to_owned(), slot),
             None => keys.remove(key),
@@ -146,7 +151,7 @@ impl Memories {
             }
         }
         let name = (rule.clone(), key.to_owned());
-        self.before.entry(name).or_insert_with(|| old.map(|slot| slot.memory));
+        self.before.entry(name).or_insert_with(|| old.map(|slot| *slot.memory));
     }
 
     /// What was changed since the last `settle`, as it is now; nothing: it is to be removed.
