@@ -204,7 +204,7 @@ fn slip(message: &str) -> Option<&'static str> {
         ("no variable `about`", "the keys of a rule stand in `#{ … }`, with the `#`"),
         ("no variable `on`", "the keys of a rule stand in `#{ … }`, with the `#`"),
         ("no variable `e`", "what looks at an event is a function: `|e| e.used_pct >= 80`"),
-        ("expecting ','", "look for a missing `,`; and is `&&`, or is `||`, not is `!`"),
+        ("expecting ','", "look for a missing `,`; here `and` is `&&`, `or` is `||`, `not` is `!`"),
     ];
     slips.iter().find(|(part, _)| message.contains(part)).map(|(_, help)| *help)
 }

@@ -38,6 +38,12 @@ fn home() -> Story {
 const FILES: &[&str] = &[
     r#"rule("r", #{ on: "t.x", wen: |e| true, then: |e| () });"#,
     r#"rule("r", #{ on: "t.x", hold: "5m", until: |e| false, then: |e| () });"#,
+    "rule(\"r\", #{ on: \"t.x\", when: |e| e.x > 1\n    then: |e| () });",
+    "rule(\"r\", #{ on: \"t.x\", hold: \"1s\"\n    then: |e| () });",
+    "rule(\"r\", #{ on: \"t.x\", when: |e| e.x > 1 and e.y > 1, then: |e| () });",
+    "rule(\"r\", #{ on: \"t.x\", hold: '10s', then: |e| () });",
+    "rule(\"r\", { about: \"x\", on: \"t.x\", then: |e| () });",
+    "rule(\"r\", #{ on: \"t.x\", when: e.x > 1, then: |e| () });",
     r#"rule("r", #{ on: "t.x", hold: "0s", stale: "soon", until: 5, limit: 3, budget: #{ count: 0 }, then: |e| () });"#,
     r#"rule("r", #{ on: "t.x", hold: "5m", stale: "1m", limit: #{ count: 1, per: "1h", over: "wait", most: 2 }, then: |e| () });"#,
     r#"rule("r", #{ on: "t.x", having: |w| w.count > 2, window: "tumblin", then: |e| () });"#,
