@@ -244,7 +244,6 @@ impl Runner for Hands {
     }
 
     async fn run(&self, job: Job, stop: CancellationToken) -> Outcome {
-        self.began.notify_one();
         let (hold, entry) = {
             let mut state = self.state.lock().unwrap();
             state.jobs.push((job.execution, job.attempt, job.begin));
@@ -253,6 +252,7 @@ impl Runner for Hands {
             let scripted = !state.script.is_empty();
             (state.hold, scripted.then(|| state.script.remove(0)))
         };
+        self.began.notify_one();
         let (mut ended, pieces) = entry.unwrap_or((Ended::So(End::Succeeded), Vec::new()));
         for piece in pieces {
             job.output.send(piece).await.unwrap();

@@ -208,6 +208,9 @@ async fn no_more_attempts_run_at_once_than_there_are_places() {
     for _ in 0..10 {
         ids.push(world.executions.request(request("test.do")).await.unwrap().id);
     }
+    while world.hands.most_at_once() < 4 {
+        world.hands.began().await;
+    }
     for (number, id) in ids.iter().enumerate() {
         world.reaches(*id, Status::Running).await;
         if let Some(waiting) = ids.get(number + 4) {
