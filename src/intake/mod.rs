@@ -119,6 +119,7 @@ pub fn open(parts: Parts) -> (Door, Stage) {
         complaints: complaints::Complaints::default(),
         refusing: false,
         memories: Memories::new(),
+        unsure: false,
         adopted: None,
         reloads: None,
     };

@@ -64,6 +64,8 @@ pub struct Stage {
     pub(crate) refusing: bool,
     /// What the rules remember; nothing until it is read.
     pub(crate) memories: Memories,
+    /// A commit failed so that nobody knows whether memories are on disk as they are here.
+    pub(crate) unsure: bool,
     /// The catalog that memories are in step with.
     pub(crate) adopted: Option<u64>,
     /// Tells of new catalogs.
@@ -240,6 +242,8 @@ impl Stage {
         if committed.is_ok() {
             self.memories.settle();
         } else {
+            // Nobody knows what is on disk after an error of the disk: it is read again.
+            self.unsure |= !matches!(committed, Err(store::Error::Conflict { .. }));
             let rules = Arc::clone(&self.parts.catalog.load().rules);
             self.memories.undo(&rules);
             self.adopted = adopted;
@@ -253,6 +257,12 @@ impl Stage {
         inside: &[Held<Ticket>],
     ) -> Result<Vec<Vec<Outcome>>, store::Error> {
         let catalog = self.parts.catalog.load_full();
+        if self.unsure {
+            self.memories = remember::read(&self.parts.store).await?;
+            self.unsure = false;
+            let now = self.memories.advance(self.parts.clock.now());
+            remember::adopt(&mut self.memories, &catalog, now, Moment::Reload);
+        }
         let now = self.memories.advance(self.parts.clock.now());
         if self.adopted != Some(catalog.generation) {
             let moment = self.adopted.map_or(Moment::Start, |_| Moment::Reload);
@@ -399,6 +409,11 @@ impl Stage {
         catalog: &Arc<Catalog>,
         now: Time,
     ) -> Result<(), store::Error> {
+        let due = self.memories.next_due().is_some_and(|due| due.0 <= now);
+        if work.events.is_empty() && work.commands.is_empty() && !due {
+            remember::write(&self.memories, &mut work.batch);
+            return Ok(());
+        }
         let facts = Arc::new(Facts {
             now,
             wall: Some(now),
@@ -424,28 +439,30 @@ impl Stage {
                 let done = remember::obey(&set, &mut memories, &command, &facts, ids.event());
                 due.extend(done);
             }
-            let mut decided = Vec::with_capacity(events.len() + due.len());
+            let mut decided = Vec::with_capacity(events.len());
             for (event, said) in events.into_iter().zip(evaluations) {
                 let decisions = decide(&set, &event, said, &mut memories, &facts);
                 decided.push((event, decisions));
             }
-            // In the order of their ids, which is how a block is searched.
-            decided.extend(due);
-            (decided, memories)
+            (due, decided, memories)
         });
-        let (decided, memories) = decided.await.expect("rules do not panic");
+        let (mut due, mut decided, memories) = decided.await.expect("rules do not panic");
         self.memories = memories;
         remember::write(&self.memories, &mut work.batch);
         let mut effects =
             Effects { catalog, ids: &self.parts.ids, now, batch: &mut work.batch, failed: 0 };
-        for (event, decisions) in decided {
-            for mut decision in decisions {
-                effects.add(&event, &mut decision);
-                work.decisions.push(decision);
+        // Effects in the order of time: what was due came first.
+        for (event, decisions) in due.iter_mut().chain(&mut decided) {
+            for decision in decisions {
+                effects.add(event, decision);
             }
-            work.events.push(event);
         }
         work.failed = effects.failed;
+        // The block in the order of ids, which is how it is searched.
+        for (event, decisions) in decided.into_iter().chain(due) {
+            work.decisions.extend(decisions);
+            work.events.push(event);
+        }
         Ok(())
     }
 

@@ -1,6 +1,15 @@
 //! Rule memory through the store: deadlines without events, and a death in the middle of each.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use async_trait::async_trait;
+use ifso::clock::Manual;
+use ifso::store::batch::Batch;
+use ifso::store::redb::Redb;
+use ifso::store::{Error, Handle, Key, Range, Record, Store};
+use tokio::sync::watch;
 
 use ifso::intake::{Command, Outcome, Submission};
 use ifso::model::rule::Verdict;
@@ -177,4 +186,61 @@ async fn what_waits_for_a_rate_keeps_to_it_after_an_outage() {
     manual.advance(Duration::from_mins(1));
     story.newest(7).await;
     assert_eq!(story.executions().await.len(), 4);
+}
+
+/// A store that writes and then says that it could not, as a disk may.
+struct Lying {
+    store: Handle,
+    lies: AtomicBool,
+}
+
+#[async_trait]
+impl Store for Lying {
+    async fn get(&self, key: &Key) -> Result<Option<Record>, Error> {
+        self.store.get(key).await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Error> {
+        self.store.get_many(keys).await
+    }
+
+    async fn scan(&self, range: &Range) -> Result<Vec<(Vec<u8>, Record)>, Error> {
+        self.store.scan(range).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<u64, Error> {
+        let committed = self.store.commit(batch).await;
+        if self.lies.swap(false, Ordering::Relaxed) { Err(Error::Closed) } else { committed }
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.store.changes()
+    }
+}
+
+#[tokio::test]
+async fn memory_is_what_is_on_disk_after_a_commit_that_nobody_knows_of() {
+    let home = tempfile::tempdir().unwrap();
+    write(
+        home.path(),
+        "rules/site.rhai",
+        &HOLD.replace("run(\"test.grow\", #{ pool: e.id })", "log(e.id)"),
+    );
+    let store: Handle = Arc::new(Redb::in_memory().unwrap());
+    let lying = Arc::new(Lying { store: store.clone(), lies: AtomicBool::new(false) });
+    let manual = Manual::at("2026-03-01T00:00:00Z".parse().unwrap());
+    let world = World::on(lying.clone(), load(home.path()), manual);
+    let used = |used: i64| report("pool.full", json!({"id": "p1", "used": used}));
+    // Its own first commits are past.
+    world.report(vec![used(1)]).await;
+    lying.lies.store(true, Ordering::Relaxed);
+    let reports = vec![used(90)];
+    let refused = world.door.submit(Submission { reports, ..Submission::default() }).await;
+    assert!(refused.is_err(), "its sender is told, though it is on disk");
+    world.manual.advance(Duration::from_mins(1));
+    let Outcome::Accepted(id) = world.report(vec![used(5)]).await.remove(0) else {
+        panic!("it is new")
+    };
+    let kept = history::find(&store, id).await.unwrap().unwrap();
+    assert_eq!(kept.decisions[0].verdict.word(), "broken", "the hold had begun: {kept:?}");
 }
