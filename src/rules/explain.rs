@@ -308,9 +308,3 @@ fn sentence(
     });
     each.collect::<Vec<_>>().join("; ")
 }
-
-/// What a simulation of one rule begins with.
-#[must_use]
-pub fn alone(set: &Set, reference: &Reference) -> Option<Set> {
-    set.get(reference).map(|rule| Set::new(vec![rule.clone()]))
-}

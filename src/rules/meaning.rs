@@ -66,7 +66,7 @@ pub(crate) fn hash(
     sites: &Sites,
     call: rhai::Position,
     keys: &[&str],
-    else_: &str,
+    around: &str,
 ) -> u64 {
     let mut context = digest::Context::new(&digest::SHA256);
     for key in keys {
@@ -74,7 +74,7 @@ pub(crate) fn hash(
         context.update(text(source, crate::rules::sites::spot(at)).as_bytes());
         context.update(&[0]);
     }
-    context.update(else_.as_bytes());
+    context.update(around.as_bytes());
     context.finish().as_ref().first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 

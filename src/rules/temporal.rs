@@ -230,9 +230,8 @@ impl Temporal {
                 (memory.active.is_none() || !self.once).then(|| from.plus(*within))
             }
             Shape::Sequence(steps) => {
-                let first = memory.steps.iter().flatten().map(|seen| seen.at);
-                let oldest = memory.steps.iter().filter_map(|steps| steps.first()).map(|s| s.at);
-                let end = oldest.min().or_else(|| first.min())?.plus(steps.within);
+                let begins = memory.steps.iter().filter_map(|reached| reached.first());
+                let end = begins.map(|begin| begin.at).min()?.plus(steps.within);
                 Some(if steps.ends_with_not() { end } else { after(end) })
             }
             Shape::AllOf(steps) => {

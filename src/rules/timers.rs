@@ -50,7 +50,7 @@ pub fn fall_due(
     let mut hearing = Hearing::open(set, &event, &facts, asked);
     hearing.be_about(last.as_ref().map(|last| last.id));
     let known = Arc::clone(set.rule(index));
-    let turned = if key == WHOLE {
+    let mut turned = if key == WHOLE {
         drain(&mut hearing, memories, (index, &known), (*at, wall), false)
     } else {
         tick(&mut hearing, memories, (index, &known), key, *at)
@@ -59,10 +59,22 @@ pub fn fall_due(
     // Whatever is due has been done: a deadline that stays would never let time go on.
     if memories.due_of(rule, key).is_some_and(|next| next <= *at) && turned.is_empty() {
         memories.forget(rule, key);
+        turned.push((key.clone(), stuck(&known)));
     }
     let decisions: Vec<Decision> =
         turned.into_iter().map(|(key, turned)| decision(&known, event.id, &key, turned)).collect();
     Some((!decisions.is_empty()).then_some((event, decisions)))
+}
+
+/// A deadline that does not move is a fault of ours, and is told, not passed over.
+fn stuck(rule: &Rule) -> Turned {
+    Turned::of(Verdict::Error {
+        message: "its deadline does not move, so what it remembered under this key is forgotten; \
+                  this is a fault of Ifso: please report it with the rule"
+            .to_owned(),
+        line: rule.place.line,
+        column: rule.place.column,
+    })
 }
 
 /// The last event that a memory knows.
