@@ -232,11 +232,19 @@ impl Draft {
         self.problems.append(&mut problems);
     }
 
-    fn read_triggers(&mut self, disk: &Disk<'_>) {
-        let folder = self.folder.join("triggers");
+    /// The YAML files of one of its folders; what else lies there is told.
+    fn yaml_files(&mut self, disk: &Disk<'_>, folder: &str) -> Vec<File> {
+        let folder = self.folder.join(folder);
         self.problems.extend(disk.strays(&folder, &YAML));
-        for file in disk.files(&folder, &YAML, &mut self.problems) {
-            self.hash(&file);
+        let files = disk.files(&folder, &YAML, &mut self.problems);
+        for file in &files {
+            self.hash(file);
+        }
+        files
+    }
+
+    fn read_triggers(&mut self, disk: &Disk<'_>) {
+        for file in self.yaml_files(disk, "triggers") {
             let mut problems = Vec::new();
             let read = file
                 .yaml(&mut problems)
@@ -248,10 +256,7 @@ impl Draft {
     }
 
     fn read_sensors(&mut self, disk: &Disk<'_>, check: CheckSensor<'_>) {
-        let folder = self.folder.join("sensors");
-        self.problems.extend(disk.strays(&folder, &YAML));
-        for file in disk.files(&folder, &YAML, &mut self.problems) {
-            self.hash(&file);
+        for file in self.yaml_files(disk, "sensors") {
             let mut problems = Vec::new();
             self.read_sensor(&file, check, &mut problems);
             self.problems.append(&mut problems);
@@ -270,10 +275,7 @@ impl Draft {
 
     /// Reads its calendars; where one cannot be read, the one that it was in `previous` goes on.
     fn read_calendars(&mut self, disk: &Disk<'_>, previous: Option<&Catalog>) {
-        let folder = self.folder.join("calendars");
-        self.problems.extend(disk.strays(&folder, &YAML));
-        for file in disk.files(&folder, &YAML, &mut self.problems) {
-            self.hash(&file);
+        for file in self.yaml_files(disk, "calendars") {
             let mut problems = Vec::new();
             let read = file
                 .yaml(&mut problems)
