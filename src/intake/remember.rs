@@ -58,16 +58,15 @@ pub(crate) fn obey(
         Command::Release { rule, discard } => {
             rules::release(set, memories, (rule, *discard), facts, id)
         }
-        Command::Forget { rule, key: Some(key) } => {
-            memories.forget(rule, key);
-            None
-        }
-        Command::Forget { rule, key: None } => {
-            let keys: Vec<String> = memories.each(rule).map(|(key, _)| key.to_owned()).collect();
+        Command::Forget { rule, key } => {
+            let keys: Vec<String> = match key {
+                Some(key) => vec![key.clone()],
+                None => memories.each(rule).map(|(key, _)| key.to_owned()).collect(),
+            };
             for key in keys {
                 memories.forget(rule, &key);
             }
-            // What it expects from the beginning, it expects again.
+            // What it expects from the beginning, it expects again: a dead-man's switch stays armed.
             reload::adopt(set, memories, facts.now, Moment::Reload);
             None
         }

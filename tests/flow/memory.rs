@@ -244,3 +244,18 @@ async fn memory_is_what_is_on_disk_after_a_commit_that_nobody_knows_of() {
     let kept = history::find(&store, id).await.unwrap().unwrap();
     assert_eq!(kept.decisions[0].verdict.word(), "broken", "the hold had begun: {kept:?}");
 }
+
+#[tokio::test]
+async fn what_is_expected_is_expected_again_after_it_was_forgotten() {
+    let story = Story::new(
+        r#"rule("silent", #{ on: "node.alive", per: |e| e.node, expect: ["n1"], absent: "1m",
+            then: |e, m| run("test.grow", #{ pool: m.key }) });"#,
+    );
+    story.event("node.alive", json!({"node": "n1"})).await;
+    let rule = "site.silent".parse().unwrap();
+    story.command(Command::Forget { rule, key: Some("n1".to_owned()) }).await;
+    assert_eq!(story.remembered().await.len(), 1, "its switch is armed");
+    story.world.manual.advance(Duration::from_mins(1));
+    story.newest(2).await;
+    assert_eq!(story.executions().await.len(), 1);
+}
