@@ -15,6 +15,7 @@ pub mod vault;
 pub mod auth;
 pub mod script;
 pub mod rules;
+pub mod workflows;
 pub mod packs;
 pub mod runners;
 
