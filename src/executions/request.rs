@@ -91,6 +91,7 @@ impl Executions {
             cause: request.cause.clone(),
             hops: 0,
             parent: None,
+            part: None,
             user: request.user.clone(),
             status: Status::Requested,
             attempt: 0,

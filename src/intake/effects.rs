@@ -92,6 +92,7 @@ impl Effects<'_> {
             cause,
             hops: event.hops + 1,
             parent: None,
+            part: None,
             user: RULES_USER.to_owned(),
             status: Status::Requested,
             attempt: 0,

@@ -108,7 +108,7 @@ impl Status {
             (S::Requested | S::Scheduled | S::Running | S::Delayed, T::Delay) => S::Delayed,
             (S::Requested | S::Delayed | S::Scheduled, T::Start) => S::Running,
             (S::Running, T::Ask) => S::Pending,
-            (S::Running | S::Pending, T::Pause) => S::Pausing,
+            (S::Running | S::Pending | S::Resuming, T::Pause) => S::Pausing,
             (S::Requested | S::Delayed | S::Scheduled, T::Pause) => S::Paused,
             (S::Pausing, T::Quiet) => S::Paused,
             (S::Paused | S::Pausing, T::Resume) => S::Resuming,
@@ -117,7 +117,9 @@ impl Status {
             (S::Running | S::Pending | S::Pausing | S::Resuming | S::Canceling, T::Cancel) => {
                 S::Canceling
             }
-            (S::Running | S::Pausing | S::Pending | S::Resuming, T::End(end)) => end.status(),
+            (S::Running | S::Pausing | S::Paused | S::Pending | S::Resuming, T::End(end)) => {
+                end.status()
+            }
             (S::Canceling, T::End(End::Abandoned)) => S::Abandoned,
             (S::Canceling, T::End(_)) => S::Canceled,
             (S::Requested | S::Delayed | S::Scheduled, T::End(End::Failed)) => S::Failed,
@@ -244,6 +246,9 @@ pub struct Execution {
     pub hops: u16,
     /// The execution of which it is a part.
     pub parent: Option<ExecutionId>,
+    /// Which part of its parent's workflow it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// The user in whose name it runs.
     pub user: String,
     /// Where it stands.
@@ -266,6 +271,20 @@ pub struct Execution {
     pub log: Vec<(Time, Status)>,
     /// StackStorm's `context`, trace tags among it.
     pub context: Map<String, Value>,
+}
+
+/// The place of an execution in the workflow of its parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The task's name.
+    pub task: Arc<str>,
+    /// The way through the graph on which it is, from 0.
+    pub route: u32,
+    /// The task's position in the sequence of the workflow, from 0.
+    pub entry: u32,
+    /// Which item of `with`, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
 }
 
 /// Moves kept in an execution's log at most; the oldest but the first are forgotten.

@@ -14,6 +14,8 @@ use crate::store::{Error, Handle};
 
 /// Executions to dispatch.
 pub const DISPATCH: &str = "dispatch";
+/// Workflows that something has happened to.
+pub const CONDUCT: &str = "conduct";
 /// Events made inside, to be taken in.
 pub const INTAKE: &str = "intake";
 
