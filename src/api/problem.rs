@@ -227,6 +227,7 @@ impl From<executions::Error> for Problem {
                 format!("this `Idempotency-Key` was used for another request, {execution}"),
             ),
             E::Illegal(_) => Self::conflict("illegal_move", message),
+            E::Unstoppable { .. } => Self::conflict("unstoppable", message),
         };
         match help {
             Some(help) => problem.help(help),

@@ -4,6 +4,7 @@
 mod attempt;
 mod control;
 mod dispatch;
+mod draft;
 mod output;
 mod request;
 mod secrets;
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Ids};
 use crate::model::action::Action;
 use crate::model::cause::Cause;
-use crate::model::execution::{Execution, Illegal};
+use crate::model::execution::{Execution, Illegal, Status};
 use crate::model::id::ExecutionId;
 use crate::model::parameter::Parameters;
 use crate::model::reference::Reference;
@@ -93,6 +94,18 @@ pub enum Error {
     /// It cannot make that move.
     #[error(transparent)]
     Illegal(#[from] Illegal),
+    /// What carries it out cannot hold it.
+    #[error(
+        "execution `{execution}` is `{status}`, and action `{action}` cannot be held meanwhile"
+    )]
+    Unstoppable {
+        /// The execution.
+        execution: ExecutionId,
+        /// Its action.
+        action: Reference,
+        /// Where it stands.
+        status: Status,
+    },
     /// The store did not take it.
     #[error("the execution could not be stored")]
     Store(#[from] store::Error),
@@ -112,6 +125,11 @@ impl Error {
             Self::OnceAgain { .. } => "use a new key for a new request".to_owned(),
             Self::NotFound(_) => "`ifso execution list` shows the ones that are kept".to_owned(),
             Self::Illegal(_) => return None,
+            Self::Unstoppable { .. } => {
+                "a shell or python action can be held that says `pause: signal` in its file; \
+                 a workflow always"
+                    .to_owned()
+            }
             Self::Store(error) => error.help()?.to_owned(),
         })
     }

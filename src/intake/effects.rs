@@ -20,7 +20,7 @@ use crate::packs::parameters;
 use crate::store::batch::Batch;
 use crate::store::queue;
 use crate::store::table;
-use crate::store::tables::Work;
+use crate::store::tables::{Definition, Work};
 
 /// The user in whose name rules act.
 pub const RULES_USER: &str = "rules";
@@ -141,7 +141,12 @@ impl Effects<'_> {
         }
         let due = self.now.plus(delay.unwrap_or_default());
         let work = Work::Dispatch(execution.id);
-        queue::push(self.batch, queue::DISPATCH, due, self.ids.record(), work);
+        let line = queue::line(&execution.action.runner);
+        queue::push(self.batch, line, due, self.ids.record(), work);
+        if let Some(pinned) = &execution.action.workflow {
+            let (hash, definition) = (Arc::clone(&pinned.hash), Arc::clone(&pinned.definition));
+            table::put(self.batch, &Definition { hash, definition });
+        }
     }
 
     fn emit(&mut self, event: &Event, cause: Cause, trigger: &Reference, data: Value) {

@@ -113,10 +113,11 @@ impl Status {
             (S::Pausing, T::Quiet) => S::Paused,
             (S::Paused | S::Pausing, T::Resume) => S::Resuming,
             (S::Resuming, T::Start) => S::Running,
-            (S::Requested | S::Delayed | S::Scheduled | S::Paused, T::Cancel) => S::Canceled,
-            (S::Running | S::Pending | S::Pausing | S::Resuming | S::Canceling, T::Cancel) => {
-                S::Canceling
-            }
+            (S::Requested | S::Delayed | S::Scheduled, T::Cancel) => S::Canceled,
+            (
+                S::Running | S::Pending | S::Pausing | S::Paused | S::Resuming | S::Canceling,
+                T::Cancel,
+            ) => S::Canceling,
             (S::Running | S::Pausing | S::Paused | S::Pending | S::Resuming, T::End(end)) => {
                 end.status()
             }
