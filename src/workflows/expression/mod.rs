@@ -47,3 +47,8 @@ pub trait World {
     /// The present moment, the same for all expressions of one step.
     fn now(&self) -> Time;
 }
+
+pub mod inline;
+mod simple;
+
+pub use simple::{Error, evaluate, truthy};

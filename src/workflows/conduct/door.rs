@@ -1,0 +1,251 @@
+//! The front door: take what happened, draw the consequences, hand out what is to be done.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::model::execution::Status;
+use crate::model::time::Time;
+use crate::workflows::conduct::flow::{Fault, Flow};
+use crate::workflows::conduct::render::Rendered;
+use crate::workflows::conduct::rows::Row;
+use crate::workflows::conduct::state::State;
+use crate::workflows::conduct::steps::{Ready, Report, Steps};
+use crate::workflows::conduct::{Command, Happening, Place, Refused, Start, World};
+use crate::workflows::definition::Definition;
+
+/// Tasks that one call begins at most. A circle of tasks that do nothing would never end otherwise;
+/// so the flow wakes at once and goes on, and between two calls it can be canceled.
+pub const BEGUN_AT_ONCE: usize = 100_000;
+
+/// Starts a flow of `definition`. It may be over already, see `Flow::status`.
+pub fn begin(definition: &Definition, start: Start, world: &dyn World) -> (Flow, Vec<Command>) {
+    let mut flow = Steps::create(definition, start, world);
+    let mut door = Door::new(definition, &mut flow, world);
+    if !door.steps.flow.head.status.is_done() {
+        // A flow that is new can always run.
+        door.steps.request(State::Running).ok();
+    }
+    door.pump();
+    let commands = door.commands;
+    (flow, commands)
+}
+
+/// Tells a flow of `definition` what happened to it.
+///
+/// # Errors
+/// Where that cannot happen to it as it stands; then nothing is changed.
+pub fn conduct(
+    definition: &Definition,
+    flow: &mut Flow,
+    happening: Happening,
+    world: &dyn World,
+) -> Result<Vec<Command>, Refused> {
+    let mut door = Door::new(definition, flow, world);
+    door.take(happening)?;
+    door.pump();
+    Ok(door.commands)
+}
+
+impl Flow {
+    /// The next moment at which `Happening::Due` must come; nothing where only children move it.
+    #[must_use]
+    pub fn wake(&self) -> Option<Time> {
+        if !self.head.status.is_running() {
+            return None;
+        }
+        let ready = self.index.ready.iter().filter_map(|serial| self.staged.get(serial));
+        let due = ready.filter_map(|staged| staged.due).min();
+        due.map(Time::from_millis)
+    }
+}
+
+struct Door<'a> {
+    steps: Steps<'a>,
+    commands: Vec<Command>,
+}
+
+impl<'a> Door<'a> {
+    fn new(definition: &'a Definition, flow: &'a mut Flow, world: &'a dyn World) -> Self {
+        Self { steps: Steps::new(definition, flow, world), commands: Vec::new() }
+    }
+
+    fn take(&mut self, happening: Happening) -> Result<(), Refused> {
+        match happening {
+            Happening::Task { place, status, result } => self.child(place, status, result),
+            Happening::Pause { reason } => {
+                self.steps.request(State::Pausing)?;
+                self.steps.flow.head.held = true;
+                self.steps.flow.set_reason(Some(reason));
+                self.steps.flow.touch(Row::Head);
+                Ok(())
+            }
+            Happening::Resume => {
+                self.steps.request(State::Resuming)?;
+                self.steps.flow.head.held = false;
+                self.steps.flow.set_reason(None);
+                self.steps.flow.touch(Row::Head);
+                Ok(())
+            }
+            Happening::Cancel { reason } => {
+                self.steps.request(State::Canceling)?;
+                self.steps.flow.set_reason(Some(reason));
+                self.stop_all();
+                Ok(())
+            }
+            Happening::Due => Ok(()),
+            Happening::Rerun { tasks } => self.steps.rerun(&tasks),
+            Happening::Retry { .. } | Happening::Skip { .. } | Happening::Abort { .. } => {
+                Err(Refused::NotHeld(self.steps.flow.status()))
+            }
+        }
+    }
+
+    fn child(&mut self, place: Place, status: Status, result: Value) -> Result<(), Refused> {
+        let flow = &*self.steps.flow;
+        let no_such = || Refused::NoSuchPlace(place);
+        let entry = flow.entries.get(place.entry as usize).ok_or_else(no_such)?;
+        let batch = entry.batch.and_then(|batch| flow.batches.get(&batch));
+        let item = match (place.item, batch) {
+            (None, None) => None,
+            (Some(item), Some(batch)) => Some(batch.items.get(item as usize).ok_or_else(no_such)?),
+            _ => return Err(no_such()),
+        };
+        let before = item.map_or(entry.state, |item| item.state);
+        let heard = State::from(status);
+        if before.is_done() || (entry.state.is_done() && item.is_none()) {
+            // Told twice, or too late: its end is known.
+            return Ok(());
+        }
+        let answered = before == State::Pending && status.is_done();
+        let resting = entry.state.is_resting() && status.is_done() && item.is_some();
+        let stands = flow.head.status;
+        if answered && !flow.head.held && matches!(stands, State::Paused | State::Pausing) {
+            self.steps.request(State::Resuming)?;
+        }
+        if resting {
+            let report = Report { state: State::Running, item: place.item, result: None };
+            self.apply(place.entry, report);
+        }
+        let result = Some(result).filter(|_| status.is_done());
+        self.apply(place.entry, Report { state: heard, item: place.item, result });
+        Ok(())
+    }
+
+    fn apply(&mut self, at: u32, report: Report) {
+        let serial = self.steps.stage_of(at);
+        self.steps.apply(at, serial, report);
+    }
+
+    /// Hands out what comes next until nothing does.
+    fn pump(&mut self) {
+        let mut begun = 0;
+        while begun < BEGUN_AT_ONCE {
+            let next = self.steps.next();
+            if next.is_empty() {
+                break;
+            }
+            for ready in next {
+                begun += 1 + ready.actions.len();
+                self.begin(ready);
+            }
+        }
+        self.steps.render_output();
+    }
+
+    fn begin(&mut self, ready: Ready) {
+        let Some(staged) = self.steps.flow.staged.get(&ready.serial) else { return };
+        let (waited, known) = (staged.due.is_some(), staged.entry);
+        let at = known.unwrap_or_else(|| self.steps.enter(ready.serial));
+        let delay = ready.delay.filter(|delay| !delay.is_zero() && !waited);
+        let due = delay.map(|delay| self.steps.now().plus(delay).millis());
+        if known.is_none() || due.is_some() {
+            self.steps.flow.restage(ready.serial, |staged| {
+                staged.entry = Some(at);
+                staged.due = due;
+            });
+        }
+        if due.is_some() {
+            return;
+        }
+        if ready.items == Some(0) {
+            self.run(at, ready.serial, Report { state: State::Running, ..Report::default() });
+            let result = Some(Value::Array(Vec::new()));
+            self.run(at, ready.serial, Report { state: State::Succeeded, result, item: None });
+            return;
+        }
+        for action in ready.actions {
+            let report = Report { state: State::Running, item: action.item, result: None };
+            self.run(at, ready.serial, report);
+            self.command(at, (&ready.task, ready.route), action);
+        }
+    }
+
+    fn run(&mut self, at: u32, serial: u32, report: Report) {
+        self.steps.apply(at, Some(serial), report);
+    }
+
+    fn command(&mut self, at: u32, task: (&Arc<str>, u32), action: Rendered) {
+        let (name, route) = task;
+        let place = Place { entry: at, item: action.item };
+        if self.steps.definition.task(name).is_some_and(|task| task.action.is_none()) {
+            let result = Some(Value::Null);
+            self.apply(at, Report { state: State::Succeeded, item: action.item, result });
+            return;
+        }
+        let parameters = match action.input {
+            Value::Object(parameters) => Ok(parameters),
+            Value::Null => Ok(Map::new()),
+            other => {
+                Err(format!("TypeError: The input of task \"{name}\" is `{other}`, no object."))
+            }
+        };
+        match (action.action, parameters) {
+            (Value::String(action), Ok(parameters)) => self.commands.push(Command::Run {
+                place,
+                task: name.to_string(),
+                route,
+                action,
+                parameters,
+                timeout: None,
+                priority: None,
+            }),
+            (Value::String(_), Err(message)) => self.cannot(at, place, name, message),
+            (other, _) => {
+                let message =
+                    format!("TypeError: The action of task \"{name}\" is `{other}`, no name.");
+                self.cannot(at, place, name, message);
+            }
+        }
+    }
+
+    /// The child cannot even be started.
+    fn cannot(&mut self, at: u32, place: Place, name: &Arc<str>, message: String) {
+        let fault =
+            Fault::new(message.clone()).at(name, self.steps.flow.entries[at as usize].route);
+        self.steps.flow.add_fault(fault);
+        let result = Some(Value::String(message));
+        self.apply(at, Report { state: State::Failed, item: place.item, result });
+    }
+
+    /// Asks every child that is not over to stop.
+    fn stop_all(&mut self) {
+        for (at, entry) in (0..).zip(&self.steps.flow.entries) {
+            if entry.state.is_done() || matches!(entry.state, State::Unset | State::Retrying) {
+                continue;
+            }
+            match entry.batch.and_then(|batch| self.steps.flow.batches.get(&batch)) {
+                None => {
+                    self.commands.push(Command::Stop { place: Place { entry: at, item: None } })
+                }
+                Some(batch) => {
+                    let begun = (0..)
+                        .zip(&batch.items)
+                        .filter(|(_, item)| !item.state.is_done() && item.state != State::Unset);
+                    let places = begun.map(|(item, _)| Place { entry: at, item: Some(item) });
+                    self.commands.extend(places.map(|place| Command::Stop { place }));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,577 @@
+//! A flow: the state of one run of a workflow, in memory.
+//!
+//! Every change goes through a method here, which keeps the tallies right and notes which row changed.
+//! Nothing here decides anything.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::model::execution::Status;
+use crate::model::time::Time;
+use crate::workflows::Context;
+use crate::workflows::conduct::Place;
+use crate::workflows::conduct::rows::Row;
+use crate::workflows::conduct::state::{State, Tally};
+use crate::workflows::conduct::trail::{Arrival, Folded, Way, Ways, lay_over};
+
+/// The state of one run of a workflow.
+#[derive(Debug, Default)]
+pub struct Flow {
+    pub(super) head: Head,
+    pub(super) contexts: Vec<Arc<Context>>,
+    pub(super) routes: Vec<Arc<[Arc<str>]>>,
+    pub(super) ways: Vec<Way>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) staged: BTreeMap<u32, Staged>,
+    pub(super) batches: BTreeMap<u32, Batch>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) fault_serial: u32,
+    pub(super) output: Option<Map<String, Value>>,
+    pub(super) dirty: BTreeSet<Row>,
+    pub(super) index: Index,
+    pub(super) folded: Folded,
+}
+
+/// What is counted and looked up; it follows from the rest.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    latest: HashMap<Arc<str>, BTreeMap<u32, u32>>,
+    staged: BTreeSet<(Arc<str>, u32, u32)>,
+    pub(super) ready: BTreeSet<u32>,
+    pub(super) tally: Tally,
+    faults: HashSet<u64>,
+    /// For a task and a route: of the tasks that lead there, how many lead on, and how many have begun.
+    pub(super) inbound: HashMap<Arc<str>, BTreeMap<u32, Inbound>>,
+    /// Whether `inbound` is there; it needs the graph, which is not in the rows.
+    pub(super) has_inbound: bool,
+}
+
+/// Of the tasks that lead to a task on a route.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Inbound {
+    pub(super) satisfied: u32,
+    pub(super) begun: u32,
+}
+
+/// The few things of which there is one.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Head {
+    pub(super) status: State,
+    pub(super) reason: Option<String>,
+    /// Somebody paused it, so an answered question does not resume it.
+    #[serde(default)]
+    pub(super) held: bool,
+    #[serde(default)]
+    pub(super) deadline: Option<i64>,
+}
+
+/// A task that has begun.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub(super) name: Arc<str>,
+    pub(super) route: u32,
+    pub(super) way: u32,
+    pub(super) state: State,
+    pub(super) term: bool,
+    /// For each edge that leaves the task: whether it was followed; nothing while that is not known.
+    pub(super) next: Vec<Option<bool>>,
+    pub(super) tries: Option<Tries>,
+    pub(super) batch: Option<u32>,
+    pub(super) started: Option<i64>,
+    pub(super) ended: Option<i64>,
+    #[serde(skip)]
+    pub(super) result: Option<Arc<Value>>,
+}
+
+/// How often a task may be tried again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Tries {
+    pub(super) count: i64,
+    pub(super) delay_ms: u64,
+    pub(super) tally: i64,
+}
+
+/// A task that is about to begin, or whose items are under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Staged {
+    pub(super) name: Arc<str>,
+    pub(super) route: u32,
+    pub(super) way: u32,
+    pub(super) ready: bool,
+    /// It has ended badly and stays for a rerun.
+    pub(super) completed: bool,
+    pub(super) run_on_fail: bool,
+    /// It is tried again after this pause.
+    pub(super) retry_ms: Option<u64>,
+    pub(super) batch: Option<u32>,
+    /// The entry that it continues.
+    pub(super) entry: Option<u32>,
+    /// Not before this moment.
+    pub(super) due: Option<i64>,
+}
+
+/// The items of a task.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) list: Arc<Vec<Value>>,
+    pub(super) concurrency: Option<i64>,
+    pub(super) items: Vec<Item>,
+    pub(super) tally: Tally,
+    /// No item before this one waits to begin.
+    pub(super) cursor: usize,
+}
+
+/// One item.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct Item {
+    pub(super) state: State,
+    pub(super) result: Option<Arc<Value>>,
+}
+
+/// Something that went wrong in a flow, in StackStorm's shape.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    #[serde(skip)]
+    pub(super) serial: u32,
+    /// What, as a sentence.
+    pub message: String,
+    /// The task in which it did.
+    pub task: Option<Arc<str>>,
+    /// Its route, from 0.
+    pub route: Option<u32>,
+    /// The transition, such as `deploy__t0`.
+    pub transition: Option<Arc<str>>,
+    /// What the action gave.
+    pub result: Option<Value>,
+}
+
+impl Fault {
+    /// As StackStorm writes it.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let mut json = json!({ "type": "error", "message": self.message });
+        if let Some(task) = &self.task {
+            json["task_id"] = json!(task);
+        }
+        if let Some(route) = self.route {
+            json["route"] = json!(route);
+        }
+        if let Some(transition) = &self.transition {
+            json["task_transition_id"] = json!(transition);
+        }
+        if let Some(result) = &self.result {
+            json["result"] = result.clone();
+        }
+        json
+    }
+}
+
+/// A task as people see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskView {
+    /// Where its child belongs.
+    pub place: Place,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its route, from 0.
+    pub route: u32,
+    /// Where it stands.
+    pub status: Status,
+    /// When it began.
+    pub started: Option<Time>,
+    /// When it ended.
+    pub ended: Option<Time>,
+    /// What it gave; a list where it has items.
+    pub result: Value,
+    /// Its items: all, under way, over.
+    pub items: Option<ItemCounts>,
+    /// Why it stands where it stands, where there is something to say.
+    pub reason: Option<String>,
+}
+
+/// How many items of a task stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ItemCounts {
+    /// All of them.
+    pub all: u32,
+    /// Those under way.
+    pub active: u32,
+    /// Those that are over, however they ended.
+    pub done: u32,
+    /// Those among them that did not end well.
+    pub failed: u32,
+}
+
+impl Flow {
+    /// Where it stands.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.head.status.status()
+    }
+
+    /// Where it stands, in StackStorm's words.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.head.status
+    }
+
+    /// What it gave, once it is over and gave something.
+    #[must_use]
+    pub const fn output(&self) -> Option<&Map<String, Value>> {
+        self.output.as_ref()
+    }
+
+    /// What went wrong, oldest first.
+    #[must_use]
+    pub fn errors(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Why it stands where it stands, where there is something to say.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.head.reason.as_deref()
+    }
+
+    /// The routes, each as the edges that led onto it: StackStorm's `routes`.
+    pub fn routes(&self) -> impl Iterator<Item = &[Arc<str>]> {
+        self.routes.iter().map(AsRef::as_ref)
+    }
+
+    /// Every task that has begun, in that order.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskView> + '_ {
+        (0..).zip(&self.entries).map(|(at, entry)| TaskView {
+            place: Place { entry: at, item: None },
+            name: Arc::clone(&entry.name),
+            route: entry.route,
+            status: entry.state.status(),
+            started: entry.started.map(Time::from_millis),
+            ended: entry.ended.map(Time::from_millis),
+            result: self.result(at),
+            items: entry.batch.and_then(|batch| self.batches.get(&batch)).map(Batch::counts),
+            reason: None,
+        })
+    }
+
+    /// The task at `at` as `task()` shows it in expressions.
+    pub(super) fn describe(&self, at: u32) -> Value {
+        let entry = &self.entries[at as usize];
+        let result = self.result(at);
+        json!({
+            "task_id": entry.name,
+            "task_name": entry.name,
+            "route": entry.route,
+            "status": entry.state.word(),
+            "result": result,
+        })
+    }
+
+    /// What the task at `at` gave; a list where it has items.
+    pub(super) fn result(&self, at: u32) -> Value {
+        let entry = &self.entries[at as usize];
+        if let Some(result) = &entry.result {
+            return result.as_ref().clone();
+        }
+        let batch = entry.batch.and_then(|batch| self.batches.get(&batch));
+        batch.filter(|_| entry.state.is_done()).map_or(Value::Null, Batch::results)
+    }
+
+    pub(super) fn touch(&mut self, row: Row) {
+        self.dirty.insert(row);
+    }
+
+    pub(super) fn set_status(&mut self, status: State) {
+        if self.head.status != status {
+            self.head.status = status;
+            self.touch(Row::Head);
+        }
+    }
+
+    pub(super) fn set_reason(&mut self, reason: Option<String>) {
+        if self.head.reason != reason {
+            self.head.reason = reason;
+            self.touch(Row::Head);
+        }
+    }
+
+    pub(super) fn set_output(&mut self, output: Option<Map<String, Value>>) {
+        if self.output != output {
+            self.output = output;
+            self.touch(Row::Output);
+        }
+    }
+
+    /// Adds what was published, and gives its number.
+    pub(super) fn add_context(&mut self, context: Context) -> u32 {
+        let at = number(self.contexts.len());
+        self.contexts.push(Arc::new(context));
+        self.touch(Row::Context(at));
+        at
+    }
+
+    pub(super) fn add_route(&mut self, route: Vec<Arc<str>>) -> u32 {
+        let at = number(self.routes.len());
+        self.routes.push(route.into());
+        self.touch(Row::Route(at));
+        at
+    }
+
+    /// A new way, on which nothing has arrived.
+    pub(super) fn add_way(&mut self) -> u32 {
+        let at = number(self.ways.len());
+        self.ways.push(Way::new());
+        at
+    }
+
+    pub(super) fn arrive(&mut self, way: u32, arrival: Arrival) {
+        let arrivals = &mut self.ways[way as usize];
+        let at = number(arrivals.len());
+        arrivals.push(arrival);
+        self.folded.forget(way);
+        self.touch(Row::Arrival(way, at));
+    }
+
+    /// All that is known on the way `at`, with or without what stands at the root.
+    pub(super) fn context(&mut self, at: u32) -> Context {
+        let mut context =
+            self.contexts.first().map_or_else(Context::new, |root| root.as_ref().clone());
+        let published = self.published(at);
+        lay_over(&mut context, &published);
+        context
+    }
+
+    /// All that was published on the way `at`.
+    pub(super) fn published(&mut self, at: u32) -> Arc<Context> {
+        let entries = &self.entries;
+        let way_of = |from: u32| entries[from as usize].way;
+        let among = Ways { ways: &self.ways, contexts: &self.contexts, way_of: &way_of };
+        self.folded.fold(at, &among)
+    }
+
+    /// The last entry of the task `name` on `route`.
+    pub(super) fn latest(&self, name: &str, route: u32) -> Option<u32> {
+        self.index.latest.get(name).and_then(|routes| routes.get(&route)).copied()
+    }
+
+    pub(super) fn is_latest(&self, at: u32) -> bool {
+        let entry = &self.entries[at as usize];
+        self.latest(&entry.name, entry.route) == Some(at)
+    }
+
+    /// Adds an entry and gives its place.
+    pub(super) fn add_entry(&mut self, entry: Entry) -> u32 {
+        let at = number(self.entries.len());
+        self.entries.push(entry);
+        self.index_entry(at);
+        self.touch(Row::Entry(at));
+        at
+    }
+
+    /// Makes the entry at `at`, the newest, the last of its task and route.
+    pub(super) fn index_entry(&mut self, at: u32) {
+        let (name, route, state) = {
+            let entry = &self.entries[at as usize];
+            (Arc::clone(&entry.name), entry.route, entry.state)
+        };
+        let before = self.index.latest.entry(name).or_default().insert(route, at);
+        // An earlier run of the same task counts on only while it is under way.
+        if let Some(before) = before {
+            let before = self.entries[before as usize].state;
+            if before.is_done() {
+                self.index.tally.take(before);
+            }
+        }
+        self.index.tally.add(state);
+    }
+
+    pub(super) fn set_state(&mut self, at: u32, state: State, now: Time) {
+        let latest = self.is_latest(at);
+        let entry = &mut self.entries[at as usize];
+        let before = entry.state;
+        if before == state {
+            return;
+        }
+        entry.state = state;
+        if entry.started.is_none() && !matches!(state, State::Unset) {
+            entry.started = Some(now.millis());
+        }
+        entry.ended = state.is_done().then_some(now.millis());
+        if latest || !before.is_done() {
+            self.index.tally.take(before);
+        }
+        if latest || !state.is_done() {
+            self.index.tally.add(state);
+        }
+        self.touch(Row::Entry(at));
+    }
+
+    pub(super) fn set_batch(&mut self, at: u32, batch: Option<u32>) {
+        let entry = &mut self.entries[at as usize];
+        if entry.batch != batch {
+            entry.batch = batch;
+            self.touch(Row::Entry(at));
+        }
+    }
+
+    pub(super) fn set_term(&mut self, at: u32, term: bool) {
+        let entry = &mut self.entries[at as usize];
+        if entry.term != term {
+            entry.term = term;
+            self.touch(Row::Entry(at));
+        }
+    }
+
+    pub(super) fn set_result(&mut self, at: u32, result: Option<Value>) {
+        self.entries[at as usize].result = result.map(Arc::new);
+        self.touch(Row::Result(at));
+    }
+
+    /// Stages a task and gives its number.
+    pub(super) fn stage(&mut self, staged: Staged) -> u32 {
+        let serial = self.staged.last_key_value().map_or(0, |(serial, _)| serial + 1);
+        self.staged.insert(serial, staged);
+        self.index_staged(serial);
+        self.touch(Row::Staged(serial));
+        serial
+    }
+
+    pub(super) fn index_staged(&mut self, serial: u32) {
+        let Some(staged) = self.staged.get(&serial) else { return };
+        self.index.staged.insert((Arc::clone(&staged.name), staged.route, serial));
+        if staged.ready && !staged.completed {
+            self.index.ready.insert(serial);
+        } else {
+            self.index.ready.remove(&serial);
+        }
+    }
+
+    /// Changes a staged task.
+    pub(super) fn restage(&mut self, serial: u32, change: impl FnOnce(&mut Staged)) {
+        if let Some(staged) = self.staged.get_mut(&serial) {
+            change(staged);
+            self.index_staged(serial);
+            self.touch(Row::Staged(serial));
+        }
+    }
+
+    pub(super) fn unstage(&mut self, serial: u32) {
+        let Some(staged) = self.staged.get(&serial) else { return };
+        let batch = staged.batch.and_then(|batch| self.batches.get(&batch));
+        if batch.is_some_and(|batch| batch.tally.any(State::is_active)) {
+            return;
+        }
+        let key = (Arc::clone(&staged.name), staged.route, serial);
+        self.index.staged.remove(&key);
+        self.index.ready.remove(&serial);
+        self.staged.remove(&serial);
+        self.touch(Row::Staged(serial));
+    }
+
+    /// The first staged task of that name and route.
+    pub(super) fn find_staged(&self, name: &Arc<str>, route: u32) -> Option<u32> {
+        let from = (Arc::clone(name), route, 0);
+        let to = (Arc::clone(name), route, u32::MAX);
+        self.index.staged.range(from..=to).next().map(|(_, _, serial)| *serial)
+    }
+
+    /// Begins the items of a task, one for each of `list`, and gives their number.
+    pub(super) fn add_batch(&mut self, list: Vec<Value>, concurrency: Option<i64>) -> u32 {
+        let serial = self.batches.last_key_value().map_or(0, |(serial, _)| serial + 1);
+        let mut tally = Tally::default();
+        for _ in &list {
+            tally.add(State::Unset);
+        }
+        let items = vec![Item::default(); list.len()];
+        let batch = Batch { list: Arc::new(list), concurrency, items, tally, cursor: 0 };
+        self.batches.insert(serial, batch);
+        self.touch(Row::List(serial));
+        serial
+    }
+
+    pub(super) fn set_item(&mut self, batch: u32, item: u32, state: State) {
+        let Some(items) = self.batches.get_mut(&batch) else { return };
+        if items.set(item, state) {
+            self.touch(Row::Item(batch, item));
+        }
+    }
+
+    pub(super) fn set_item_result(&mut self, batch: u32, item: u32, result: Option<Value>) {
+        let items = self.batches.get_mut(&batch).map(|batch| &mut batch.items);
+        if let Some(item_of) = items.and_then(|items| items.get_mut(item as usize)) {
+            item_of.result = result.map(Arc::new);
+            self.touch(Row::Item(batch, item));
+        }
+    }
+
+    /// Notes what went wrong, once.
+    pub(super) fn add_fault(&mut self, mut fault: Fault) {
+        fault.serial = self.fault_serial;
+        if self.index.faults.insert(fingerprint(&fault)) {
+            self.fault_serial += 1;
+            self.touch(Row::Fault(fault.serial));
+            self.faults.push(fault);
+        }
+    }
+
+    pub(super) fn index_fault(&mut self, fault: &Fault) {
+        self.index.faults.insert(fingerprint(fault));
+    }
+
+    /// Forgets what went wrong in the task `name`.
+    pub(super) fn clear_faults(&mut self, name: &str) {
+        let (gone, kept) = std::mem::take(&mut self.faults)
+            .into_iter()
+            .partition(|fault: &Fault| fault.task.as_deref() == Some(name));
+        self.faults = kept;
+        for fault in gone {
+            self.index.faults.remove(&fingerprint(&fault));
+            self.touch(Row::Fault(fault.serial));
+        }
+    }
+}
+
+impl Batch {
+    /// Moves an item and says whether that changed anything.
+    pub(super) fn set(&mut self, item: u32, state: State) -> bool {
+        let Some(found) = self.items.get_mut(item as usize) else { return false };
+        let before = std::mem::replace(&mut found.state, state);
+        self.tally.take(before);
+        self.tally.add(state);
+        if state == State::Unset {
+            self.cursor = self.cursor.min(item as usize);
+        }
+        before != state
+    }
+
+    /// What the items gave, in their order; null for one that gave nothing.
+    pub(super) fn results(&self) -> Value {
+        let one = |item: &Item| item.result.as_deref().cloned().unwrap_or(Value::Null);
+        Value::Array(self.items.iter().map(one).collect())
+    }
+
+    fn counts(&self) -> ItemCounts {
+        ItemCounts {
+            all: number(self.items.len()),
+            active: self.tally.count(State::is_active),
+            done: self.tally.count(State::is_done),
+            failed: self.tally.count(State::is_abended),
+        }
+    }
+}
+
+/// Tells faults apart. Two that share it are taken for one: with 64 bits that does not happen.
+fn fingerprint(fault: &Fault) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&fault.message, &fault.task, fault.route, &fault.transition).hash(&mut hasher);
+    fault.result.as_ref().map(Value::to_string).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A position as it stands in rows.
+pub(super) fn number(position: usize) -> u32 {
+    u32::try_from(position).expect("a flow has fewer than 2^32 of anything")
+}

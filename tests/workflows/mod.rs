@@ -1,0 +1,5 @@
+//! The second brain, through its front doors.
+
+mod compose;
+mod conformance;
+mod sessions;
