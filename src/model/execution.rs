@@ -288,6 +288,90 @@ pub struct Part {
     pub item: Option<u32>,
 }
 
+/// What may be wanted of executions that are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// Start nothing new; let what runs end, or hold it where its runner can.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Stop.
+    Cancel,
+}
+
+impl Wish {
+    /// The word in rules, JSON and commands.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    /// Where executions stand that this may be wanted of.
+    #[must_use]
+    pub const fn applies(self) -> &'static [Status] {
+        use Status as S;
+        match self {
+            Self::Pause => &[S::Requested, S::Delayed, S::Scheduled, S::Running, S::Resuming],
+            Self::Resume => &[S::Pausing, S::Paused],
+            Self::Cancel => &[
+                S::Requested,
+                S::Delayed,
+                S::Scheduled,
+                S::Running,
+                S::Pending,
+                S::Pausing,
+                S::Paused,
+                S::Resuming,
+            ],
+        }
+    }
+}
+
+/// Which executions are meant. What is not said may be anything.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selector {
+    /// This one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<ExecutionId>,
+    /// Runs of this action; `*` stands for any letters (`storage.migrate_*`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Runs that were given these parameters, perhaps among others.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+}
+
+impl Selector {
+    /// Whether an execution is meant.
+    #[must_use]
+    pub fn selects(&self, execution: &Execution) -> bool {
+        let action = execution.action.reference.as_str();
+        self.execution.is_none_or(|id| id == execution.id)
+            && self.action.as_deref().is_none_or(|pattern| fits(pattern, action))
+            && self.parameters.iter().all(|(name, value)| execution.given.get(name) == Some(value))
+    }
+}
+
+/// Whether `text` is `pattern`, in which `*` stands for any letters.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
 /// Moves kept in an execution's log at most; the oldest but the first are forgotten.
 pub const LOG_LIMIT: usize = 64;
 
@@ -348,6 +432,22 @@ mod tests {
             let canceled = status.after(Step::Cancel).unwrap();
             let end = canceled.after(Step::End(End::Failed)).unwrap_or(canceled);
             assert_eq!(end, Status::Canceled, "from {status}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_letters() {
+        for (pattern, text, is) in [
+            ("storage.grow", "storage.grow", true),
+            ("storage.grow", "storage.grown", false),
+            ("storage.*", "storage.grow", true),
+            ("*", "a.b", true),
+            ("s*e.*w", "storage.grow", true),
+            ("s*x*w", "storage.grow", false),
+            ("*aa", "a", false),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(fits(pattern, text), is, "{pattern} {text}");
         }
     }
 

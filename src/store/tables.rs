@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::model::event::Event;
 use crate::model::event::Report;
-use crate::model::execution::Execution;
+use crate::model::execution::{Execution, Selector, Wish};
 use crate::model::id::{ExecutionId, KeyId, RecordId};
 use crate::model::key::KeyValue;
 use crate::model::memory::Memory;
@@ -354,6 +354,15 @@ pub enum Work {
     Moved(ExecutionId),
     /// What a person wants of a workflow that stands still.
     Order(ExecutionId, Order),
+    /// What a rule wants of executions that are under way.
+    Steer {
+        /// What.
+        wish: Wish,
+        /// Of which.
+        selector: Selector,
+        /// Who wants it.
+        why: String,
+    },
     /// An event that was made inside and waits to be taken in.
     Report(Box<Report>),
 }
