@@ -103,7 +103,7 @@ async fn once(
             secrets.extend(packs::secrets::texts(&made.config, &parts));
         }
     }
-    let printer = Printer::open(room, (execution.id, execution.attempt), &secrets).await?;
+    let printer = Printer::open(room, execution, &secrets).await?;
     let (pieces, arriving) = mpsc::channel(PIECES_LIMIT);
     let ran = async {
         match made.and_then(|made| job(room, execution, made, (begin, pieces))) {
