@@ -1,0 +1,3 @@
+//! The second brain, through its front doors.
+
+mod expressions;
