@@ -2,4 +2,5 @@
 
 mod compose;
 mod conformance;
+mod expressions;
 mod sessions;
