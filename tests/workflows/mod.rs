@@ -2,4 +2,5 @@
 
 mod compose;
 mod conformance;
+mod rehearsals;
 mod sessions;

@@ -124,11 +124,11 @@ impl<'a> Door<'a> {
             self.steps.request(State::Resuming)?;
         }
         if resting {
-            let report = Report { state: State::Running, item: place.item, result: None };
+            let report = Report { state: State::Running, item: place.item, ..Report::default() };
             self.apply(place.entry, report);
         }
         let result = Some(result).filter(|_| status.is_done());
-        self.apply(place.entry, Report { state: heard, item: place.item, result });
+        self.apply(place.entry, Report { state: heard, item: place.item, result, whole: None });
         Ok(())
     }
 
@@ -171,11 +171,15 @@ impl<'a> Door<'a> {
         if ready.items == Some(0) {
             self.run(at, ready.serial, Report { state: State::Running, ..Report::default() });
             let result = Some(Value::Array(Vec::new()));
-            self.run(at, ready.serial, Report { state: State::Succeeded, result, item: None });
+            self.run(
+                at,
+                ready.serial,
+                Report { state: State::Succeeded, result, ..Report::default() },
+            );
             return;
         }
         for action in ready.actions {
-            let report = Report { state: State::Running, item: action.item, result: None };
+            let report = Report { state: State::Running, item: action.item, ..Report::default() };
             self.run(at, ready.serial, report);
             self.command(at, (&ready.task, ready.route), action);
         }
@@ -190,7 +194,10 @@ impl<'a> Door<'a> {
         let place = Place { entry: at, item: action.item };
         if self.steps.definition.task(name).is_some_and(|task| task.action.is_none()) {
             let result = Some(Value::Null);
-            self.apply(at, Report { state: State::Succeeded, item: action.item, result });
+            self.apply(
+                at,
+                Report { state: State::Succeeded, item: action.item, result, whole: None },
+            );
             return;
         }
         let parameters = match action.input {
@@ -225,7 +232,7 @@ impl<'a> Door<'a> {
             Fault::new(message.clone()).at(name, self.steps.flow.entries[at as usize].route);
         self.steps.flow.add_fault(fault);
         let result = Some(Value::String(message));
-        self.apply(at, Report { state: State::Failed, item: place.item, result });
+        self.apply(at, Report { state: State::Failed, item: place.item, result, whole: None });
     }
 
     /// Asks every child that is not over to stop.

@@ -15,6 +15,7 @@ pub mod steps;
 mod transitions;
 mod rerun;
 mod view;
+mod import;
 mod door;
 
 use std::time::Duration;

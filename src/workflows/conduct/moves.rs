@@ -53,8 +53,8 @@ pub(super) fn task(from: State, heard: State) -> Option<State> {
 fn task_end(from: State, end: State) -> Option<State> {
     use State as S;
     match from {
-        S::Requested | S::Scheduled | S::Delayed => Some(end),
         S::Unset => None,
+        S::Requested | S::Scheduled | S::Delayed => (end != S::Succeeded).then_some(end),
         _ if from.is_done() => None,
         _ if end.is_abended() => Some(S::Failed),
         _ => Some(end),

@@ -37,6 +37,8 @@ pub struct Report {
     pub result: Option<Value>,
     /// The item it ran, from 0.
     pub item: Option<u32>,
+    /// What all items gave so far, where the caller knows better than the flow.
+    pub whole: Option<Value>,
 }
 
 /// A task whose time has come.
@@ -417,8 +419,10 @@ impl<'a> Steps<'a> {
 
     /// Keeps what a child gave.
     fn remember(&mut self, at: u32, report: Report) {
-        let entry = &self.flow.entries[at as usize];
-        match (report.item, entry.batch) {
+        if report.whole.is_some() {
+            self.flow.set_result(at, report.whole);
+        }
+        match (report.item, self.flow.entries[at as usize].batch) {
             (Some(item), Some(batch)) if report.state.is_done() => {
                 self.flow.set_item_result(batch, item, report.result);
             }
@@ -583,6 +587,12 @@ impl<'a> Steps<'a> {
             edges.filter(|(_, next)| **next == Some(true)).map(|(edge, _)| edge.to).collect();
         led.dedup();
         led
+    }
+
+    /// How many tasks have begun so far.
+    #[must_use]
+    pub const fn begun(&self) -> usize {
+        self.flow.entries.len()
     }
 
     /// What the flow gave.
