@@ -2,5 +2,9 @@
 
 mod compose;
 mod conformance;
+mod door;
+mod costs;
+mod orders;
+mod play;
 mod rehearsals;
 mod sessions;

@@ -67,6 +67,9 @@ pub(super) struct Head {
     pub(super) held: bool,
     #[serde(default)]
     pub(super) deadline: Option<i64>,
+    /// More is to be begun than one call begins: go on at this moment.
+    #[serde(default)]
+    pub(super) more: Option<i64>,
 }
 
 /// A task that has begun.
@@ -186,7 +189,7 @@ pub struct TaskView {
     /// When it ended.
     pub ended: Option<Time>,
     /// What it gave; a list where it has items.
-    pub result: Value,
+    pub result: Arc<Value>,
     /// Its items: all, under way, over.
     pub items: Option<ItemCounts>,
     /// Why it stands where it stands, where there is something to say.
@@ -248,7 +251,12 @@ impl Flow {
             place: Place { entry: at, item: None },
             name: Arc::clone(&entry.name),
             route: entry.route,
-            status: entry.state.status(),
+            // What has a place but has not begun waits for its time.
+            status: if entry.state == State::Unset {
+                Status::Delayed
+            } else {
+                entry.state.status()
+            },
             started: entry.started.map(Time::from_millis),
             ended: entry.ended.map(Time::from_millis),
             result: self.result(at),
@@ -271,13 +279,13 @@ impl Flow {
     }
 
     /// What the task at `at` gave; a list where it has items.
-    pub(super) fn result(&self, at: u32) -> Value {
+    pub(super) fn result(&self, at: u32) -> Arc<Value> {
         let entry = &self.entries[at as usize];
         if let Some(result) = &entry.result {
-            return result.as_ref().clone();
+            return Arc::clone(result);
         }
         let batch = entry.batch.and_then(|batch| self.batches.get(&batch));
-        batch.filter(|_| entry.state.is_done()).map_or(Value::Null, Batch::results)
+        batch.filter(|_| entry.state.is_done()).map(Batch::results).unwrap_or_default().into()
     }
 
     pub(super) fn touch(&mut self, row: Row) {

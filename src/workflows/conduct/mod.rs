@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 use crate::model::execution::Status;
 use crate::model::time::Time;
 
-pub use door::{BEGUN_AT_ONCE, begin, conduct};
+pub use door::{ROUNDS_AT_ONCE, begin, conduct};
 pub use flow::{Fault, Flow, TaskView};
 pub use rows::{Change, Damaged};
 

@@ -195,7 +195,8 @@ pub(super) fn flow(from: State, heard: Heard, active: bool) -> Option<State> {
         (S::Running | S::Pausing | S::Resuming, H::Ended(rest, remedied)) => {
             flow_ended(from, (rest, remedied), active)
         }
-        (S::Running | S::Pausing | S::Resuming, H::Failed) => Some(S::Failed),
+        // Orquesta forgets a failure while paused, and succeeds when resumed; here it fails.
+        (S::Running | S::Pausing | S::Resuming | S::Paused, H::Failed) => Some(S::Failed),
         (S::Running | S::Pausing | S::Resuming, H::Moved(S::Canceling)) => Some(S::Canceling),
         (S::Running | S::Pausing | S::Resuming | S::Canceling, H::Moved(S::Canceled)) => {
             Some(if active { S::Canceling } else { S::Canceled })

@@ -160,26 +160,26 @@ impl<'a> Steps<'a> {
     pub fn request(&mut self, wanted: State) -> Result<(), Refused> {
         use State as S;
         let before = self.flow.head.status;
+        if self.asked(wanted).is_none() {
+            let (status, word) = (before.word(), wanted.word());
+            let refused = Refused::InvalidWorkflowStatusTransition { status, wanted: word };
+            return if wanted == before { Ok(()) } else { Err(refused) };
+        }
         if matches!(wanted, S::Pausing | S::Paused | S::Canceling | S::Canceled) {
             self.ask_tasks(wanted);
         }
-        let active = self.flow.index.tally.any(State::is_active);
-        let idle = !active
-            && self.flow.index.ready.is_empty()
-            && !self.flow.index.tally.any(State::is_resting);
-        if let Some(after) = moves::flow_asked(before, wanted, active, idle) {
+        if let Some(after) = self.asked(wanted) {
             self.flow.set_status(after);
         }
-        let after = self.flow.head.status;
-        let under_way = matches!(
-            (wanted, before, after),
-            (S::Paused, S::Pausing, S::Pausing) | (S::Canceled, S::Canceling, S::Canceling)
-        );
-        if !under_way && wanted != before && before == after {
-            let (status, wanted) = (before.word(), wanted.word());
-            return Err(Refused::InvalidWorkflowStatusTransition { status, wanted });
-        }
         Ok(())
+    }
+
+    /// Where the flow would stand if it were asked to be `wanted`.
+    fn asked(&self, wanted: State) -> Option<State> {
+        let tally = &self.flow.index.tally;
+        let active = tally.any(State::is_active);
+        let rests = tally.any(State::is_resting) || !self.flow.index.ready.is_empty();
+        moves::flow_asked(self.flow.head.status, wanted, active, !active && !rests)
     }
 
     /// Tasks with items pause or stop between items.
@@ -610,7 +610,8 @@ impl<'a> Steps<'a> {
     /// Works out what the flow gives, once it is over.
     pub fn render_output(&mut self) {
         let status = self.flow.head.status;
-        if !status.is_done() || self.flow.output.is_some() {
+        let has_output = self.flow.output.is_some() || self.definition.output.is_empty();
+        if !status.is_done() || has_output {
             return;
         }
         let mut context = self.terminal_context();
@@ -639,8 +640,17 @@ impl<'a> Steps<'a> {
     /// What is known where the flow ended: the contexts of its last tasks, later ones winning.
     pub fn terminal_context(&mut self) -> Context {
         let mut context = Context::new();
-        let ways: Vec<u32> =
-            self.flow.entries.iter().filter(|entry| entry.term).map(|entry| entry.way).collect();
+        let last = |at: u32, entry: &Entry| {
+            // Orquesta asks only whether a task ended last; a task that led nowhere counts here in
+            // any case, so that the output does not depend on who was first.
+            let led = entry.next.contains(&Some(true)) || !self.flow.is_latest(at);
+            entry.term || (entry.state.is_done() && !led)
+        };
+        let ways: Vec<u32> = (0..)
+            .zip(&self.flow.entries)
+            .filter(|(at, entry)| last(*at, entry))
+            .map(|(_, entry)| entry.way)
+            .collect();
         for (at, way) in ways.into_iter().enumerate() {
             if at == 0 {
                 context = self.flow.context(way);
