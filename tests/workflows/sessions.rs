@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use ifso::workflows::Context;
+use ifso::workflows::conduct::ready::Ready;
 use ifso::workflows::conduct::state::{STATES, State};
-use ifso::workflows::conduct::steps::{Ready, Report, Steps};
+use ifso::workflows::conduct::steps::{Report, Steps};
 use ifso::workflows::conduct::{Again, Flow, Start};
 use ifso::workflows::definition::Definition;
 use serde_json::{Value, json};

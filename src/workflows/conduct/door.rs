@@ -6,11 +6,13 @@ use serde_json::{Map, Value};
 
 use crate::model::execution::Status;
 use crate::model::time::Time;
-use crate::workflows::conduct::flow::{Fault, Flow};
+use crate::workflows::conduct::flow::Flow;
+use crate::workflows::conduct::ready::Ready;
 use crate::workflows::conduct::render::Rendered;
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::State;
-use crate::workflows::conduct::steps::{Ready, Report, Steps};
+use crate::workflows::conduct::steps::{Report, Steps};
+use crate::workflows::conduct::view::Fault;
 use crate::workflows::conduct::{Command, Happening, Place, Refused, Start, World};
 use crate::workflows::definition::Definition;
 

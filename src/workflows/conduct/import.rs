@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::workflows::conduct::flow::{Entry, Fault, Flow, Staged, number};
+use crate::workflows::conduct::flow::{Flow, number};
+use crate::workflows::conduct::parts::{Entry, Staged};
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::{STATES, State};
 use crate::workflows::conduct::steps::to_context;
 use crate::workflows::conduct::trail::Arrival;
+use crate::workflows::conduct::view::Fault;
 use crate::workflows::definition::Definition;
 
 impl Flow {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::workflows::Context;
-use crate::workflows::conduct::flow::{Fault, Staged};
+use crate::workflows::conduct::joins::Criteria;
+use crate::workflows::conduct::parts::Staged;
 use crate::workflows::conduct::render::{Eyes, seen};
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::State;
-use crate::workflows::conduct::steps::{Criteria, Steps};
+use crate::workflows::conduct::steps::Steps;
 use crate::workflows::conduct::trail::Arrival;
+use crate::workflows::conduct::view::Fault;
 use crate::workflows::definition::is_command;
 use crate::workflows::graph::{Edge, Node};
 
