@@ -2,5 +2,10 @@
 
 mod compose;
 mod conformance;
+mod door;
+mod costs;
 mod expressions;
+mod orders;
+mod play;
+mod rehearsals;
 mod sessions;

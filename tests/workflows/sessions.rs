@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use ifso::workflows::Context;
+use ifso::workflows::conduct::ready::Ready;
 use ifso::workflows::conduct::state::{STATES, State};
-use ifso::workflows::conduct::steps::{Ready, Report, Steps};
+use ifso::workflows::conduct::steps::{Report, Steps};
 use ifso::workflows::conduct::{Again, Flow, Start};
 use ifso::workflows::definition::Definition;
 use serde_json::{Value, json};
@@ -74,6 +75,8 @@ fn replay(steps: &mut Steps<'_>, step: &Value) -> Result<(), String> {
             expect("next", &json!(ours), step.get("returns"))?;
             None
         }
+        // Orquesta refuses what is no event; here it cannot even be said.
+        "update_task_state" if step["event"]["status"].is_null() => return Ok(()),
         "update_task_state" => match update(steps, step) {
             Ok(state) => {
                 expect("task status", &json!(state.word()), step.get("task_status"))?;
@@ -124,6 +127,10 @@ fn update(steps: &mut Steps<'_>, step: &Value) -> Result<State, ifso::workflows:
         state: state(&event["status"]),
         result: event.get("result").cloned(),
         item: event.get("item_id").and_then(Value::as_u64).map(|item| item.try_into().unwrap()),
+        // Orquesta keeps no results of items: whoever calls it hands in the list, or there is none.
+        whole: event
+            .get("item_id")
+            .map(|_| event.get("accumulated_result").cloned().unwrap_or_else(|| json!([]))),
     };
     let route = step["route"].as_u64().unwrap_or(0).try_into().unwrap();
     steps.update(step["task_id"].as_str().unwrap_or(""), route, report)

@@ -6,17 +6,19 @@ use serde_json::{Map, Value};
 
 use crate::model::execution::Status;
 use crate::model::time::Time;
-use crate::workflows::conduct::flow::{Fault, Flow};
+use crate::workflows::conduct::flow::Flow;
+use crate::workflows::conduct::ready::Ready;
 use crate::workflows::conduct::render::Rendered;
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::State;
-use crate::workflows::conduct::steps::{Ready, Report, Steps};
+use crate::workflows::conduct::steps::{Report, Steps};
+use crate::workflows::conduct::view::Fault;
 use crate::workflows::conduct::{Command, Happening, Place, Refused, Start, World};
 use crate::workflows::definition::Definition;
 
-/// Tasks that one call begins at most. A circle of tasks that do nothing would never end otherwise;
-/// so the flow wakes at once and goes on, and between two calls it can be canceled.
-pub const BEGUN_AT_ONCE: usize = 100_000;
+/// Rounds of beginning tasks in one call at most. A circle of tasks that do nothing would never end
+/// otherwise; so the flow wakes at once and goes on, and between two calls it can be canceled.
+pub const ROUNDS_AT_ONCE: usize = 1_000;
 
 /// Starts a flow of `definition`. It may be over already, see `Flow::status`.
 pub fn begin(definition: &Definition, start: Start, world: &dyn World) -> (Flow, Vec<Command>) {
@@ -56,7 +58,7 @@ impl Flow {
         }
         let ready = self.index.ready.iter().filter_map(|serial| self.staged.get(serial));
         let due = ready.filter_map(|staged| staged.due).min();
-        due.map(Time::from_millis)
+        self.head.more.into_iter().chain(due).min().map(Time::from_millis)
     }
 }
 
@@ -90,6 +92,7 @@ impl<'a> Door<'a> {
             Happening::Cancel { reason } => {
                 self.steps.request(State::Canceling)?;
                 self.steps.flow.set_reason(Some(reason));
+                self.drop_waiting();
                 self.stop_all();
                 Ok(())
             }
@@ -122,14 +125,36 @@ impl<'a> Door<'a> {
         let stands = flow.head.status;
         if answered && !flow.head.held && matches!(stands, State::Paused | State::Pausing) {
             self.steps.request(State::Resuming)?;
+            self.steps.flow.set_reason(None);
         }
         if resting {
-            let report = Report { state: State::Running, item: place.item, result: None };
+            let report = Report { state: State::Running, item: place.item, ..Report::default() };
             self.apply(place.entry, report);
         }
         let result = Some(result).filter(|_| status.is_done());
-        self.apply(place.entry, Report { state: heard, item: place.item, result });
+        self.apply(place.entry, Report { state: heard, item: place.item, result, whole: None });
+        let flow = &mut *self.steps.flow;
+        let waits = matches!(flow.head.status, State::Paused | State::Pausing) && !flow.head.held;
+        if heard == State::Pending && waits {
+            let name = &flow.entries[place.entry as usize].name;
+            flow.set_reason(Some(format!("task `{name}` waits for an answer")));
+        }
         Ok(())
+    }
+
+    /// What waits for its time never begins: the flow is being canceled.
+    fn drop_waiting(&mut self) {
+        let flow = &mut *self.steps.flow;
+        let waiting = flow.staged.iter().filter(|(_, staged)| staged.batch.is_none());
+        let waiting: Vec<(u32, Option<u32>)> =
+            waiting.map(|(serial, staged)| (*serial, staged.entry)).collect();
+        let now = self.steps.world.now();
+        for (serial, entry) in waiting {
+            if let Some(entry) = entry {
+                flow.set_state(entry, State::Canceled, now);
+                flow.unstage(serial);
+            }
+        }
     }
 
     fn apply(&mut self, at: u32, report: Report) {
@@ -139,18 +164,37 @@ impl<'a> Door<'a> {
 
     /// Hands out what comes next until nothing does.
     fn pump(&mut self) {
-        let mut begun = 0;
-        while begun < BEGUN_AT_ONCE {
+        let mut more = Some(self.steps.now().millis());
+        for _ in 0..ROUNDS_AT_ONCE {
             let next = self.steps.next();
             if next.is_empty() {
+                more = None;
                 break;
             }
             for ready in next {
-                begun += 1 + ready.actions.len();
                 self.begin(ready);
             }
         }
+        if self.steps.flow.head.more != more {
+            self.steps.flow.head.more = more;
+            self.steps.flow.touch(Row::Head);
+        }
         self.steps.render_output();
+        self.explain();
+    }
+
+    /// A flow that failed says why.
+    fn explain(&mut self) {
+        let flow = &mut *self.steps.flow;
+        if flow.head.status != State::Failed || flow.head.reason.is_some() {
+            return;
+        }
+        let Some(fault) = flow.faults.last() else { return };
+        let reason = match &fault.task {
+            Some(task) => format!("task `{task}`: {}", fault.message),
+            None => fault.message.clone(),
+        };
+        flow.set_reason(Some(reason));
     }
 
     fn begin(&mut self, ready: Ready) {
@@ -171,11 +215,15 @@ impl<'a> Door<'a> {
         if ready.items == Some(0) {
             self.run(at, ready.serial, Report { state: State::Running, ..Report::default() });
             let result = Some(Value::Array(Vec::new()));
-            self.run(at, ready.serial, Report { state: State::Succeeded, result, item: None });
+            self.run(
+                at,
+                ready.serial,
+                Report { state: State::Succeeded, result, ..Report::default() },
+            );
             return;
         }
         for action in ready.actions {
-            let report = Report { state: State::Running, item: action.item, result: None };
+            let report = Report { state: State::Running, item: action.item, ..Report::default() };
             self.run(at, ready.serial, report);
             self.command(at, (&ready.task, ready.route), action);
         }
@@ -190,7 +238,10 @@ impl<'a> Door<'a> {
         let place = Place { entry: at, item: action.item };
         if self.steps.definition.task(name).is_some_and(|task| task.action.is_none()) {
             let result = Some(Value::Null);
-            self.apply(at, Report { state: State::Succeeded, item: action.item, result });
+            self.apply(
+                at,
+                Report { state: State::Succeeded, item: action.item, result, whole: None },
+            );
             return;
         }
         let parameters = match action.input {
@@ -225,7 +276,7 @@ impl<'a> Door<'a> {
             Fault::new(message.clone()).at(name, self.steps.flow.entries[at as usize].route);
         self.steps.flow.add_fault(fault);
         let result = Some(Value::String(message));
-        self.apply(at, Report { state: State::Failed, item: place.item, result });
+        self.apply(at, Report { state: State::Failed, item: place.item, result, whole: None });
     }
 
     /// Asks every child that is not over to stop.

@@ -9,12 +9,17 @@ pub mod state;
 mod moves;
 mod trail;
 mod rows;
-pub mod flow;
+mod parts;
+mod flow;
+mod view;
 mod render;
+pub mod ready;
+mod joins;
 pub mod steps;
+mod output;
 mod transitions;
 mod rerun;
-mod view;
+mod import;
 mod door;
 
 use std::time::Duration;
@@ -24,9 +29,10 @@ use serde_json::{Map, Value};
 use crate::model::execution::Status;
 use crate::model::time::Time;
 
-pub use door::{BEGUN_AT_ONCE, begin, conduct};
-pub use flow::{Fault, Flow, TaskView};
+pub use door::{ROUNDS_AT_ONCE, begin, conduct};
+pub use flow::Flow;
 pub use rows::{Change, Damaged};
+pub use view::{Fault, ItemCounts, TaskView};
 
 /// What a flow is started with.
 #[derive(Debug, Clone, PartialEq, Default)]

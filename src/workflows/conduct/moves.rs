@@ -53,8 +53,8 @@ pub(super) fn task(from: State, heard: State) -> Option<State> {
 fn task_end(from: State, end: State) -> Option<State> {
     use State as S;
     match from {
-        S::Requested | S::Scheduled | S::Delayed => Some(end),
         S::Unset => None,
+        S::Requested | S::Scheduled | S::Delayed => (end != S::Succeeded).then_some(end),
         _ if from.is_done() => None,
         _ if end.is_abended() => Some(S::Failed),
         _ => Some(end),
@@ -195,7 +195,8 @@ pub(super) fn flow(from: State, heard: Heard, active: bool) -> Option<State> {
         (S::Running | S::Pausing | S::Resuming, H::Ended(rest, remedied)) => {
             flow_ended(from, (rest, remedied), active)
         }
-        (S::Running | S::Pausing | S::Resuming, H::Failed) => Some(S::Failed),
+        // Orquesta forgets a failure while paused, and succeeds when resumed; here it fails.
+        (S::Running | S::Pausing | S::Resuming | S::Paused, H::Failed) => Some(S::Failed),
         (S::Running | S::Pausing | S::Resuming, H::Moved(S::Canceling)) => Some(S::Canceling),
         (S::Running | S::Pausing | S::Resuming | S::Canceling, H::Moved(S::Canceled)) => {
             Some(if active { S::Canceling } else { S::Canceled })

@@ -13,13 +13,10 @@ use crate::workflows::conduct::state::State;
 use crate::workflows::definition::{Items, Task};
 use crate::workflows::expression::{self, Scope, Seen};
 
-/// The action of a task that names none.
-pub(super) const NOOP: &str = "core.noop";
-
 /// An action with its parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
-    /// The action.
+    /// The action; null where the task names none.
     pub action: Value,
     /// Its parameters; null where the task names none.
     pub input: Value,
@@ -134,7 +131,7 @@ impl Eyes<'_> {
     ) -> Result<Rendered, String> {
         let action = match &task.action {
             Some(action) => self.with_item(&Value::String(action.clone()), value)?,
-            None => Value::String(NOOP.to_owned()),
+            None => Value::Null,
         };
         let input = self.with_item(&task.input, value)?;
         Ok(Rendered { action, input, item })

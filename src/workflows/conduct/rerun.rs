@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::workflows::conduct::flow::Staged;
+use crate::workflows::conduct::parts::Staged;
 use crate::workflows::conduct::state::State;
 use crate::workflows::conduct::steps::Steps;
 use crate::workflows::conduct::transitions::SAME_WAY;

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::workflows::Context;
-use crate::workflows::conduct::flow::{Batch, Entry, Fault, Flow, Head, Item, Staged, number};
+use crate::workflows::conduct::flow::{Flow, number};
+use crate::workflows::conduct::parts::{Batch, Entry, Head, Item, Staged};
 use crate::workflows::conduct::state::{State, Tally};
 use crate::workflows::conduct::trail::{Arrival, Way};
+use crate::workflows::conduct::view::Fault;
 
 /// The version of the rows. Readers refuse what is newer; fields are only added at the end.
 const VERSION: u8 = 1;

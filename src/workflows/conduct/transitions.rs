@@ -5,12 +5,14 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::workflows::Context;
-use crate::workflows::conduct::flow::{Fault, Staged};
+use crate::workflows::conduct::joins::Criteria;
+use crate::workflows::conduct::parts::Staged;
 use crate::workflows::conduct::render::{Eyes, seen};
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::State;
-use crate::workflows::conduct::steps::{Criteria, Steps};
+use crate::workflows::conduct::steps::Steps;
 use crate::workflows::conduct::trail::Arrival;
+use crate::workflows::conduct::view::Fault;
 use crate::workflows::definition::is_command;
 use crate::workflows::graph::{Edge, Node};
 
@@ -24,7 +26,7 @@ struct Ended {
     route: u32,
     state: State,
     context: Context,
-    result: Value,
+    result: Arc<Value>,
 }
 
 /// What the transitions of one task have staged.
@@ -40,7 +42,11 @@ struct Outcome {
 
 impl Ended {
     fn eyes<'s>(&'s self, steps: &'s Steps<'_>) -> Eyes<'s> {
-        let mut eyes = steps.eyes(&self.context, self.route);
+        self.eyes_on(&self.context, steps)
+    }
+
+    fn eyes_on<'s>(&'s self, context: &'s Context, steps: &'s Steps<'_>) -> Eyes<'s> {
+        let mut eyes = steps.eyes(context, self.route);
         eyes.task = Some(seen(&self.name, self.route, self.state, &self.result));
         eyes
     }
@@ -212,14 +218,14 @@ impl Steps<'_> {
         let task = self.definition.task(&ended.name).expect("only known tasks run");
         let mut published = Context::new();
         let mut errors = Vec::new();
-        let mut rolling: Option<Ended> = None;
+        let mut rolling = None;
         for (name, source) in &task.next[edge.transition].publish {
-            let seen_so_far = rolling.as_ref().unwrap_or(ended);
-            match seen_so_far.eyes(self).value(source).map(Arc::new) {
+            let known = rolling.as_ref().unwrap_or(&ended.context);
+            match ended.eyes_on(known, self).value(source).map(Arc::new) {
                 Ok(value) => {
                     let name: Arc<str> = name.as_str().into();
-                    let rolling = rolling.get_or_insert_with(|| ended.again());
-                    rolling.context.insert(Arc::clone(&name), Arc::clone(&value));
+                    let rolling = rolling.get_or_insert_with(|| ended.context.clone());
+                    rolling.insert(Arc::clone(&name), Arc::clone(&value));
                     published.insert(name, value);
                 }
                 Err(message) => errors.push(message),
@@ -287,18 +293,5 @@ impl Steps<'_> {
         let now = self.now();
         self.flow.set_state(at, state, now);
         self.after(at, State::Unset);
-    }
-}
-
-impl Ended {
-    fn again(&self) -> Self {
-        Self {
-            at: self.at,
-            name: Arc::clone(&self.name),
-            route: self.route,
-            state: self.state,
-            context: self.context.clone(),
-            result: self.result.clone(),
-        }
     }
 }
