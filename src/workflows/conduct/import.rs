@@ -83,6 +83,8 @@ impl Taken<'_> {
             batch,
             started,
             ended,
+            finished: None,
+            extra: None,
             result,
         });
         Ok(())

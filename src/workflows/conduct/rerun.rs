@@ -35,6 +35,23 @@ impl Steps<'_> {
         Ok(())
     }
 
+    /// Whether there are tasks because of which the flow failed.
+    pub(super) fn has_failed(&self) -> bool {
+        !self.failed().is_empty()
+    }
+
+    /// The tasks that were canceled.
+    pub(super) fn canceled(&self) -> Vec<Again> {
+        let canceled = self.latest_where(|state| state == State::Canceled).into_iter();
+        let entries = canceled.map(|at| &self.flow.entries[at as usize]);
+        let again = entries.map(|entry| Again {
+            name: entry.name.to_string(),
+            route: Some(entry.route),
+            reset_items: false,
+        });
+        again.collect()
+    }
+
     /// The tasks because of which the flow failed.
     fn failed(&self) -> BTreeMap<(Arc<str>, u32), (u32, bool)> {
         let ended = (0..).zip(&self.flow.entries);
@@ -129,12 +146,13 @@ impl Steps<'_> {
     }
 
     /// The items that failed, or all of them, have not run.
-    fn reset(&mut self, serial: u32, all: bool) {
+    pub(super) fn reset(&mut self, serial: u32, all: bool) {
         let Some(batch) = self.flow.staged.get(&serial).and_then(|staged| staged.batch) else {
             return;
         };
         let Some(items) = self.flow.batches.get(&batch).map(|found| &found.items) else { return };
-        let again = (0..).zip(items).filter(|(_, item)| all || item.state.is_abended());
+        let again = |state: State| state.is_abended() || state == State::Canceled;
+        let again = (0..).zip(items).filter(|(_, item)| all || again(item.state));
         for at in again.map(|(at, _)| at).collect::<Vec<_>>() {
             self.flow.set_item(batch, at, State::Unset);
             self.flow.set_item_result(batch, at, None);

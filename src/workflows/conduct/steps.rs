@@ -105,6 +105,11 @@ impl<'a> Steps<'a> {
         root
     }
 
+    /// The context with which the flow began.
+    pub(super) fn root_context(&self) -> Context {
+        self.flow.contexts.first().map_or_else(Context::new, |root| root.as_ref().clone())
+    }
+
     pub(super) fn now(&self) -> Time {
         self.world.now()
     }
@@ -236,6 +241,8 @@ impl<'a> Steps<'a> {
             batch: None,
             started: None,
             ended: None,
+            finished: None,
+            extra: None,
             result: None,
         });
         self.count_begun(node, route, before);
@@ -255,8 +262,11 @@ impl<'a> Steps<'a> {
             Some(delay) => eyes.span(delay, "retry delay").map_err(|_| wrong("delay"))?,
             None => Duration::ZERO,
         };
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        Ok(Some(Tries { count, delay_ms, tally: 0 }))
+        let limit = retry.max_delay.as_ref();
+        let limit = limit.map(|limit| eyes.span(limit, "retry max_delay")).transpose()?;
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let max_delay_ms = limit.map(millis);
+        Ok(Some(Tries { count, delay_ms: millis(delay), tally: 0, max_delay_ms }))
     }
 
     /// Tells how the run at `at` stands; `serial` is the staged task it begins or continues.
@@ -344,6 +354,8 @@ impl<'a> Steps<'a> {
                 Rest::Paused
             } else if follows || !self.flow.index.ready.is_empty() {
                 Rest::Incomplete
+            } else if !self.flow.index.held.is_empty() {
+                Rest::Paused
             } else {
                 Rest::Complete
             };
@@ -353,6 +365,9 @@ impl<'a> Steps<'a> {
         } else {
             Heard::Moved(state)
         };
+        if heard == Heard::Failed && self.may_hold(at) {
+            return self.hold_failed(at);
+        }
         let Some(to) = moves::flow(self.flow.head.status, heard, active) else { return };
         self.flow.set_status(to);
         if to.is_done() {
