@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::workflows::definition::{Reader, present};
-use crate::workflows::expression::inline;
+use crate::workflows::expression::{inline, split_action};
 
 /// What a task says beyond Orquesta.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -113,7 +113,7 @@ impl Reader {
     fn call(&mut self, source: &Value, path: &str, key: &str) -> Option<Call> {
         let (action, input) = match source {
             Value::String(text) => {
-                let (action, input) = inline::split_action(text);
+                let (action, input) = split_action(text);
                 (action, Value::Object(input.into_iter().collect()))
             }
             Value::Object(map) => {
@@ -121,7 +121,7 @@ impl Reader {
                     self.wrong(&format!("{path}.{key}"), "expected `action`");
                     return None;
                 };
-                let (action, inline) = inline::split_action(text);
+                let (action, inline) = split_action(text);
                 let input = map.get("input").cloned().unwrap_or_default();
                 let inline = Some(inline).filter(|inline| !inline.is_empty());
                 (action, inline.map_or(input, |pairs| Value::Object(pairs.into_iter().collect())))

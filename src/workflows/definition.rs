@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::workflows::additions::{Additions, Backoff};
-use crate::workflows::expression::inline;
+use crate::workflows::expression::{inline, split_action};
 use crate::workflows::graph::Graph;
 
 /// The words of a task list that are commands, not tasks.
@@ -191,7 +191,7 @@ impl Reader {
     fn pairs(&mut self, source: Option<&Value>, path: &str) -> Vec<(String, Value)> {
         match source {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::String(text)) => inline::inline(text),
+            Some(Value::String(text)) => inline(text),
             Some(Value::Array(list)) => {
                 list.iter().enumerate().filter_map(|(at, pair)| self.pair(pair, path, at)).collect()
             }
@@ -244,7 +244,7 @@ impl Reader {
     fn task(&mut self, source: &Map<String, Value>, path: &str) -> Task {
         let (action, parameters) = match self.text(source, "action", path) {
             Some(text) => {
-                let (action, parameters) = inline::split_action(&text);
+                let (action, parameters) = split_action(&text);
                 (Some(action), parameters)
             }
             None => (None, Vec::new()),

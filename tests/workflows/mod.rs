@@ -2,8 +2,9 @@
 
 mod compose;
 mod conformance;
-mod door;
 mod costs;
+mod door;
+mod expressions;
 mod orders;
 mod play;
 mod rehearsals;

@@ -12,7 +12,10 @@ use super::conformance::{Still, agree, same};
 use super::sessions::{again, restart, state};
 
 /// Why a rehearsal does not go as recorded.
-const DIFFERENT: &[(&str, &str)] = &[];
+const DIFFERENT: &[(&str, &str)] = &[(
+    "test_workflow_cycle.py::CyclicWorkflowConductorTest::test_rollback_retry",
+    "the workflow draws a random number, and ours is another one",
+)];
 
 #[test]
 fn rehearsals_go_as_recorded() {

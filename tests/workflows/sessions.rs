@@ -14,7 +14,17 @@ use serde_json::{Value, json};
 use super::conformance::{Still, agree, same};
 
 /// Why a recorded session is not followed.
-const DIFFERENT: &[(&str, &str)] = &[];
+const DIFFERENT: &[(&str, &str)] = &[
+    (
+        "test_workflow_cycle.py::CyclicWorkflowConductorTest::test_rollback_retry",
+        "the workflow draws a random number, and ours is another one",
+    ),
+    (
+        "test_workflow_conductor_eval_retry.py::WorkflowConductorEvalTaskRetryTest::\
+         test_retry_default_condition_satisfied",
+        "the test changes the recorded state by hand after its last call",
+    ),
+];
 
 #[test]
 fn recorded_sessions_go_as_they_went() {
