@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::workflows::definition::{Reader, present};
-use crate::workflows::expression::{inline, split_action};
+use crate::workflows::expression::split_action;
 
 /// What a task says beyond Orquesta.
 #[derive(Debug, Default, Clone, PartialEq)]

@@ -156,7 +156,9 @@ impl<'a> Steps<'a> {
     fn asked(&self, wanted: State) -> Option<State> {
         let tally = &self.flow.index.tally;
         let active = tally.any(State::is_active);
-        let rests = tally.any(State::is_resting) || !self.flow.index.ready.is_empty();
+        let rests = tally.any(State::is_resting)
+            || !self.flow.index.ready.is_empty()
+            || !self.flow.index.held.is_empty();
         moves::flow_asked(self.flow.head.status, wanted, active, !active && !rests)
     }
 
