@@ -58,7 +58,7 @@ fn round(
     mocks: &mut Mocks,
 ) -> Result<bool, String> {
     let mut running = VecDeque::new();
-    for ready in steps.next() {
+    for ready in steps.take_ready() {
         let report = Report { state: State::Running, ..Report::default() };
         steps.update(&ready.task, ready.route, report).map_err(|refused| refused.to_string())?;
         running.push_back((ready.task, ready.route, steps.begun() - 1));

@@ -80,7 +80,7 @@ fn replay(steps: &mut Steps<'_>, step: &Value) -> Result<(), String> {
     let refused = match step["call"].as_str().unwrap() {
         "request_workflow_status" => steps.request(state(&step["status"])).err(),
         "get_next_tasks" => {
-            let next = steps.next();
+            let next = steps.take_ready();
             let ours: Vec<Value> = next.iter().map(|ready| shown(steps, ready)).collect();
             expect("next", &json!(ours), step.get("returns"))?;
             None

@@ -108,8 +108,8 @@ fn is_yes(result: &Value) -> bool {
 }
 
 fn refusal(status: Status, result: &Value) -> String {
-    let who = ["by", "user", "responder"].iter().filter_map(|key| result.get(key));
-    let who = who.filter_map(Value::as_str).next();
+    let mut who = ["by", "user", "responder"].iter().filter_map(|key| result.get(key));
+    let who = who.find_map(Value::as_str);
     match (status, who) {
         (Status::Succeeded, Some(who)) => format!("`{who}` did not approve it"),
         (Status::Succeeded, None) => "it was not approved".to_owned(),

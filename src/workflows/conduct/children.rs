@@ -36,9 +36,8 @@ impl Door<'_> {
     ) -> Result<(), Refused> {
         let at = place.entry;
         let before = match self.purpose(place)? {
-            Purpose::Past => return Ok(()),
             Purpose::Probe if status.is_done() => return self.probed(at, status, &result),
-            Purpose::Probe => return Ok(()),
+            Purpose::Past | Purpose::Probe => return Ok(()),
             Purpose::Undo => {
                 self.undone(at, status, result);
                 return Ok(());

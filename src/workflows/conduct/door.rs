@@ -166,7 +166,7 @@ impl<'a> Door<'a> {
         self.expire();
         let mut more = Some(self.steps.now().millis());
         for _ in 0..ROUNDS_AT_ONCE {
-            let next = self.steps.next();
+            let next = self.steps.take_ready();
             if next.is_empty() {
                 more = None;
                 break;

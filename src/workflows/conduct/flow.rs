@@ -191,7 +191,7 @@ impl Flow {
     pub(super) fn published(&mut self, at: u32) -> Arc<Context> {
         let entries = &self.entries;
         let way_of = |from: u32| entries[from as usize].way;
-        let among = Ways { ways: &self.ways, contexts: &self.contexts, way_of: &way_of };
+        let among = Ways { all: &self.ways, contexts: &self.contexts, way_of: &way_of };
         self.folded.fold(at, &among)
     }
 

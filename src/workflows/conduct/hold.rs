@@ -94,18 +94,15 @@ impl Steps<'_> {
         }
         let now = self.now();
         self.flow.set_state(at, State::Retrying, now);
-        match self.stage_of(at) {
-            Some(serial) => {
-                self.reset(serial, false);
-                self.flow.restage(serial, |staged| {
-                    staged.completed = false;
-                    staged.entry = Some(at);
-                });
-            }
-            None => {
-                let staged = Staged::ready(&name, route, way);
-                self.stage(Staged { entry: Some(at), retry_ms: Some(0), ..staged });
-            }
+        if let Some(serial) = self.stage_of(at) {
+            self.reset(serial, false);
+            self.flow.restage(serial, |staged| {
+                staged.completed = false;
+                staged.entry = Some(at);
+            });
+        } else {
+            let staged = Staged::ready(&name, route, way);
+            self.stage(Staged { entry: Some(at), retry_ms: Some(0), ..staged });
         }
     }
 

@@ -101,6 +101,7 @@ pub(super) struct Tries {
 }
 
 /// A task that is about to begin, or whose items are under way.
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Staged {
     pub(super) name: Arc<str>,

@@ -32,7 +32,7 @@ pub struct Ready {
 
 impl Steps<'_> {
     /// What comes next: the tasks whose time has come, sorted by name and route.
-    pub fn next(&mut self) -> Vec<Ready> {
+    pub fn take_ready(&mut self) -> Vec<Ready> {
         let status = self.flow.head.status;
         let mut serials: Vec<u32> = self.flow.index.ready.iter().copied().collect();
         match status {

@@ -119,8 +119,8 @@ impl Eyes<'_> {
     /// The action for the item `at` of a task.
     pub(super) fn item(&self, task: &Task, at: u32, value: &Value) -> Result<Rendered, String> {
         let names = task.items.as_ref().map_or(&[][..], |items| &items.names);
-        let named = name_item(names, value);
-        self.one(task, Some(at), Some(named.as_ref().unwrap_or(value)))
+        let parts = name_item(names, value);
+        self.one(task, Some(at), Some(parts.as_ref().unwrap_or(value)))
     }
 
     fn one(

@@ -9,6 +9,9 @@ use crate::workflows::conduct::steps::Steps;
 use crate::workflows::conduct::transitions::SAME_WAY;
 use crate::workflows::conduct::{Again, Refused};
 
+/// By name and route: the last run of a task, and whether all of its items run again.
+type Chosen = BTreeMap<(Arc<str>, u32), (u32, bool)>;
+
 impl Steps<'_> {
     /// Prepares a flow that is over to run `tasks` again, or all because of which it failed.
     ///
@@ -53,17 +56,14 @@ impl Steps<'_> {
     }
 
     /// The tasks because of which the flow failed.
-    fn failed(&self) -> BTreeMap<(Arc<str>, u32), (u32, bool)> {
+    fn failed(&self) -> Chosen {
         let ended = (0..).zip(&self.flow.entries);
         let failed = ended.filter(|(_, entry)| entry.term && entry.state.is_abended());
         failed.map(|(at, entry)| ((Arc::clone(&entry.name), entry.route), (at, false))).collect()
     }
 
     /// The tasks that were asked for, without those that follow others of them anyway.
-    fn requested(
-        &self,
-        tasks: &[Again],
-    ) -> Result<BTreeMap<(Arc<str>, u32), (u32, bool)>, Refused> {
+    fn requested(&self, tasks: &[Again]) -> Result<Chosen, Refused> {
         let mut found = BTreeMap::new();
         let mut unknown = Vec::new();
         for task in tasks {
@@ -126,13 +126,12 @@ impl Steps<'_> {
         self.flow.clear_faults(&name);
         let kept = self.flow.find_staged(&name, route);
         let followers = self.sequence(at);
-        match kept.filter(|_| has_items) {
-            Some(serial) => self.reset(serial, reset_items),
-            None => {
-                let again = self.add_entry(&name, route, way);
-                let staged = Staged::ready(&name, route, way);
-                self.stage(Staged { entry: Some(again), ..staged });
-            }
+        if let Some(serial) = kept.filter(|_| has_items) {
+            self.reset(serial, reset_items);
+        } else {
+            let again = self.add_entry(&name, route, way);
+            let staged = Staged::ready(&name, route, way);
+            self.stage(Staged { entry: Some(again), ..staged });
         }
         if let Some(serial) = kept {
             self.flow.restage(serial, |staged| {

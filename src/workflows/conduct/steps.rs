@@ -76,13 +76,12 @@ impl<'a> Steps<'a> {
         let mut inputs = Context::new();
         for (name, default) in &self.definition.inputs {
             // What was given is data: it is never evaluated.
-            let value = match start.inputs.get(name) {
-                Some(given) => Ok(given.clone()),
-                None => {
-                    let mut rolling = root.clone();
-                    rolling.extend(inputs.iter().map(|(k, v)| (Arc::clone(k), Arc::clone(v))));
-                    self.eyes(&rolling, 0).value(default)
-                }
+            let value = if let Some(given) = start.inputs.get(name) {
+                Ok(given.clone())
+            } else {
+                let mut rolling = root.clone();
+                rolling.extend(inputs.iter().map(|(k, v)| (Arc::clone(k), Arc::clone(v))));
+                self.eyes(&rolling, 0).value(default)
             };
             match value {
                 Ok(value) => drop(inputs.insert(name.as_str().into(), Arc::new(value))),
@@ -201,17 +200,15 @@ impl<'a> Steps<'a> {
         let node = self.definition.graph().find(task);
         let name = &node.ok_or_else(|| Refused::InvalidTask(task.to_owned()))?.name;
         let serial = self.flow.find_staged(name, route);
-        let mut at = self.flow.latest(name, route);
-        if serial.is_none() && at.is_none() {
-            return Err(Refused::InvalidTaskStateEntry(task.to_owned()));
-        }
-        let over = at.is_some_and(|at| self.flow.entries[at as usize].state.is_done());
-        if let Some(serial) = serial
-            && (at.is_none() || (over && report.state.is_starting()))
-        {
-            at = Some(self.enter(serial));
-        }
-        let at = at.expect("it was there, or has just begun");
+        let over = |at: u32| self.flow.entries[at as usize].state.is_done();
+        let at = match (self.flow.latest(name, route), serial) {
+            (Some(at), Some(serial)) if over(at) && report.state.is_starting() => {
+                self.enter(serial)
+            }
+            (Some(at), _) => at,
+            (None, Some(serial)) => self.enter(serial),
+            (None, None) => return Err(Refused::InvalidTaskStateEntry(task.to_owned())),
+        };
         Ok(self.apply(at, serial, report))
     }
 
