@@ -6,6 +6,7 @@
 
 pub mod expression;
 pub mod definition;
+pub mod additions;
 pub mod graph;
 pub mod conduct;
 

@@ -1,11 +1,14 @@
 //! The second brain, through its front doors.
 
+mod approvals;
 mod compose;
 mod conformance;
-mod door;
 mod costs;
+mod door;
 mod expressions;
+mod holds;
 mod orders;
 mod play;
 mod rehearsals;
 mod sessions;
+mod undos;

@@ -92,7 +92,7 @@ fn run(definition: &Value, seed: u64, order: u64) -> Ending {
         }
         let at = usize::try_from(order.below(left)).unwrap();
         let place = *play.children.keys().nth(at).unwrap();
-        let tried = tries.entry(place).or_default();
+        let tried = tries.entry(Place { turn: 0, ..place }).or_default();
         *tried += 1;
         let status = outcome(seed, &play, place, *tried);
         play.child(place, status, Value::Null);
