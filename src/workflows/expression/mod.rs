@@ -150,6 +150,16 @@ pub enum Error {
     TooDeep,
 }
 
+/// Orquesta takes the quotes off at both ends of what YAQL says.
+fn stripped(dialect: Dialect, kind: &str, message: String) -> String {
+    let own = kind.starts_with("Yaql") || kind.starts_with("No") || kind == "JSONDecodeError";
+    if dialect == Dialect::Yaql && (own || kind == "ValueError" || kind == "TypeError") {
+        message.trim_matches('\'').to_owned()
+    } else {
+        message
+    }
+}
+
 impl Error {
     fn of(dialect: Dialect, expression: &str, reason: Reason) -> Self {
         let expression = expression.to_owned();
@@ -160,7 +170,12 @@ impl Error {
                     Kind::Key => "KeyError",
                     Kind::Named(kind) => kind,
                 };
-                Self::Failed { dialect, expression, kind, message: reason.message }
+                Self::Failed {
+                    dialect,
+                    expression,
+                    kind,
+                    message: stripped(dialect, kind, reason.message),
+                }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! YAML as text: what one reads is what PyYAML reads, what one writes looks as PyYAML writes it.
+//! YAML as text: what one reads is what `PyYAML` reads, what one writes looks as `PyYAML` writes it.
 
 use serde_json::Value;
 
@@ -138,13 +138,13 @@ impl Style {
                     '\r' => out.push_str("\\r"),
                     '\t' => out.push_str("\\t"),
                     letter if special(letter) && u32::from(letter) < 0x100 => {
-                        out.push_str(&format!("\\x{:02X}", u32::from(letter)));
+                        out.extend([format!("\\x{:02X}", u32::from(letter))]);
                     }
                     letter if special(letter) && u32::from(letter) < 0x1_0000 => {
-                        out.push_str(&format!("\\u{:04X}", u32::from(letter)));
+                        out.extend([format!("\\u{:04X}", u32::from(letter))]);
                     }
                     letter if special(letter) => {
-                        out.push_str(&format!("\\U{:08X}", u32::from(letter)));
+                        out.extend([format!("\\U{:08X}", u32::from(letter))]);
                     }
                     letter => out.push(letter),
                 }

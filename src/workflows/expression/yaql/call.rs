@@ -65,17 +65,17 @@ enum Target {
 pub(super) fn call<'a>(
     run: &mut Run<'a>,
     name: &str,
-    receiver: Option<Datum<'a>>,
+    receiver: Option<&Datum<'a>>,
     arguments: &Arguments<'_, 'a>,
     signatures: &[&Signature],
 ) -> Answer<'a> {
     let plain = signatures.iter().any(|signature| signature.plain);
     let (mut slots, mut named) = (Vec::new(), Vec::new());
-    slots.extend(receiver.clone().map(Slot::Ready));
+    slots.extend(receiver.cloned().map(Slot::Ready));
     let frame = split(arguments, plain, &mut slots, &mut named)?;
     let found: Vec<Mapping<'_>> =
         signatures.iter().filter_map(|signature| map(signature, &slots, &named)).collect();
-    let Some(first) = found.first() else { return Err(mismatch(name, receiver.as_ref())) };
+    let Some(first) = found.first() else { return Err(mismatch(name, receiver)) };
     let mut values = Vec::with_capacity(slots.len());
     for (slot, target) in slots.into_iter().zip(&first.positional) {
         values.push(evaluate(run, slot, first.kind(*target), frame)?);
@@ -90,7 +90,7 @@ pub(super) fn call<'a>(
             return (mapping.signature.body)(run, &mut given);
         }
     }
-    Err(mismatch(name, receiver.as_ref()))
+    Err(mismatch(name, receiver))
 }
 
 /// Calls what `def` defined.
@@ -180,11 +180,10 @@ fn map<'s, 'a>(
     for (at, slot) in slots.iter().enumerate() {
         match signature.takes.get(at) {
             Some(take) if take.accepts(slot) => positional.push(Target::Fixed(at)),
-            Some(_) => return None,
             None if signature.rest.as_ref().is_some_and(|rest| rest.accepts(slot)) => {
                 positional.push(Target::Rest);
             }
-            None => return None,
+            _ => return None,
         }
     }
     let mut by_name = Vec::with_capacity(named.len());

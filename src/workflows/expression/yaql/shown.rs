@@ -32,7 +32,7 @@ impl<'a> Datum<'a> {
             Self::Moment(moment) => out.push_str(&moment.shown()),
             Self::Span(span) => out.push_str(&span.shown()),
             Self::Regex(regex) => {
-                out.push_str(&format!("re.compile({})", python::quoted(regex.as_str())));
+                out.extend(["re.compile(", &python::quoted(regex.as_str()), ")"]);
             }
             Self::Stream(_) => out.push_str("<generator object>"),
             Self::Memo(_) => out.push_str("<remembering iterator>"),
