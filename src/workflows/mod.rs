@@ -5,6 +5,7 @@
 //! a store, a clock or a runner: time and stored keys are handed in.
 
 pub mod expression;
+pub mod inspect;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
 //! The second brain, through its front doors.
 
 mod expressions;
+mod inspect;
+mod recorded;
