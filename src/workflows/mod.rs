@@ -6,6 +6,7 @@
 
 pub mod expression;
 pub mod inspect;
+pub mod mistral;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

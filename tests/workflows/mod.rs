@@ -2,4 +2,5 @@
 
 mod expressions;
 mod inspect;
+mod mistral;
 mod recorded;
