@@ -136,7 +136,7 @@ impl Dispatcher {
         let looked_at = tickets.len();
         let keys = tickets.iter().map(|ticket| match &ticket.row.work {
             Work::Dispatch(id) => id.to_bytes().to_vec(),
-            Work::Report(_) => Vec::new(),
+            _ => Vec::new(),
         });
         let executions = table::get_many::<Execution>(&parts.store, keys).await?;
         let mut batch = Batch::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::executions::{Room, secrets};
+use crate::executions::{Room, control, secrets};
 use crate::model::cause::Cause;
 use crate::model::event::Report;
 use crate::model::execution::{End, Execution, Status, Step};
@@ -120,6 +120,7 @@ fn apply(
         Next::Over(end) => {
             settled.step(Step::End(end), now).expect("whatever was started can end");
             queue::done(batch, ticket);
+            control::told(room, batch, settled, now);
             report(room, settled, batch, now);
         }
         Next::Again(wait) => {
@@ -130,7 +131,7 @@ fn apply(
 }
 
 /// An ended execution is an event, where any rule wants to hear of it.
-fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Time) {
+pub(super) fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Time) {
     let trigger = ENDED.parse().expect("the constant is a reference");
     if room.parts.catalog.load().rules.subscribed(&trigger).is_empty() {
         return;

@@ -44,8 +44,22 @@ pub struct Action {
     pub notify: Value,
     /// A hash of the files that make it: what ran is told apart from what would run now.
     pub version: Arc<str>,
+    /// The workflow that it is, where its runner is `workflow`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<Pinned>,
     /// The file it was read from, as seen from the home.
     pub file: PathBuf,
+}
+
+/// A workflow's definition under a name that follows from its content: executions keep the name, and
+/// the store keeps each definition once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// SHA-256 of the definition, as text.
+    pub hash: Arc<str>,
+    /// The definition, in Orquesta's form; null in an execution that was read back from the store.
+    #[serde(skip)]
+    pub definition: Arc<Value>,
 }
 
 impl Action {
@@ -69,6 +83,7 @@ impl Action {
             tags: Vec::new(),
             notify: Value::Null,
             version: "".into(),
+            workflow: None,
             file: PathBuf::new(),
         }
     }

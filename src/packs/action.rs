@@ -17,13 +17,8 @@ use crate::packs::yaml::{Node, Tree};
 use crate::packs::{parameters, schema};
 
 /// StackStorm's runners that come with later versions.
-const LATER: [&str; 12] = [
-    "orquesta",
-    "orchestra",
-    "workflow",
+const LATER: [&str; 7] = [
     "action-chain",
-    "inquirer",
-    "inquiry",
     "remote-shell-cmd",
     "remote-shell-script",
     "ssh",
@@ -119,6 +114,7 @@ pub(crate) fn read(
         retry,
         tags,
         notify,
+        workflow: None,
         file: file.place.file.as_ref().clone(),
     })
 }

@@ -7,6 +7,9 @@
 pub mod expression;
 pub mod inspect;
 pub mod mistral;
+pub mod definition;
+pub mod graph;
+pub mod conduct;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! The life of an execution, through the front door: accepted, started once, settled once, whatever
 //! stops in between.
 
+mod workflows;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::world::{World, action, catalog};
 
-fn request(name: &str) -> Request {
+pub fn request(name: &str) -> Request {
     Request {
         action: name.parse().unwrap(),
         parameters: Map::new(),

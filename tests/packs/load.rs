@@ -102,7 +102,7 @@ fn each_sensor_of_the_home_stands_for_itself() {
 fn what_comes_later_is_a_warning() {
     let home = Home::new();
     home.pack("old")
-        .write("packs/old/actions/flow.yaml", "name: flow\nrunner_type: orquesta\n")
+        .write("packs/old/actions/flow.yaml", "name: flow\nrunner_type: action-chain\n")
         .write("packs/old/aliases/a.yaml", "name: a\n")
         .write(
             "packs/old/sensors/s.yaml",

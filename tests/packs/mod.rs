@@ -82,6 +82,8 @@ pub(crate) fn runners() -> Runners {
         ("announce", &["announcement"]),
         ("kafka", &[]),
         ("rhai", &[]),
+        ("workflow", &["orquesta", "orchestra", "mistral-v2"]),
+        ("inquiry", &["inquirer"]),
     ] {
         add(name, aliases, Parameters::new());
     }

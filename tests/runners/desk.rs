@@ -231,6 +231,7 @@ impl Attempt {
             tags: Vec::new(),
             notify: Value::Null,
             version: "1".into(),
+            workflow: None,
             file: "packs/tests/actions/action.yaml".into(),
         }
     }

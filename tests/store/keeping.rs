@@ -31,6 +31,7 @@ pub(super) fn execution(id: ExecutionId, status: Status) -> Execution {
         cause: Cause::User("ada".to_owned()),
         hops: 0,
         parent: None,
+        part: None,
         user: "ada".to_owned(),
         status,
         attempt: 1,
@@ -62,6 +63,7 @@ fn action() -> Action {
         tags: Vec::new(),
         notify: Value::Null,
         version: "1".into(),
+        workflow: None,
         file: "packs/core/actions/noop.yaml".into(),
     }
 }

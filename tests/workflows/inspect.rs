@@ -3,7 +3,7 @@
 use ifso::workflows::inspect::{Actions, Input, Known, Report, doubts, inspect};
 use serde_json::{Map, Value, json};
 
-use crate::workflows::recorded::cases;
+use crate::workflows::conformance::cases;
 
 #[test]
 fn reports_are_those_of_orquesta() {

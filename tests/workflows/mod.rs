@@ -1,6 +1,13 @@
 //! The second brain, through its front doors.
 
+mod compose;
+mod conformance;
+mod costs;
+mod door;
 mod expressions;
 mod inspect;
 mod mistral;
-mod recorded;
+mod orders;
+mod play;
+mod rehearsals;
+mod sessions;
