@@ -7,6 +7,8 @@ mod costs;
 mod door;
 mod expressions;
 mod holds;
+mod inspect;
+mod mistral;
 mod orders;
 mod play;
 mod rehearsals;
