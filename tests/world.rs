@@ -53,6 +53,16 @@ impl World {
 
     /// A new engine on a store that is there already: what a restart is.
     pub fn on(store: Handle, catalog: Catalog, manual: Manual) -> Self {
+        Self::with(store, catalog, manual, Vec::new())
+    }
+
+    /// The same with more runners, which may outlive the engine.
+    pub fn with(
+        store: Handle,
+        catalog: Catalog,
+        manual: Manual,
+        more: Vec<(&'static str, Arc<dyn Runner>)>,
+    ) -> Self {
         let clock = manual.clock();
         let ids = Ids::new(clock.clone());
         let catalog: Current = Arc::new(ArcSwap::from_pointee(catalog));
@@ -76,6 +86,7 @@ impl World {
             tasks: tasks.clone(),
             runners: [("shell", Arc::clone(&runner)), ("hands", runner)]
                 .into_iter()
+                .chain(more)
                 .chain(ifso::runners::own().into_iter().map(|own| (own.name(), own)))
                 .collect(),
             tokens: counted(&tokens),

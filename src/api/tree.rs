@@ -160,6 +160,16 @@ impl Grower<'_> {
         if let Some((most, so_far)) = line.retries.filter(|(_, so_far)| *so_far > 0) {
             task["retries"] = json!({ "so_far": so_far, "most": most });
         }
+        for (name, value) in [
+            ("reason", json!(line.held.as_ref().or(line.reason.as_ref()).map(|why| cut(why)))),
+            ("rounds", json!((line.rounds > 0).then_some(line.rounds))),
+            ("probe", json!(line.probe)),
+            ("undone", json!(line.undone)),
+        ] {
+            if !value.is_null() {
+                task[name] = value;
+            }
+        }
         let faults = outline.faults.iter().rev();
         let mut own = faults.filter(|fault| fault.task.as_deref() == Some(&*line.name));
         if let Some(fault) = own.find(|fault| fault.message != SEE_RESULT)
@@ -220,7 +230,8 @@ fn standing(line: &Line, part: Option<&Execution>) -> &'static str {
     let running = matches!(line.state, Standing::Running | Standing::Requested);
     match part {
         Some(part) if running => part.status.word(),
-        _ if line.state == Standing::Unset => Status::Requested.word(),
+        // What has a place but has not begun waits for its time.
+        _ if line.state == Standing::Unset => Status::Delayed.word(),
         _ => line.state.word(),
     }
 }
@@ -234,9 +245,9 @@ fn wants(outline: &Outline, parts: &Parts<'_>) -> Option<Value> {
     if let Some((part, _)) = asks.filter(|_| !outline.held) {
         return Some(json!({ "what": "answer", "execution": part.id }));
     }
-    let failed = outline.tasks.iter().rev().find(|line| line.state.is_abended());
+    let failed = outline.tasks.iter().rev().find(|line| line.held.is_some());
     match failed {
-        Some(line) if !outline.held => Some(json!({ "what": "remedy", "task": line.name })),
+        Some(line) => Some(json!({ "what": "remedy", "task": line.name })),
         _ => Some(json!({ "what": "resume" })),
     }
 }

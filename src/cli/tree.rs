@@ -118,13 +118,27 @@ impl Drawing {
         {
             more.push(format!("retry {so_far} of {most}"));
         }
+        if let Some(rounds) = task["rounds"].as_u64() {
+            more.push(format!("{rounds} rounds were not enough"));
+        }
+        more.extend(match task["undone"].as_bool() {
+            Some(true) => Some("undone".to_owned()),
+            Some(false) => Some("is being undone".to_owned()),
+            None => None,
+        });
         more.extend(tries(execution));
         more.extend([text(execution, "action"), text(execution, "id")]);
         more.retain(|part| !part.is_empty());
         self.thing(own, text(task, "task"), task, task, more.join("  "));
-        let error = text(task, "error");
-        if !error.is_empty() {
-            self.lines.push(Line::Remark { lead: below.to_owned(), text: error, bad: true });
+        let said = [text(execution, "reason"), text(execution, "error")];
+        for error in [text(task, "error"), text(task, "reason")] {
+            if !error.is_empty() && !said.contains(&error) {
+                self.lines.push(Line::Remark { lead: below.to_owned(), text: error, bad: true });
+            }
+        }
+        if let Some(probe) = time(task, "probe") {
+            let text = format!("probed in {}", span(probe.since(self.now).as_secs_f64()));
+            self.lines.push(Line::Remark { lead: below.to_owned(), text, bad: false });
         }
         self.why(below, execution);
         self.inside(execution, below);

@@ -286,6 +286,9 @@ pub struct Part {
     /// Which item of `with`, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<u32>,
+    /// Which of the task's runs, from 0: one that asks first, or tries until something holds, has more.
+    #[serde(default)]
+    pub turn: u32,
 }
 
 /// What may be wanted of executions that are under way.

@@ -1,6 +1,7 @@
 //! The life of an execution, through the front door: accepted, started once, settled once, whatever
 //! stops in between.
 
+mod deaths;
 pub mod workflows;
 
 use std::sync::Arc;

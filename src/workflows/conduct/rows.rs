@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::workflows::Context;
-use crate::workflows::conduct::flow::{Batch, Entry, Fault, Flow, Head, Item, Staged, number};
+use crate::workflows::conduct::flow::{Flow, number};
+use crate::workflows::conduct::parts::{Batch, Entry, Head, Item, Staged};
 use crate::workflows::conduct::state::{State, Tally};
 use crate::workflows::conduct::trail::{Arrival, Way};
+use crate::workflows::conduct::view::Fault;
 
 /// The version of the rows. Readers refuse what is newer; fields are only added at the end.
 const VERSION: u8 = 1;
@@ -110,8 +112,8 @@ impl Flow {
     fn row(&self, row: Row) -> Option<Vec<u8>> {
         match row {
             Row::Head => Some(pack(&(VERSION, &self.head))),
-            Row::Context(at) => self.contexts.get(at as usize).map(|context| pack(context)),
-            Row::Route(at) => self.routes.get(at as usize).map(|route| pack(route)),
+            Row::Context(at) => self.contexts.get(at as usize).map(pack),
+            Row::Route(at) => self.routes.get(at as usize).map(pack),
             Row::Entry(at) => self.entries.get(at as usize).map(pack),
             Row::Result(at) => {
                 self.entries.get(at as usize).and_then(|entry| entry.result.as_ref()).map(pack)
@@ -282,8 +284,13 @@ fn dense<T>(rows: BTreeMap<u32, T>, kind: u8) -> Result<Vec<T>, Damaged> {
 }
 
 pub(super) fn damaged(key: &[u8], why: &str) -> Damaged {
-    let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    Damaged { key, why: why.to_owned() }
+    let mut hex = String::new();
+    for byte in key {
+        for digit in [byte >> 4, byte & 15] {
+            hex.push(char::from_digit(u32::from(digit), 16).unwrap_or('?'));
+        }
+    }
+    Damaged { key: hex, why: why.to_owned() }
 }
 
 fn pack<T: Serialize + ?Sized>(row: &T) -> Vec<u8> {

@@ -38,7 +38,7 @@ pub(super) struct Folded {
 
 /// What is folded.
 pub(super) struct Ways<'a> {
-    pub(super) ways: &'a [Way],
+    pub(super) all: &'a [Way],
     pub(super) contexts: &'a [Arc<Context>],
     /// On which way the task at a place runs.
     pub(super) way_of: &'a dyn Fn(u32) -> u32,
@@ -64,7 +64,7 @@ impl Folded {
                 fresh.insert(way, Arc::clone(known));
                 continue;
             }
-            let arrivals = &among.ways[way as usize];
+            let arrivals = &among.all[way as usize];
             let before = arrivals.iter().map(|arrival| (among.way_of)(arrival.from));
             let missing = todo.len();
             todo.extend(before.filter(|before| !fresh.contains_key(before)));
