@@ -117,11 +117,8 @@ impl Grower<'_> {
             tasks.push(self.task(outline, line, &by_place).await?);
         }
         node["tasks"] = Value::Array(tasks);
-        let begun = |entry: Option<u32>| {
-            let line = entry.and_then(|entry| outline.tasks.get(entry as usize));
-            line.is_some_and(|line| line.state.is_active() || line.state.is_resting())
-        };
-        let waiting = outline.waiting.iter().filter(|waiting| !begun(waiting.entry));
+        // What has a place already is among the tasks.
+        let waiting = outline.waiting.iter().filter(|waiting| waiting.entry.is_none());
         let over = outline.state.is_done();
         node["waiting"] = waiting
             .filter(|_| !over)
@@ -152,8 +149,15 @@ impl Grower<'_> {
             "status": status,
             "started": line.started,
             "ended": line.ended,
-            "elapsed_seconds": elapsed(line.started, line.ended),
+            "elapsed_seconds": elapsed(line.started, line.ended).or_else(|| {
+                let (execution, _) = part?;
+                elapsed(execution.started, execution.ended)
+            }),
         });
+        let due = outline.waiting.iter().find(|waiting| waiting.entry == Some(line.entry));
+        if let Some(due) = due.and_then(|waiting| waiting.due) {
+            task["due"] = json!(due);
+        }
         if line.route > 0 {
             task["route"] = json!(line.route);
         }

@@ -30,6 +30,7 @@ mod pack;
 mod restore;
 mod rule;
 mod watch;
+mod workflow;
 mod why;
 mod backtest;
 mod plan;
@@ -40,6 +41,7 @@ mod sensor;
 mod serve;
 mod skeleton;
 mod token;
+mod trace;
 mod trigger;
 
 use std::ffi::OsString;
@@ -119,6 +121,11 @@ enum Verb {
     /// Look up, follow, repeat and cancel executions.
     #[command(subcommand)]
     Execution(execution::Execution),
+    /// Look at workflows.
+    #[command(subcommand)]
+    Workflow(workflow::Workflow),
+    /// Show what led to an event or an execution, and what came of it.
+    Trace(trace::Trace),
     /// Look up rules.
     #[command(subcommand)]
     Rule(rule::Rule),
@@ -216,6 +223,8 @@ async fn ask(verb: Verb, client: &Client, output: &mut Output) -> Result<ExitCod
         Verb::Run(verb) => return verb.run(client, output).await,
         Verb::Event(verb) => verb.run(client, output).await?,
         Verb::Execution(verb) => return verb.run(client, output).await,
+        Verb::Workflow(verb) => verb.run(client, output).await?,
+        Verb::Trace(verb) => verb.run(client, output).await?,
         Verb::Rule(verb) => verb.run(client, output).await?,
         Verb::Pack(verb) => verb.run(client, output).await?,
         Verb::Action(verb) => verb.run(client, output).await?,
