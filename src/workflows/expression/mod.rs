@@ -14,7 +14,7 @@ mod fault;
 mod text;
 mod ask;
 mod path;
-mod data;
+mod functions;
 mod yaql;
 mod jinja;
 mod rhai;

@@ -16,7 +16,7 @@ use crate::script::jinja;
 use crate::script::jinja::{json, said, wrong};
 use crate::workflows::expression::ask::{self, Desk, Question, Reply, answered};
 use crate::workflows::expression::fault::Fault;
-use crate::workflows::expression::{Scope, data};
+use crate::workflows::expression::{Scope, functions};
 
 /// Steps of one template at most: 10,000 items may be looked at ten times each.
 const FUEL: u64 = 1_000_000;
@@ -145,7 +145,7 @@ fn environment() -> Environment<'static> {
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         environment.set_syntax(syntax);
     }
-    for row in data::TABLE {
+    for row in functions::TABLE {
         environment.add_function(row.0, move |given: Rest<ValueOrKwargs>| {
             on_data(row, &given.into_values())
         });
@@ -297,7 +297,7 @@ fn zip(given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     Ok((0..length).map(row).collect())
 }
 
-fn on_data(row: &'static data::Row, given: &[Value]) -> Result<Value, Error> {
+fn on_data(row: &'static functions::Row, given: &[Value]) -> Result<Value, Error> {
     let (given, named): (&[Value], Kwargs) = minijinja::value::from_args(given)?;
     if given.iter().any(Value::is_undefined) {
         return Err(Error::from(ErrorKind::UndefinedError));
@@ -309,7 +309,7 @@ fn on_data(row: &'static data::Row, given: &[Value]) -> Result<Value, Error> {
         let value: Value = named.get(&name)?;
         by_name.push((name, json(&value)?));
     }
-    let result = data::call(row, values, by_name).map_err(raised)?;
+    let result = functions::call(row, values, by_name).map_err(raised)?;
     Ok(lent(&Arc::new(result)))
 }
 
