@@ -216,7 +216,9 @@ fn replied(desk: &Desk, question: Question) -> Result<Option<Value>, Error> {
         Some(Reply::Value(value)) => Ok(Some(lent(&value))),
         Some(Reply::Context(all)) => {
             let shown = all.iter().filter(|(name, _)| !name.starts_with("__"));
-            Ok(Some(shown.map(|(name, value)| (name.to_string(), lent(value))).collect()))
+            let all: BTreeMap<String, Value> =
+                shown.map(|(name, value)| (name.to_string(), lent(value))).collect();
+            Ok(Some(Value::from(all)))
         }
         Some(Reply::Nothing) => Ok(None),
         Some(Reply::Failed(fault)) => Err(raised(fault)),

@@ -306,7 +306,7 @@ fn mismatch(name: &str, receiver: Option<&Datum<'_>>) -> Fault {
             "NoMatchingMethodException",
             format!(
                 "No method \"{name}\" for receiver {} matches supplied arguments",
-                receiver.shown()
+                receiver.shown_shortly()
             ),
         ),
     }

@@ -83,7 +83,7 @@ pub(super) fn call<'a>(
         None => Fault::new("NoFunctionRegisteredException", format!("Unknown function \"{name}\"")),
         Some(receiver) => Fault::new(
             "NoMethodRegisteredException",
-            format!("Unknown method \"{name}\" for receiver {}", receiver.shown()),
+            format!("Unknown method \"{name}\" for receiver {}", receiver.shown_shortly()),
         ),
     })
 }
