@@ -142,6 +142,16 @@ fn the_library_gives_what_orquestas_gives() {
     });
 }
 
+/// `expressions.json` holds expressions of ours, and what Orquesta with YAQL 3.2 and Jinja2 3.1 gave.
+#[test]
+fn what_the_reference_gave_is_given() {
+    let read: Value = serde_json::from_str(include_str!("expressions.json")).unwrap();
+    let cases = read["cases"].as_array().unwrap();
+    let wrong = |case: &&Value| difference(case, &read["DATA"]).map(|how| format!("{how}: {case}"));
+    let bad: Vec<String> = cases.iter().filter_map(|case| wrong(&case)).collect();
+    assert!(cases.len() > 1000 && bad.is_empty(), "{} differ:\n{}", bad.len(), bad.join("\n"));
+}
+
 #[test]
 fn faults_are_those_of_orquesta() {
     agree("expression_validate.orquesta.json", &[], |case| {
