@@ -381,6 +381,10 @@ fn no_expression_runs_or_grows_without_end() {
         format!("<% 1{} %>", " + 1".repeat(5000)),
         format!("<% a{} %>", ".a".repeat(5000)),
         "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}".to_owned(),
+        "{% for a in range(9999) %}{{ 'xxxxxxxx' * 9999 }}{% endfor %}".to_owned(),
+        "{% set n = namespace(x='xx') %}{% for a in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}"
+            .to_owned(),
+        "{% for x in ['xx'] recursive %}{{ loop([x ~ x]) }}{% endfor %}".to_owned(),
         "{{ 'x' * 10000000000 }}".to_owned(),
         "{{ 'x'.center(10000000000) }}".to_owned(),
         format!("{{{{ {}1{} }}}}", "(".repeat(5000), ")".repeat(5000)),
