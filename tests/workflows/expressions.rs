@@ -385,6 +385,9 @@ fn no_expression_runs_or_grows_without_end() {
         "{% set n = namespace(x='xx') %}{% for a in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}"
             .to_owned(),
         "{% for x in ['xx'] recursive %}{{ loop([x ~ x]) }}{% endfor %}".to_owned(),
+        "{{ 'x' | indent(10000000000, true) }}".to_owned(),
+        "{{ [1] | batch(10000000000, 0) }}".to_owned(),
+        "{{ '%10000000000d' | format(1) }}".to_owned(),
         "{{ 'x' * 10000000000 }}".to_owned(),
         "{{ 'x'.center(10000000000) }}".to_owned(),
         format!("{{{{ {}1{} }}}}", "(".repeat(5000), ")".repeat(5000)),
