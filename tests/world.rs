@@ -43,7 +43,11 @@ pub struct World {
     pub metrics: Metrics,
     /// Tokens of actions that are good now.
     pub tokens: Arc<AtomicUsize>,
+    runners: Real,
 }
+
+/// Runners of the product beside the test's own hands, by short name.
+pub type Real = HashMap<&'static str, Arc<dyn Runner>>;
 
 impl World {
     /// A new engine on an empty store.
@@ -54,6 +58,11 @@ impl World {
 
     /// A new engine on a store that is there already: what a restart is.
     pub fn on(store: Handle, catalog: Catalog, manual: Manual) -> Self {
+        Self::with(store, catalog, manual, Real::new())
+    }
+
+    /// The same with runners that do something.
+    pub fn with(store: Handle, catalog: Catalog, manual: Manual, runners: Real) -> Self {
         let clock = manual.clock();
         let ids = Ids::new(clock.clone());
         let catalog: Current = Arc::new(ArcSwap::from_pointee(catalog));
@@ -75,7 +84,10 @@ impl World {
             clock,
             ids,
             tasks: tasks.clone(),
-            runners: HashMap::from([("shell", Arc::clone(&runner)), ("hands", runner)]),
+            runners: [("shell", Arc::clone(&runner)), ("hands", runner)]
+                .into_iter()
+                .chain(runners.clone())
+                .collect(),
             tokens: counted(&tokens),
             metrics: metrics.clone(),
             settings: executions::Settings {
@@ -87,14 +99,14 @@ impl World {
         });
         tasks.spawn(stage.run(tasks.stop().clone()));
         tasks.spawn(dispatcher.run(tasks.stop().clone()));
-        Self { store, manual, catalog, tasks, door, executions, hands, metrics, tokens }
+        Self { store, manual, catalog, tasks, door, executions, hands, metrics, tokens, runners }
     }
 
     /// Stops this engine at once and starts another one on its store, as after a crash.
     pub async fn restart(self) -> Self {
         let catalog = (*self.catalog.load_full()).clone();
         self.tasks.drain(Duration::from_millis(1)).await;
-        Self::on(self.store, catalog, self.manual)
+        Self::with(self.store, catalog, self.manual, self.runners)
     }
 
     /// The same, with so much time between the two.
@@ -102,7 +114,7 @@ impl World {
         let catalog = (*self.catalog.load_full()).clone();
         self.tasks.drain(Duration::from_millis(1)).await;
         self.manual.advance(span);
-        Self::on(self.store, catalog, self.manual)
+        Self::with(self.store, catalog, self.manual, self.runners)
     }
 
     /// Reports events and gives what became of them.

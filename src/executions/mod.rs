@@ -5,6 +5,7 @@ mod attempt;
 mod control;
 mod dispatch;
 mod draft;
+mod hold;
 mod output;
 mod request;
 mod secrets;
@@ -18,7 +19,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::model::action::Action;
@@ -197,7 +197,8 @@ pub struct Executions {
 /// What handle, dispatcher and attempts share.
 struct Room {
     parts: Parts,
-    running: Mutex<HashMap<ExecutionId, CancellationToken>>,
+    /// The attempts that this process follows.
+    running: Mutex<HashMap<ExecutionId, hold::Reins>>,
     changed: broadcast::Sender<Arc<Execution>>,
     printed: broadcast::Sender<ExecutionId>,
     /// Rings when an attempt's place is free again.
@@ -215,7 +216,7 @@ impl Room {
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, CancellationToken>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, hold::Reins>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -96,6 +96,7 @@ impl Effects<'_> {
             user: RULES_USER.to_owned(),
             status: Status::Requested,
             attempt: 0,
+            begun: false,
             timeout_ms: option(options, "timeout").map(millis),
             created: self.now,
             started: None,

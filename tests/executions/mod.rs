@@ -18,6 +18,8 @@ use serde_json::{Map, Value, json};
 
 use crate::world::{World, action, catalog};
 
+mod holding;
+
 fn request(name: &str) -> Request {
     Request {
         action: name.parse().unwrap(),
