@@ -78,7 +78,7 @@ impl World {
         let hands = Hands::default();
         let tokens = Arc::new(AtomicUsize::new(0));
         let runner: Arc<dyn Runner> = Arc::new(hands.clone());
-        let (executions, dispatcher) = executions::open(executions::Parts {
+        let (executions, dispatcher, conductor) = executions::open(executions::Parts {
             store: store.clone(),
             catalog: catalog.clone(),
             clock,
@@ -86,6 +86,7 @@ impl World {
             tasks: tasks.clone(),
             runners: [("shell", Arc::clone(&runner)), ("hands", runner)]
                 .into_iter()
+                .chain(ifso::runners::own().into_iter().map(|own| (own.name(), own)))
                 .chain(runners.clone())
                 .collect(),
             tokens: counted(&tokens),
@@ -99,6 +100,7 @@ impl World {
         });
         tasks.spawn(stage.run(tasks.stop().clone()));
         tasks.spawn(dispatcher.run(tasks.stop().clone()));
+        tasks.spawn(conductor.run(tasks.stop().clone()));
         Self { store, manual, catalog, tasks, door, executions, hands, metrics, tokens, runners }
     }
 
@@ -187,6 +189,7 @@ pub fn action(name: &str) -> Action {
 pub struct Hands {
     state: Arc<Mutex<State>>,
     began: Arc<Notify>,
+    released: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -215,6 +218,12 @@ impl Hands {
     /// Attempts do not end until they are stopped.
     pub fn hold(&self) {
         self.state.lock().unwrap().hold = true;
+    }
+
+    /// Attempts end by themselves again, those under way too.
+    pub fn go_on(&self) {
+        self.state.lock().unwrap().hold = false;
+        self.released.notify_waiters();
     }
 
     /// Waits until an attempt has begun.
@@ -270,8 +279,15 @@ impl Runner for Hands {
             job.output.send(piece).await.unwrap();
         }
         if hold {
-            stop.cancelled().await;
-            ended = Ended::So(End::Canceled);
+            let released = self.released.notified();
+            tokio::pin!(released);
+            released.as_mut().enable();
+            let held = self.state.lock().unwrap().hold;
+            tokio::select! {
+                () = stop.cancelled() => ended = Ended::So(End::Canceled),
+                () = released, if held => {}
+                () = std::future::ready(()), if !held => {}
+            }
         }
         self.state.lock().unwrap().active -= 1;
         Outcome { ended, result: json!({ "attempt": job.attempt }), reason: None }

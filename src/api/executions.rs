@@ -24,6 +24,7 @@ use crate::model::execution::Execution;
 use crate::model::id::ExecutionId;
 use crate::model::reference::Reference;
 use crate::model::time::Time;
+use crate::model::workflow::Again;
 use crate::store::table::{self, Rows};
 use crate::store::tables::Output;
 
@@ -134,6 +135,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "started",
     "workflow_execution",
     "task_execution",
+    "task",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -168,6 +170,9 @@ struct RerunDraft {
     tasks: Vec<String>,
     #[serde(default)]
     reset: Vec<String>,
+    /// Ours: all tasks that failed.
+    #[serde(default)]
+    failed: bool,
 }
 
 async fn list(call: Call) -> Answer {
@@ -305,14 +310,11 @@ async fn cancel(call: Call) -> Answer {
 
 async fn again(call: Call) -> Answer {
     let draft: RerunDraft = call.json_or_empty()?;
-    if !draft.tasks.is_empty() || !draft.reset.is_empty() {
-        return Err(Problem::bad(
-            "no_tasks",
-            "Task option is only supported for Orquesta workflows.",
-        ));
-    }
     let user = whoever(&call, draft.user.as_deref())?;
     let old = find(&call).await?;
+    if !draft.tasks.is_empty() || !draft.reset.is_empty() || draft.failed {
+        return tasks_again(&call, &old, draft, &user).await;
+    }
     let mut parameters = old.given.clone();
     parameters.extend(draft.parameters.unwrap_or_default());
     let mut context = context(&call, None)?;
@@ -329,6 +331,33 @@ async fn again(call: Call) -> Answer {
     };
     let execution = call.state.executions.request(request).await?;
     Ok((StatusCode::CREATED, Json(row(&call, &execution))).into_response())
+}
+
+/// Runs tasks of a workflow again, with StackStorm's refusals.
+async fn tasks_again(call: &Call, old: &Execution, draft: RerunDraft, user: &str) -> Answer {
+    if old.action.workflow.is_none() {
+        let message = "Task option is only supported for Orquesta workflows.";
+        return Err(Problem::bad("no_tasks", message)
+            .help("leave `tasks` out: the action runs again as a whole"));
+    }
+    if draft.parameters.is_some_and(|parameters| !parameters.is_empty()) {
+        let message =
+            "Parameters override is not supported when re-running task(s) for a workflow.";
+        return Err(Problem::bad("no_parameters", message)
+            .help("leave `tasks` out to run the whole workflow with other parameters"));
+    }
+    if draft.reset.iter().any(|reset| !draft.tasks.contains(reset)) {
+        let message = "List of tasks to reset does not match the tasks to rerun.";
+        return Err(Problem::bad("reset_other", message)
+            .help("`reset` names some of `tasks`: those whose items are all done again"));
+    }
+    let again = draft
+        .tasks
+        .into_iter()
+        .map(|name| Again { reset_items: draft.reset.contains(&name), name });
+    let (executions, context) = (&call.state.executions, context(call, None)?);
+    let execution = executions.rerun(old.id, again.collect(), user, context).await?;
+    Ok((StatusCode::CREATED, Json(row(call, &execution))).into_response())
 }
 
 /// Pieces of output that one call reads at most; each is cut at some KiB, and executions are capped.
@@ -412,7 +441,7 @@ pub(crate) fn shown(known: &[RunnerType], execution: &Execution) -> Value {
         "liveaction": {
             "id": execution.id,
             "action": action.reference,
-            "action_is_workflow": false,
+            "action_is_workflow": action.runner == "workflow",
             "parameters": parameters,
             "callback": {},
             "runner_info": {},
@@ -451,6 +480,9 @@ fn moments(execution: &Execution, row: &mut Value) {
     }
     if let Some(parent) = execution.parent {
         row["parent"] = json!(parent);
+    }
+    if let Some(part) = &execution.part {
+        row["task"] = json!(part);
     }
 }
 

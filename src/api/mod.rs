@@ -31,6 +31,7 @@ mod replay;
 mod runners;
 mod sensors;
 mod shape;
+mod steering;
 mod stream;
 mod triggers;
 mod webhooks;
@@ -112,6 +113,7 @@ const NOUNS: &[&[route::Route]] = &[
     actions::ROUTES,
     runners::ROUTES,
     executions::ROUTES,
+    steering::ROUTES,
     stream::ROUTES,
     keys::ROUTES,
     deadletters::ROUTES,

@@ -38,14 +38,56 @@ pub(crate) enum Execution {
         #[arg(long, value_name = "STREAM")]
         only: Option<String>,
     },
-    /// Run the same action again with the same parameters, and wait for its result.
+    /// Run the same action again with the same parameters, and wait for its result; or some tasks of a
+    /// workflow that is over.
     Rerun(Rerun),
-    /// Stop executions.
-    Cancel {
-        /// Their ids.
-        #[arg(required = true)]
-        ids: Vec<String>,
+    /// Stop executions, and all that is part of them.
+    Cancel(Steer),
+    /// Hold executions: nothing new starts, what runs ends or is held where it can be.
+    Pause(Steer),
+    /// Let executions go on where they were held.
+    Resume(Steer),
+    /// Do the failed task of a paused workflow again, and go on.
+    Retry {
+        #[command(flatten)]
+        task: Task,
+        /// Parameters of the task that are given anew: `name=value`.
+        parameters: Vec<String>,
     },
+    /// Go on with a paused workflow as if its failed task had succeeded.
+    Skip {
+        #[command(flatten)]
+        task: Task,
+        /// The result that the task shall have, as JSON.
+        #[arg(long, value_name = "JSON")]
+        result: Option<String>,
+    },
+    /// Give a paused workflow up: undo what can be undone, and fail.
+    Abort {
+        /// Its id, or `last`.
+        id: String,
+    },
+}
+
+/// Which executions.
+#[derive(Debug, Args)]
+pub(crate) struct Steer {
+    /// Their ids, or `last`.
+    #[arg(required_unless_present = "action")]
+    ids: Vec<String>,
+    /// Every execution of this action; `*` stands for any letters.
+    #[arg(long, conflicts_with = "ids")]
+    action: Option<String>,
+}
+
+/// Which task of a workflow.
+#[derive(Debug, Args)]
+pub(crate) struct Task {
+    /// The workflow's execution, or `last`.
+    id: String,
+    /// The task, where several failed.
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +96,15 @@ pub(crate) struct Rerun {
     id: String,
     /// Parameters that are given anew, as in `ifso run`.
     parameters: Vec<String>,
+    /// Run these tasks of a workflow again, and what follows from them; the others keep their results.
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
+    tasks: Vec<String>,
+    /// Run all tasks of a workflow again that failed.
+    #[arg(long, conflicts_with = "tasks")]
+    failed: bool,
+    /// Of these tasks, run only the items again that failed.
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',', requires = "tasks")]
+    no_reset: Vec<String>,
     /// Begin so many milliseconds later.
     #[arg(long, value_name = "MILLISECONDS")]
     delay: Option<u64>,
@@ -139,15 +190,85 @@ impl Execution {
                 output.text(&safe(&written))?;
             }
             Self::Rerun(rerun) => return rerun.run(client, output).await,
-            Self::Cancel { ids } => {
-                for id in ids {
-                    let row = client.call(Method::DELETE, &path(&id), &[], None).await?;
-                    output.line(&format!("{} {}", text(&row, "id"), text(&row, "status")))?;
-                }
+            Self::Cancel(steer) => steer.run(client, output, "cancel", "canceling").await?,
+            Self::Pause(steer) => steer.run(client, output, "pause", "pausing").await?,
+            Self::Resume(steer) => steer.run(client, output, "resume", "resuming").await?,
+            Self::Retry { task, parameters } => {
+                let given = (!parameters.is_empty()).then(|| parameters_of(&parameters));
+                let body = json!({ "remedy": "retry", "parameters": given.transpose()? });
+                task.remedy(client, output, body).await?;
+            }
+            Self::Skip { task, result } => {
+                let result = result.map(|text| parsed(&text)).transpose()?;
+                let body = json!({ "remedy": "skip", "result": result });
+                task.remedy(client, output, body).await?;
+            }
+            Self::Abort { id } => {
+                let task = Task { id, task: None };
+                task.remedy(client, output, json!({ "remedy": "abort" })).await?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+impl Steer {
+    async fn run(
+        self,
+        client: &Client,
+        output: &mut Output,
+        wish: &str,
+        status: &str,
+    ) -> Result<(), Failure> {
+        if let Some(action) = self.action {
+            let body = json!({ "wish": wish, "selector": { "action": action } });
+            let steer = format!("{PATH}/steer");
+            let moved = client.call(Method::POST, &steer, &[], Some(&body)).await?;
+            let ids = moved["executions"].as_array().map_or(0, Vec::len);
+            return output.line(&format!("{ids} executions {status}"));
+        }
+        for id in self.ids {
+            let body = json!({ "status": status });
+            let row = client.call(Method::PUT, &path(&id), &[], Some(&body)).await?;
+            output.line(&format!("{} {}", text(&row, "id"), text(&row, "status")))?;
+        }
+        Ok(())
+    }
+}
+
+impl Task {
+    async fn remedy(
+        self,
+        client: &Client,
+        output: &mut Output,
+        mut body: Value,
+    ) -> Result<(), Failure> {
+        body["task"] = json!(self.task);
+        let path = format!("{}/remedy", path(&self.id));
+        let row = client.call(Method::POST, &path, &[], Some(&body)).await?;
+        output.line(&format!("{} {}", text(&row, "id"), text(&row, "status")))
+    }
+}
+
+/// JSON as somebody typed it.
+fn parsed(written: &str) -> Result<Value, Failure> {
+    serde_json::from_str(written).map_err(|error| {
+        Failure::usage(format!("`{written}` is not JSON: {error}"))
+            .help("write JSON: `'{\"id\": \"v1\"}'`, `true`, `'\"text\"'`")
+    })
+}
+
+/// `name=value`, the value as JSON where it is some, else as text.
+fn parameters_of(written: &[String]) -> Result<Value, Failure> {
+    let mut object = serde_json::Map::new();
+    for pair in written {
+        let Some((name, value)) = pair.split_once('=') else {
+            return Err(Failure::usage(format!("`{pair}` is not `name=value`")));
+        };
+        let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+        object.insert(name.to_owned(), value);
+    }
+    Ok(Value::Object(object))
 }
 
 impl Rerun {
@@ -155,7 +276,12 @@ impl Rerun {
         let old = client.get(&path(&self.id), &[]).await?;
         let action = text(&old, "action.ref");
         let parameters = run::parameters(client, &action, &self.parameters).await?;
-        let body = json!({ "parameters": parameters, "delay": self.delay });
+        let mut body = json!({ "parameters": parameters, "delay": self.delay });
+        if !self.tasks.is_empty() || self.failed {
+            let kept = |name: &&String| !self.no_reset.contains(name);
+            let reset: Vec<&String> = self.tasks.iter().filter(kept).collect();
+            body = json!({ "tasks": self.tasks, "reset": reset, "failed": self.failed });
+        }
         let path = format!("{}/re_run", path(&text(&old, "id")));
         let row = client.call(Method::POST, &path, &[], Some(&body)).await?;
         self.wait.until_done(client, output, row).await

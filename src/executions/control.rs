@@ -3,7 +3,7 @@
 
 use crate::executions::{Error, Executions, Room, draft};
 use crate::model::action::Pause;
-use crate::model::execution::{End, Execution, Illegal, Status, Step};
+use crate::model::execution::{End, Execution, Illegal, Selector, Status, Step, Wish};
 use crate::model::id::ExecutionId;
 use crate::model::time::Time;
 use crate::runners::Course;
@@ -15,16 +15,8 @@ use crate::store::{self, queue};
 /// Executions that are under way as parts of one other at most, to be looked at in one commit.
 pub(super) const PARTS_LIMIT: usize = 100_000;
 
-/// What is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// Start nothing new; let what runs end, or hold it where its runner can.
-    Pause,
-    /// Go on.
-    Resume,
-    /// Stop.
-    Cancel,
-}
+/// Executions that one commit steers at most, their parts not counted.
+const TOGETHER: usize = 256;
 
 impl Executions {
     /// Stops an execution and what is part of it: what waits is over at once, what runs when its action
@@ -53,28 +45,117 @@ impl Executions {
         self.steer(id, Wish::Resume, &format!("resumed by `{user}`")).await
     }
 
+    /// The same for every execution that a selector means and that it may be wanted of. Says which
+    /// moved.
+    ///
+    /// # Errors
+    /// `Store`; what was moved until then stays so.
+    pub async fn steer_all(
+        &self,
+        selector: &Selector,
+        wish: Wish,
+        why: &str,
+    ) -> Result<Vec<ExecutionId>, store::Error> {
+        steer_all(&self.room, selector, wish, why).await
+    }
+
     async fn steer(&self, id: ExecutionId, wish: Wish, why: &str) -> Result<Execution, Error> {
-        let room = &self.room;
+        let mut moved = steer(&self.room, &[id], wish, why).await?;
+        moved.pop().unwrap_or(Err(Error::NotFound(id)))
+    }
+}
+
+/// Steers every execution that a selector means.
+pub(super) async fn steer_all(
+    room: &Room,
+    selector: &Selector,
+    wish: Wish,
+    why: &str,
+) -> Result<Vec<ExecutionId>, store::Error> {
+    let mut meant = Vec::new();
+    for status in wish.applies() {
+        let (mut after, word) = (None, status.word().as_bytes());
         loop {
-            let now = room.parts.clock.now();
-            let held = table::get::<Execution>(&room.parts.store, id.to_bytes().to_vec()).await?;
-            let held = held.ok_or(Error::NotFound(id))?;
-            let mut batch = Batch::new();
-            let mut moved = vec![steered(room, &mut batch, &held, (wish, why, now))?];
-            for held in parts(room, &held.row).await? {
-                // A part that cannot do it, or is there already, is none the worse.
-                moved.extend(steered(room, &mut batch, &held, (wish, why, now)).ok());
+            let rows = Rows::first(TOGETHER).after(after.take());
+            let found = table::find::<Execution>(&room.parts.store, "status", word, rows).await?;
+            let whole = found.len() < TOGETHER;
+            after = found.last().map(|held| table::Row::key(&held.row));
+            let fitting = found.iter().filter(|held| selector.selects(&held.row));
+            meant.extend(fitting.map(|held| held.row.id));
+            if whole {
+                break;
             }
+        }
+    }
+    let mut moved = Vec::new();
+    for ids in meant.chunks(TOGETHER) {
+        let steered = steer(room, ids, wish, why).await?;
+        moved.extend(steered.into_iter().filter_map(|one| Some(one.ok()?.id)));
+    }
+    Ok(moved)
+}
+
+/// Steers executions with all their parts, in one commit. The answers stand in the order of the ids.
+async fn steer(
+    room: &Room,
+    ids: &[ExecutionId],
+    wish: Wish,
+    why: &str,
+) -> Result<Vec<Result<Execution, Error>>, store::Error> {
+    loop {
+        let now = room.parts.clock.now();
+        let keys = ids.iter().map(|id| id.to_bytes().to_vec());
+        let found = table::get_many::<Execution>(&room.parts.store, keys).await?;
+        let mut steering =
+            Steering { room, wish, why, now, batch: Batch::new(), moved: Vec::new() };
+        let mut answers = Vec::new();
+        for (id, held) in ids.iter().zip(found) {
+            answers.push(match held {
+                None => Err(Error::NotFound(*id)),
+                Some(held) => steering.tree(&held).await?,
+            });
+        }
+        let Steering { batch, moved, .. } = steering;
+        if !batch.is_empty() {
             match room.parts.store.commit(batch).await {
                 Ok(_) => {}
                 Err(store::Error::Conflict { .. }) => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
-            for execution in &moved {
-                after(room, execution);
-            }
-            return Ok(moved.swap_remove(0));
         }
+        for execution in &moved {
+            after(room, execution);
+        }
+        return Ok(answers);
+    }
+}
+
+struct Steering<'a> {
+    room: &'a Room,
+    wish: Wish,
+    why: &'a str,
+    now: Time,
+    batch: Batch,
+    moved: Vec<Execution>,
+}
+
+impl Steering<'_> {
+    /// One execution and what is part of it. A part that cannot do it, or is there already, is none the
+    /// worse.
+    async fn tree(
+        &mut self,
+        root: &Held<Execution>,
+    ) -> Result<Result<Execution, Error>, store::Error> {
+        let wish = (self.wish, self.why, self.now);
+        let steered = match steered(self.room, &mut self.batch, root, wish) {
+            Ok(steered) => steered,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.moved.push(steered.clone());
+        for held in parts(self.room, &root.row).await? {
+            self.moved.extend(self::steered(self.room, &mut self.batch, &held, wish).ok());
+        }
+        Ok(Ok(steered))
     }
 }
 

@@ -2,15 +2,20 @@
 //! comes back after a crash finds in the store where to go on.
 
 mod attempt;
+mod conductor;
 mod control;
 mod dispatch;
 mod draft;
+mod flows;
 mod hold;
+mod inquiries;
+mod orders;
 mod output;
 mod request;
 mod secrets;
 mod templates;
 mod settle;
+mod turn;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -33,8 +38,11 @@ use crate::runners::Runner;
 use crate::store::{self, Handle, table};
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
+use crate::workflows::conduct::Refused;
 
+pub use conductor::Conductor;
 pub use dispatch::Dispatcher;
+pub use orders::Remedy;
 
 /// State changes that a slow watcher may be behind before it misses some.
 const WATCH_LIMIT: usize = 4096;
@@ -106,6 +114,33 @@ pub enum Error {
         /// Where it stands.
         status: Status,
     },
+    /// It is no workflow, or one that has not begun.
+    #[error("execution `{0}` is no workflow that has begun")]
+    NoWorkflow(ExecutionId),
+    /// No task of it failed.
+    #[error("execution `{execution}` has no failed task{}", task.as_ref().map(|task| format!(" `{task}`")).unwrap_or_default())]
+    NoFailedTask {
+        /// The execution.
+        execution: ExecutionId,
+        /// The task that was named.
+        task: Option<String>,
+    },
+    /// Its workflow does not do that where it stands.
+    #[error("{refused}")]
+    Refused {
+        /// The execution.
+        execution: ExecutionId,
+        /// Why.
+        refused: Refused,
+    },
+    /// Its workflow cannot go on.
+    #[error("the workflow of execution `{execution}` cannot go on: {what}")]
+    Broken {
+        /// The execution.
+        execution: ExecutionId,
+        /// Why.
+        what: String,
+    },
     /// The store did not take it.
     #[error("the execution could not be stored")]
     Store(#[from] store::Error),
@@ -125,6 +160,12 @@ impl Error {
             Self::OnceAgain { .. } => "use a new key for a new request".to_owned(),
             Self::NotFound(_) => "`ifso execution list` shows the ones that are kept".to_owned(),
             Self::Illegal(_) => return None,
+            Self::NoWorkflow(_) => "`ifso execution rerun` runs any action again".to_owned(),
+            Self::NoFailedTask { execution, .. } => {
+                format!("`ifso execution show {execution}` lists its tasks")
+            }
+            Self::Refused { refused, .. } => refused.help().to_owned(),
+            Self::Broken { .. } => "`ifso doctor` looks at every record".to_owned(),
             Self::Unstoppable { .. } => {
                 "a shell or python action can be held that says `pause: signal` in its file; \
                  a workflow always"
@@ -228,9 +269,9 @@ impl Room {
     }
 }
 
-/// Builds the handle and the loop behind it.
+/// Builds the handle and the loops behind it.
 #[must_use]
-pub fn open(parts: Parts) -> (Executions, Dispatcher) {
+pub fn open(parts: Parts) -> (Executions, Dispatcher, Conductor) {
     let room = Arc::new(Room {
         parts,
         running: Mutex::default(),
@@ -238,7 +279,8 @@ pub fn open(parts: Parts) -> (Executions, Dispatcher) {
         printed: broadcast::channel(WATCH_LIMIT).0,
         freed: tokio::sync::Notify::new(),
     });
-    (Executions { room: Arc::clone(&room) }, Dispatcher::new(room))
+    let conductor = Conductor::new(Arc::clone(&room));
+    (Executions { room: Arc::clone(&room) }, Dispatcher::new(room), conductor)
 }
 
 impl Executions {

@@ -69,6 +69,12 @@ impl Effects<'_> {
                     let trigger = NOTIFICATION.parse().expect("the constant is a reference");
                     self.emit(event, cause, &trigger, data);
                 }
+                Effect::Steer { wish, selector } => {
+                    let why = format!("by rule `{}`", decision.rule);
+                    let work = Work::Steer { wish: *wish, selector: selector.clone(), why };
+                    let id = self.ids.record();
+                    queue::push(self.batch, queue::CONDUCT, self.now, id, work);
+                }
                 Effect::Set { key, value } => self.set(key, value),
                 Effect::Log { text } => {
                     tracing::info!(rule = %decision.rule, event = %event.id, %text, "log");
@@ -97,6 +103,7 @@ impl Effects<'_> {
             status: Status::Requested,
             attempt: 0,
             begun: false,
+            turn: None,
             timeout_ms: option(options, "timeout").map(millis),
             created: self.now,
             started: None,

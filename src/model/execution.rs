@@ -262,6 +262,9 @@ pub struct Execution {
     /// was; what is paused otherwise begins when it is resumed.
     #[serde(default)]
     pub begun: bool,
+    /// Where it stands before the policies of its action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// How long one attempt may take, in milliseconds, where the caller said so.
     pub timeout_ms: Option<u64>,
     /// When it was accepted.
@@ -280,6 +283,22 @@ pub struct Execution {
     pub context: Map<String, Value>,
 }
 
+/// Where an execution stands before the policies that limit its action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// It waits for a place, in the order of this time.
+    Waits {
+        /// When it came.
+        since: Time,
+    },
+    /// It has its places.
+    Has {
+        /// Their names.
+        gates: Vec<Arc<str>>,
+    },
+}
+
 /// The place of an execution in the workflow of its parent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -292,6 +311,90 @@ pub struct Part {
     /// Which item of `with`, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<u32>,
+}
+
+/// What may be wanted of executions that are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// Start nothing new; let what runs end, or hold it where its runner can.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Stop.
+    Cancel,
+}
+
+impl Wish {
+    /// The word in rules, JSON and commands.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    /// Where executions stand that this may be wanted of.
+    #[must_use]
+    pub const fn applies(self) -> &'static [Status] {
+        use Status as S;
+        match self {
+            Self::Pause => &[S::Requested, S::Delayed, S::Scheduled, S::Running, S::Resuming],
+            Self::Resume => &[S::Pausing, S::Paused],
+            Self::Cancel => &[
+                S::Requested,
+                S::Delayed,
+                S::Scheduled,
+                S::Running,
+                S::Pending,
+                S::Pausing,
+                S::Paused,
+                S::Resuming,
+            ],
+        }
+    }
+}
+
+/// Which executions are meant. What is not said may be anything.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selector {
+    /// This one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<ExecutionId>,
+    /// Runs of this action; `*` stands for any letters (`storage.migrate_*`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Runs that were given these parameters, perhaps among others.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+}
+
+impl Selector {
+    /// Whether an execution is meant.
+    #[must_use]
+    pub fn selects(&self, execution: &Execution) -> bool {
+        let action = execution.action.reference.as_str();
+        self.execution.is_none_or(|id| id == execution.id)
+            && self.action.as_deref().is_none_or(|pattern| fits(pattern, action))
+            && self.parameters.iter().all(|(name, value)| execution.given.get(name) == Some(value))
+    }
+}
+
+/// Whether `text` is `pattern`, in which `*` stands for any letters.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
 }
 
 /// Moves kept in an execution's log at most; the oldest but the first are forgotten.
@@ -311,6 +414,11 @@ impl Execution {
             // One that an older Ifso had begun says so by its status only.
             _ => self.begun || self.status == Status::Running,
         };
+        // Its place goes back when it is over, or waits without having begun.
+        let rests = next == Status::Delayed || (next == Status::Paused && !self.begun);
+        if rests || next.is_done() {
+            self.turn = None;
+        }
         self.status = next;
         if next == Status::Running {
             self.started.get_or_insert(now);
@@ -361,6 +469,22 @@ mod tests {
             let canceled = status.after(Step::Cancel).unwrap();
             let end = canceled.after(Step::End(End::Failed)).unwrap_or(canceled);
             assert_eq!(end, Status::Canceled, "from {status}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_letters() {
+        for (pattern, text, is) in [
+            ("storage.grow", "storage.grow", true),
+            ("storage.grow", "storage.grown", false),
+            ("storage.*", "storage.grow", true),
+            ("*", "a.b", true),
+            ("s*e.*w", "storage.grow", true),
+            ("s*x*w", "storage.grow", false),
+            ("*aa", "a", false),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(fits(pattern, text), is, "{pattern} {text}");
         }
     }
 

@@ -128,6 +128,12 @@ pub const KINDS: &[Make] = &[
     |_| Arc::new(inquiry::Inquiry),
 ];
 
+/// The kinds that the engine carries out itself, and that need no tools.
+#[must_use]
+pub fn own() -> Vec<Arc<dyn Runner>> {
+    vec![Arc::new(noop::Noop), Arc::new(workflow::Workflow), Arc::new(inquiry::Inquiry)]
+}
+
 /// The runners of this process, by name.
 #[derive(Clone)]
 pub struct Runners {

@@ -5,6 +5,9 @@
 //! a store, a clock or a runner: time and stored keys are handed in.
 
 pub mod expression;
+pub mod definition;
+pub mod graph;
+pub mod conduct;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

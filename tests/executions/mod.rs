@@ -1,6 +1,8 @@
 //! The life of an execution, through the front door: accepted, started once, settled once, whatever
 //! stops in between.
 
+mod workflows;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,7 +22,7 @@ use crate::world::{World, action, catalog};
 
 mod holding;
 
-fn request(name: &str) -> Request {
+pub fn request(name: &str) -> Request {
     Request {
         action: name.parse().unwrap(),
         parameters: Map::new(),

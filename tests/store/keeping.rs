@@ -36,6 +36,7 @@ pub(super) fn execution(id: ExecutionId, status: Status) -> Execution {
         status,
         attempt: 1,
         begun: false,
+        turn: None,
         timeout_ms: None,
         created,
         started: Some(created),

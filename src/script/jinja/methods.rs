@@ -4,11 +4,11 @@
 use minijinja::value::{ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
-use crate::rules::criteria::regex::{self, Fit};
-use crate::rules::criteria::template::wrong;
+use crate::script::jinja::wrong;
+use crate::script::regex::{self, Fit};
 
 /// Python's methods that templates are seen to use.
-pub(super) fn call(
+pub(crate) fn call(
     state: &mut State<'_, '_>,
     value: &Value,
     method: &str,
@@ -68,13 +68,22 @@ fn on_text(text: &str, method: &str, given: &[Value]) -> Result<Value, Error> {
 }
 
 /// `regex_match` and `regex_search`.
-pub(super) fn fits(pattern: &str, text: &str, fit: Fit) -> Result<bool, Error> {
+pub(crate) fn fits(pattern: &str, text: &str, fit: Fit) -> Result<bool, Error> {
     regex::compile(pattern, fit).and_then(|regex| regex::fits(&regex, text)).map_err(wrong)
 }
 
 /// `regex_replace(pattern, value)`; `\1` in the value is what the first group found.
-pub(super) fn replace(text: &str, pattern: &str, value: &str) -> Result<String, Error> {
+pub(crate) fn replace(text: &str, pattern: &str, value: &str) -> Result<String, Error> {
     let regex = regex::compile(pattern, Fit::Anywhere).map_err(wrong)?;
+    let template = expansion(value);
+    regex
+        .try_replacen(text, 0, template.as_str())
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|error| wrong(error.to_string()))
+}
+
+/// A replacement of Python's (`\1`, `\g<name>`) as Rust's engine writes it.
+pub(crate) fn expansion(value: &str) -> String {
     let mut template = String::new();
     let mut letters = value.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -83,18 +92,29 @@ pub(super) fn replace(text: &str, pattern: &str, value: &str) -> Result<String, 
                 template.extend(['$', '{', *digit, '}']);
                 letters.next();
             }
+            ('\\', Some('g')) => {
+                let rest: String = letters.clone().skip(1).take_while(|c| *c != '>').collect();
+                match rest.strip_prefix('<') {
+                    Some(name) => {
+                        template.extend(["${", name, "}"]);
+                        letters.nth(rest.chars().count() + 1);
+                    }
+                    None => template.push('\\'),
+                }
+            }
+            ('\\', Some('n')) => {
+                template.push('\n');
+                letters.next();
+            }
             ('$', _) => template.push_str("$$"),
             (letter, _) => template.push(letter),
         }
     }
-    regex
-        .try_replacen(text, 0, template.as_str())
-        .map(std::borrow::Cow::into_owned)
-        .map_err(|error| wrong(error.to_string()))
+    template
 }
 
 /// `regex_substring(pattern, result_index)`: what the pattern found there, counted from 0.
-pub(super) fn substring(text: &str, pattern: &str, index: Option<usize>) -> Result<String, Error> {
+pub(crate) fn substring(text: &str, pattern: &str, index: Option<usize>) -> Result<String, Error> {
     let regex = regex::compile(pattern, Fit::Anywhere).map_err(wrong)?;
     let mut found = regex.captures_iter(text);
     let Some(Ok(found)) = found.nth(index.unwrap_or(0)) else {

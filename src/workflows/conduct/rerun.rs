@@ -1,0 +1,143 @@
+//! Running tasks of a flow again that is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::workflows::conduct::parts::Staged;
+use crate::workflows::conduct::state::State;
+use crate::workflows::conduct::steps::Steps;
+use crate::workflows::conduct::transitions::SAME_WAY;
+use crate::workflows::conduct::{Again, Refused};
+
+impl Steps<'_> {
+    /// Prepares a flow that is over to run `tasks` again, or all because of which it failed.
+    ///
+    /// # Errors
+    /// `WorkflowIsActiveAndNotRerunable` while it is not over; `InvalidTaskRerunRequest` where a task
+    /// never ran.
+    pub fn rerun(&mut self, tasks: &[Again]) -> Result<(), Refused> {
+        if !self.flow.head.status.is_done() {
+            return Err(Refused::WorkflowIsActiveAndNotRerunable);
+        }
+        let chosen = if tasks.is_empty() { self.failed() } else { self.requested(tasks)? };
+        for ((_, _), (at, reset_items)) in chosen {
+            self.again(at, reset_items);
+        }
+        for at in 0..self.flow.entries.len() {
+            let entry = &self.flow.entries[at];
+            if entry.term && entry.next.contains(&Some(true)) {
+                self.flow.set_term(super::flow::number(at), false);
+            }
+        }
+        self.flow.set_output(None);
+        self.flow.set_reason(None);
+        self.flow.set_status(State::Resuming);
+        Ok(())
+    }
+
+    /// The tasks because of which the flow failed.
+    fn failed(&self) -> BTreeMap<(Arc<str>, u32), (u32, bool)> {
+        let ended = (0..).zip(&self.flow.entries);
+        let failed = ended.filter(|(_, entry)| entry.term && entry.state.is_abended());
+        failed.map(|(at, entry)| ((Arc::clone(&entry.name), entry.route), (at, false))).collect()
+    }
+
+    /// The tasks that were asked for, without those that follow others of them anyway.
+    fn requested(
+        &self,
+        tasks: &[Again],
+    ) -> Result<BTreeMap<(Arc<str>, u32), (u32, bool)>, Refused> {
+        let mut found = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for task in tasks {
+            let route = task.route.unwrap_or(0);
+            match self.flow.latest(&task.name, route) {
+                Some(at) => {
+                    found.insert((Arc::from(task.name.as_str()), route), (at, task.reset_items));
+                }
+                None => unknown.push(format!("{}|{route}", task.name)),
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(Refused::InvalidTaskRerunRequest(unknown.join(", ")));
+        }
+        if found.len() > 1 {
+            let runs: Vec<BTreeSet<u32>> =
+                found.values().map(|(at, _)| self.sequence(*at)).collect();
+            found.retain(|_, (at, _)| {
+                let mine = self.sequence(*at);
+                runs.iter().any(|other| !mine.is_subset(other))
+            });
+        }
+        Ok(found)
+    }
+
+    /// The run at `at` and those to which its task led on that route.
+    fn sequence(&self, at: u32) -> BTreeSet<u32> {
+        let (name, route) =
+            (&self.flow.entries[at as usize].name, self.flow.entries[at as usize].route);
+        let from_it = |before: &u32| {
+            let before = &self.flow.entries[*before as usize];
+            before.name == *name && before.route == route
+        };
+        let followers = (0..).zip(&self.flow.entries);
+        let followers = followers.filter(|(_, entry)| self.before(entry.way).iter().any(from_it));
+        followers.map(|(at, _)| at).chain([at]).collect()
+    }
+
+    /// The runs from which something arrived on `way`.
+    fn before(&self, way: u32) -> Vec<u32> {
+        let mut before = Vec::new();
+        let mut way = way as usize;
+        loop {
+            let arrivals = &self.flow.ways[way];
+            let same = arrivals.first().filter(|first| first.edge == SAME_WAY);
+            let real = arrivals.iter().filter(|arrival| arrival.edge != SAME_WAY);
+            before.extend(real.map(|arrival| arrival.from));
+            match same {
+                Some(same) => way = self.flow.entries[same.from as usize].way as usize,
+                None => return before,
+            }
+        }
+    }
+
+    fn again(&mut self, at: u32, reset_items: bool) {
+        let entry = &self.flow.entries[at as usize];
+        let (name, route, way) = (Arc::clone(&entry.name), entry.route, entry.way);
+        let has_items = self.definition.task(&name).is_some_and(|task| task.items.is_some());
+        self.flow.set_term(at, false);
+        self.flow.clear_faults(&name);
+        let kept = self.flow.find_staged(&name, route);
+        let followers = self.sequence(at);
+        match kept.filter(|_| has_items) {
+            Some(serial) => self.reset(serial, reset_items),
+            None => {
+                let again = self.add_entry(&name, route, way);
+                let staged = Staged::ready(&name, route, way);
+                self.stage(Staged { entry: Some(again), ..staged });
+            }
+        }
+        if let Some(serial) = kept {
+            self.flow.restage(serial, |staged| {
+                staged.completed = false;
+                staged.entry = staged.entry.filter(|_| !has_items);
+            });
+        }
+        for follower in followers {
+            self.flow.set_term(follower, false);
+        }
+    }
+
+    /// The items that failed, or all of them, have not run.
+    fn reset(&mut self, serial: u32, all: bool) {
+        let Some(batch) = self.flow.staged.get(&serial).and_then(|staged| staged.batch) else {
+            return;
+        };
+        let Some(items) = self.flow.batches.get(&batch).map(|found| &found.items) else { return };
+        let again = (0..).zip(items).filter(|(_, item)| all || item.state.is_abended());
+        for at in again.map(|(at, _)| at).collect::<Vec<_>>() {
+            self.flow.set_item(batch, at, State::Unset);
+            self.flow.set_item_result(batch, at, None);
+        }
+    }
+}

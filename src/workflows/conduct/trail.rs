@@ -1,0 +1,142 @@
+//! The context on one way through the graph: what was published, in which order it counts.
+//!
+//! Orquesta writes down for each task the numbers of all contexts before it, a list that grows with every
+//! step and doubles at every join. Here a way only knows by which arrivals it came about; the list they
+//! stand for is folded when somebody asks, later writers winning.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::workflows::Context;
+
+/// Folded ways that are remembered. They can be folded again at any time; 256 keeps those of a wide
+/// workflow's tasks that are under way.
+const REMEMBERED: usize = 256;
+
+/// How something came to the start of a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arrival {
+    /// The task it came from, by its place in the order of tasks, from 0.
+    pub(super) from: u32,
+    /// Which of the edges that leave that task, from 0.
+    pub(super) edge: u32,
+    /// What was published on it, by its place among the contexts.
+    pub(super) delta: Option<u32>,
+}
+
+/// A way: all that arrived, in its order. One on which nothing arrived begins at the root.
+pub(super) type Way = Vec<Arrival>;
+
+/// Folded ways, without what stands at the root.
+#[derive(Debug, Default)]
+pub(super) struct Folded {
+    known: HashMap<u32, Arc<Context>>,
+    order: VecDeque<u32>,
+}
+
+/// What is folded.
+pub(super) struct Ways<'a> {
+    pub(super) ways: &'a [Way],
+    pub(super) contexts: &'a [Arc<Context>],
+    /// On which way the task at a place runs.
+    pub(super) way_of: &'a dyn Fn(u32) -> u32,
+}
+
+impl Folded {
+    /// Forgets the way `at`, on which something has arrived.
+    pub(super) fn forget(&mut self, at: u32) {
+        self.known.remove(&at);
+    }
+
+    /// All that was published on the way `at`, without the root.
+    pub(super) fn fold(&mut self, at: u32, among: &Ways<'_>) -> Arc<Context> {
+        // What is folded for this answer is kept until it is given, whatever is forgotten meanwhile.
+        let mut fresh: HashMap<u32, Arc<Context>> = HashMap::new();
+        let mut todo = vec![at];
+        while let Some(way) = todo.last().copied() {
+            if fresh.contains_key(&way) {
+                todo.pop();
+                continue;
+            }
+            if let Some(known) = self.known.get(&way) {
+                fresh.insert(way, Arc::clone(known));
+                continue;
+            }
+            let arrivals = &among.ways[way as usize];
+            let before = arrivals.iter().map(|arrival| (among.way_of)(arrival.from));
+            let missing = todo.len();
+            todo.extend(before.filter(|before| !fresh.contains_key(before)));
+            if todo.len() == missing {
+                let folded = Arc::new(fold_one(arrivals, &fresh, among));
+                fresh.insert(way, Arc::clone(&folded));
+                self.remember(way, folded);
+            }
+        }
+        fresh.remove(&at).unwrap_or_default()
+    }
+
+    fn remember(&mut self, way: u32, folded: Arc<Context>) {
+        if self.order.len() >= REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.known.insert(way, folded);
+        self.order.push_back(way);
+    }
+}
+
+fn fold_one(arrivals: &[Arrival], fresh: &HashMap<u32, Arc<Context>>, among: &Ways<'_>) -> Context {
+    let mut folded = Context::new();
+    for (at, arrival) in arrivals.iter().enumerate() {
+        if let Some(before) = fresh.get(&(among.way_of)(arrival.from)) {
+            if at == 0 {
+                folded = before.as_ref().clone();
+            } else {
+                lay_over(&mut folded, before);
+            }
+        }
+        if let Some(delta) = arrival.delta {
+            lay_over(&mut folded, &among.contexts[delta as usize]);
+        }
+    }
+    folded
+}
+
+/// Lays `delta` over `context`: objects are merged into each other, all else is replaced.
+pub(super) fn lay_over(context: &mut Context, delta: &Context) {
+    for (name, value) in delta {
+        match context.get_mut(name) {
+            Some(old) if old.is_object() && value.is_object() && !Arc::ptr_eq(old, value) => {
+                if let (Value::Object(left), Value::Object(right)) =
+                    (Arc::make_mut(old), value.as_ref())
+                {
+                    merge(left, right, MERGE_DEPTH);
+                }
+            }
+            Some(old) => *old = Arc::clone(value),
+            None => {
+                context.insert(Arc::clone(name), Arc::clone(value));
+            }
+        }
+    }
+}
+
+/// Objects deeper than this inside each other are replaced instead of merged.
+const MERGE_DEPTH: usize = 64;
+
+fn merge(left: &mut Map<String, Value>, right: &Map<String, Value>, depth: usize) {
+    for (key, value) in right {
+        match (left.get_mut(key), value) {
+            (Some(Value::Object(left)), Value::Object(right)) if depth > 0 => {
+                merge(left, right, depth - 1);
+            }
+            (Some(old), value) => *old = value.clone(),
+            (None, value) => {
+                left.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
