@@ -215,6 +215,12 @@ impl Hands {
         self.state.lock().unwrap().script.push(entry);
     }
 
+    /// The next attempt prints this to stdout and ends so.
+    pub fn will_print_and(&self, text: &str, end: Ended) {
+        let piece = Piece { stream: Stream::Stdout, text: text.to_owned() };
+        self.state.lock().unwrap().script.push((end, vec![piece]));
+    }
+
     /// Attempts do not end until they are stopped.
     pub fn hold(&self) {
         self.state.lock().unwrap().hold = true;

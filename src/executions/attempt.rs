@@ -106,7 +106,7 @@ async fn once(
             secrets.extend(packs::secrets::texts(&made.config, &parts));
         }
     }
-    let printer = Printer::open(room, (execution.id, execution.attempt), &secrets).await?;
+    let printer = Printer::open(room, execution, &secrets).await?;
     let (pieces, arriving) = mpsc::channel(PIECES_LIMIT);
     let (brake, lever) = hold::brake();
     let ran = async {

@@ -5,6 +5,7 @@ mod tables;
 mod talking;
 mod trying;
 mod trouble;
+mod watching;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -214,7 +214,12 @@ async fn run(flows: u32, deaths: &[(i64, bool)]) -> (Vec<(Status, Value)>, Arc<L
         catalog(flows.into_iter().chain(hands))
     };
     let world = |store: Handle| {
-        World::with(store, actions(), manual.clone(), Real::from([("outside", Arc::clone(&runner))]))
+        World::with(
+            store,
+            actions(),
+            manual.clone(),
+            Real::from([("outside", Arc::clone(&runner))]),
+        )
     };
     let start = world(Arc::clone(&inner));
     let mut ids = Vec::new();

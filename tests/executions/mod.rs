@@ -2,7 +2,7 @@
 //! stops in between.
 
 mod deaths;
-mod workflows;
+pub mod workflows;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
