@@ -35,6 +35,7 @@ mod steering;
 mod stream;
 mod triggers;
 mod webhooks;
+mod workflows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -111,6 +112,7 @@ const NOUNS: &[&[route::Route]] = &[
     backtests::ROUTES,
     packs::ROUTES,
     actions::ROUTES,
+    workflows::ROUTES,
     runners::ROUTES,
     executions::ROUTES,
     steering::ROUTES,
