@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::api::call::Call;
 use crate::api::filter::{self, Filter};
-use crate::api::paging::{self, Page};
+use crate::api::paging::{self, Listing, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::{RunnerType, runners, shape};
@@ -26,7 +26,7 @@ use crate::model::reference::Reference;
 use crate::model::time::Time;
 use crate::model::workflow::Again;
 use crate::store::table::{self, Rows};
-use crate::store::tables::Output;
+use crate::store::tables::{Output, Progress};
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
@@ -136,6 +136,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "workflow_execution",
     "task_execution",
     "task",
+    "progress",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -179,7 +180,7 @@ async fn list(call: Call) -> Answer {
     let page = Page::of(&call)?;
     let filter = Filter::of(&call)?;
     let listing = filter.page(&call.state.store, page).await?;
-    listing.map(|execution| row(&call, &execution)).answer(&call, KNOWN)
+    rows(&call, listing).await?.answer(&call, KNOWN)
 }
 
 async fn children(call: Call) -> Answer {
@@ -187,7 +188,7 @@ async fn children(call: Call) -> Answer {
     let parent = find(&call).await?;
     let filter = Filter::under(parent.id);
     let listing = filter.page(&call.state.store, page).await?;
-    listing.map(|execution| row(&call, &execution)).answer(&call, KNOWN)
+    rows(&call, listing).await?.answer(&call, KNOWN)
 }
 
 /// The execution that the path names; `last` is the newest.
@@ -220,7 +221,12 @@ async fn get(call: Call) -> Answer {
             wait(&call, found, moved, Duration::from_secs(seconds).min(WAIT_MOST)).await?
         }
     };
-    paging::one(&call, row(&call, &execution), KNOWN)
+    let mut row = row(&call, &execution);
+    let progress = call.state.executions.progress(&[&execution]).await?.pop().flatten();
+    if let Some(progress) = progress {
+        row["progress"] = how_far(&progress);
+    }
+    paging::one(&call, row, KNOWN)
 }
 
 /// The execution once it is done, or as it is when the time is over.
@@ -464,6 +470,24 @@ pub(crate) fn shown(known: &[RunnerType], execution: &Execution) -> Value {
     moments(execution, &mut row);
     causes(execution, &mut row);
     row
+}
+
+/// A page of executions as the caller may see them, with how far each is.
+async fn rows(call: &Call, listing: Listing<Execution>) -> Result<Listing<Value>, Problem> {
+    let of: Vec<&Execution> = listing.rows.iter().collect();
+    let mut progress = call.state.executions.progress(&of).await?.into_iter();
+    Ok(listing.map(|execution| {
+        let mut row = row(call, &execution);
+        if let Some(progress) = progress.next().flatten() {
+            row["progress"] = how_far(&progress);
+        }
+        row
+    }))
+}
+
+/// How far an execution says that it is.
+pub(crate) fn how_far(progress: &Progress) -> Value {
+    json!({ "progress": progress.progress, "message": progress.message, "at": progress.at })
 }
 
 /// What only some executions have: when they started and ended, and why they stand where they stand.

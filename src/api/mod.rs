@@ -33,6 +33,8 @@ mod sensors;
 mod shape;
 mod steering;
 mod stream;
+mod growth;
+mod tree;
 mod triggers;
 mod webhooks;
 mod workflows;
@@ -116,6 +118,7 @@ const NOUNS: &[&[route::Route]] = &[
     runners::ROUTES,
     executions::ROUTES,
     steering::ROUTES,
+    tree::ROUTES,
     stream::ROUTES,
     keys::ROUTES,
     deadletters::ROUTES,

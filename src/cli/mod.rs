@@ -9,6 +9,7 @@ pub mod failure;
 pub mod moment;
 pub mod row;
 pub mod table;
+pub mod tree;
 pub mod output;
 pub mod client;
 
@@ -28,6 +29,7 @@ mod noun;
 mod pack;
 mod restore;
 mod rule;
+mod watch;
 mod why;
 mod backtest;
 mod plan;

@@ -8,6 +8,7 @@ pub mod expression;
 pub mod inspect;
 pub mod mistral;
 pub mod definition;
+pub mod additions;
 pub mod graph;
 pub mod conduct;
 

@@ -6,6 +6,7 @@ mod talking;
 mod trying;
 mod workflows;
 mod trouble;
+mod watching;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,7 +1,8 @@
 //! The life of an execution, through the front door: accepted, started once, settled once, whatever
 //! stops in between.
 
-mod workflows;
+mod deaths;
+pub mod workflows;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +20,8 @@ use ifso::store::tables::Output;
 use serde_json::{Map, Value, json};
 
 use crate::world::{World, action, catalog};
+
+mod holding;
 
 pub fn request(name: &str) -> Request {
     Request {

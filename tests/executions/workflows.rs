@@ -30,7 +30,7 @@ pub fn workflow(name: &str, yaml: &str) -> Action {
     }
 }
 
-fn noop() -> Action {
+pub fn noop() -> Action {
     Action {
         enabled: true,
         runner: "noop".to_owned(),
@@ -82,7 +82,7 @@ fn world(flows: impl IntoIterator<Item = Action>) -> World {
     World::new(catalog(flows.into_iter().chain(usual)))
 }
 
-fn ask() -> Action {
+pub fn ask() -> Action {
     Action {
         enabled: true,
         runner: "inquiry".to_owned(),

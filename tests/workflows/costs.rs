@@ -72,7 +72,7 @@ fn an_item_writes_only_its_own_rows() {
     play.restart_every = 100;
     assert_eq!(play.children.len(), 100);
     for at in 0..500 {
-        play.child(Place { entry: 0, item: Some(at) }, Status::Succeeded, json!(at));
+        play.child(Place { entry: 0, item: Some(at), turn: 0 }, Status::Succeeded, json!(at));
         if at < 499 {
             let (rows, bytes) = play.written;
             assert!(rows <= 3 && bytes < 60, "item {at} writes {rows} rows, {bytes} bytes");

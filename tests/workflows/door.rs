@@ -70,7 +70,7 @@ fn items_run_so_many_at_once_and_give_a_list() {
             },
         }
     }));
-    let item = |item| Place { entry: 0, item: Some(item) };
+    let item = |item| Place { entry: 0, item: Some(item), turn: 0 };
     assert_eq!(play.children.keys().copied().collect::<Vec<_>>(), [item(0), item(1)]);
     play.child(item(1), Status::Succeeded, json!("b"));
     assert_eq!(play.children[&item(2)].parameters["message"], 3);
@@ -216,7 +216,7 @@ fn what_comes_too_late_or_twice_changes_nothing() {
     play.tell(told).unwrap();
     assert_eq!(play.flow.orquesta(&play.definition), before);
     assert_eq!(play.written, (0, 0));
-    let nowhere = Place { entry: 7, item: None };
+    let nowhere = Place { entry: 7, item: None, turn: 0 };
     let told = Happening::Task { place: nowhere, status: Status::Running, result: Value::Null };
     assert_eq!(play.tell(told), Err(Refused::NoSuchPlace(nowhere)));
 }

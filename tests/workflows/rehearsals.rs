@@ -12,7 +12,10 @@ use super::conformance::{Still, agree, same};
 use super::sessions::{again, restart, state};
 
 /// Why a rehearsal does not go as recorded.
-const DIFFERENT: &[(&str, &str)] = &[];
+const DIFFERENT: &[(&str, &str)] = &[(
+    "test_workflow_cycle.py::CyclicWorkflowConductorTest::test_rollback_retry",
+    "the workflow draws a random number, and ours is another one",
+)];
 
 #[test]
 fn rehearsals_go_as_recorded() {
@@ -55,7 +58,7 @@ fn round(
     mocks: &mut Mocks,
 ) -> Result<bool, String> {
     let mut running = VecDeque::new();
-    for ready in steps.next() {
+    for ready in steps.take_ready() {
         let report = Report { state: State::Running, ..Report::default() };
         steps.update(&ready.task, ready.route, report).map_err(|refused| refused.to_string())?;
         running.push_back((ready.task, ready.route, steps.begun() - 1));

@@ -14,7 +14,17 @@ use serde_json::{Value, json};
 use super::conformance::{Still, agree, same};
 
 /// Why a recorded session is not followed.
-const DIFFERENT: &[(&str, &str)] = &[];
+const DIFFERENT: &[(&str, &str)] = &[
+    (
+        "test_workflow_cycle.py::CyclicWorkflowConductorTest::test_rollback_retry",
+        "the workflow draws a random number, and ours is another one",
+    ),
+    (
+        "test_workflow_conductor_eval_retry.py::WorkflowConductorEvalTaskRetryTest::\
+         test_retry_default_condition_satisfied",
+        "the test changes the recorded state by hand after its last call",
+    ),
+];
 
 #[test]
 fn recorded_sessions_go_as_they_went() {
@@ -70,7 +80,7 @@ fn replay(steps: &mut Steps<'_>, step: &Value) -> Result<(), String> {
     let refused = match step["call"].as_str().unwrap() {
         "request_workflow_status" => steps.request(state(&step["status"])).err(),
         "get_next_tasks" => {
-            let next = steps.next();
+            let next = steps.take_ready();
             let ours: Vec<Value> = next.iter().map(|ready| shown(steps, ready)).collect();
             expect("next", &json!(ours), step.get("returns"))?;
             None

@@ -12,10 +12,11 @@ use serde_json::{Map, Value, json};
 use crate::model::execution::Status;
 use crate::model::time::Time;
 use crate::workflows::Context;
-use crate::workflows::conduct::parts::{Batch, Entry, Head, Item, Staged};
+use crate::workflows::conduct::Place;
+use crate::workflows::conduct::parts::{Batch, Entry, Extra, Head, Item, Staged};
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::{State, Tally};
-use crate::workflows::conduct::trail::{Arrival, Folded, Way, Ways, lay_over};
+use crate::workflows::conduct::trail::{Arrival, Folded, Way, Ways};
 use crate::workflows::conduct::view::Fault;
 
 /// The state of one run of a workflow.
@@ -44,6 +45,9 @@ pub(super) struct Index {
     pub(super) ready: BTreeSet<u32>,
     pub(super) tally: Tally,
     faults: HashSet<u64>,
+    /// The entries that hold the flow.
+    pub(super) held: BTreeSet<u32>,
+    finished: u32,
     /// For a task and a route: of the tasks that lead there, how many lead on, and how many have begun.
     pub(super) inbound: HashMap<Arc<str>, BTreeMap<u32, Inbound>>,
     /// Whether `inbound` is there; it needs the graph, which is not in the rows.
@@ -61,7 +65,10 @@ impl Flow {
     /// Where it stands.
     #[must_use]
     pub const fn status(&self) -> Status {
-        self.head.status.status()
+        match self.head.ending {
+            Some(shown) => shown.status(),
+            None => self.head.status.status(),
+        }
     }
 
     /// Where it stands, in StackStorm's words.
@@ -171,20 +178,19 @@ impl Flow {
         self.touch(Row::Arrival(way, at));
     }
 
-    /// All that is known on the way `at`, with or without what stands at the root.
-    pub(super) fn context(&mut self, at: u32) -> Context {
-        let mut context =
-            self.contexts.first().map_or_else(Context::new, |root| root.as_ref().clone());
-        let published = self.published(at);
-        lay_over(&mut context, &published);
-        context
+    /// All that is known on the way `at`.
+    pub(super) fn context(&mut self, at: u32) -> Arc<Context> {
+        let entries = &self.entries;
+        let way_of = |from: u32| entries[from as usize].way;
+        let among = Ways { all: &self.ways, contexts: &self.contexts, way_of: &way_of };
+        self.folded.whole(at, &among)
     }
 
     /// All that was published on the way `at`.
     pub(super) fn published(&mut self, at: u32) -> Arc<Context> {
         let entries = &self.entries;
         let way_of = |from: u32| entries[from as usize].way;
-        let among = Ways { ways: &self.ways, contexts: &self.contexts, way_of: &way_of };
+        let among = Ways { all: &self.ways, contexts: &self.contexts, way_of: &way_of };
         self.folded.fold(at, &among)
     }
 
@@ -222,6 +228,38 @@ impl Flow {
             }
         }
         self.index.tally.add(state);
+        let entry = &self.entries[at as usize];
+        self.index.finished = self.index.finished.max(entry.finished.map_or(0, |last| last + 1));
+        if entry.extra.as_ref().is_some_and(|extra| extra.held.is_some()) {
+            self.index.held.insert(at);
+        }
+    }
+
+    /// What few entries have.
+    pub(super) fn extra(&self, at: u32) -> Option<&Extra> {
+        self.entries[at as usize].extra.as_deref()
+    }
+
+    /// Changes what few entries have.
+    pub(super) fn amend(&mut self, at: u32, change: impl FnOnce(&mut Extra)) {
+        let extra = self.entries[at as usize].extra.get_or_insert_default();
+        change(extra);
+        if extra.held.is_some() {
+            self.index.held.insert(at);
+        } else {
+            self.index.held.remove(&at);
+        }
+        self.touch(Row::Entry(at));
+    }
+
+    /// The child that runs there next is another one.
+    pub(super) fn next_turn(&mut self, at: u32) {
+        self.amend(at, |extra| extra.turn += 1);
+    }
+
+    /// Where the present child of the entry `at` belongs.
+    pub(super) fn place(&self, at: u32, item: Option<u32>) -> Place {
+        Place { entry: at, item, turn: self.extra(at).map_or(0, |extra| extra.turn) }
     }
 
     pub(super) fn set_state(&mut self, at: u32, state: State, now: Time) {
@@ -236,6 +274,8 @@ impl Flow {
             entry.started = Some(now.millis());
         }
         entry.ended = state.is_done().then_some(now.millis());
+        entry.finished = state.is_done().then_some(self.index.finished);
+        self.index.finished += u32::from(state.is_done());
         if latest || !before.is_done() {
             self.index.tally.take(before);
         }
@@ -307,11 +347,21 @@ impl Flow {
         self.touch(Row::Staged(serial));
     }
 
-    /// The first staged task of that name and route.
-    pub(super) fn find_staged(&self, name: &Arc<str>, route: u32) -> Option<u32> {
+    /// The staged tasks of that name and route, oldest first.
+    pub(super) fn all_staged(&self, name: &Arc<str>, route: u32) -> impl Iterator<Item = u32> + '_ {
         let from = (Arc::clone(name), route, 0);
         let to = (Arc::clone(name), route, u32::MAX);
-        self.index.staged.range(from..=to).next().map(|(_, _, serial)| *serial)
+        self.index.staged.range(from..=to).map(|(_, _, serial)| *serial)
+    }
+
+    /// The first staged task of that name and route.
+    pub(super) fn find_staged(&self, name: &Arc<str>, route: u32) -> Option<u32> {
+        self.all_staged(name, route).next()
+    }
+
+    /// Where the run at `at` is staged.
+    pub(super) fn staged_for(&self, name: &Arc<str>, route: u32, at: u32) -> Option<u32> {
+        self.all_staged(name, route).find(|serial| self.staged[serial].entry == Some(at))
     }
 
     /// Begins the items of a task, one for each of `list`, and gives their number.

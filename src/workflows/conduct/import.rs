@@ -83,6 +83,8 @@ impl Taken<'_> {
             batch,
             started,
             ended,
+            finished: None,
+            extra: None,
             result,
         });
         Ok(())
@@ -111,7 +113,9 @@ impl Taken<'_> {
     /// the first of the tasks before it, whose way has no other contexts here.
     fn way(&mut self, source: &Value) -> u32 {
         let contexts = list(&source["ctxs"]["in"]).filter_map(Value::as_u64);
-        let contexts = contexts.filter(|at| *at > 0 && (*at as usize) < self.flow.contexts.len());
+        let contexts = contexts.filter(|at| {
+            *at > 0 && usize::try_from(*at).is_ok_and(|at| at < self.flow.contexts.len())
+        });
         let deltas: Vec<u32> = contexts.filter_map(|at| at.try_into().ok()).collect();
         let before = source["prev"].as_object();
         let before: Vec<u32> = before

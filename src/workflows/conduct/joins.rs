@@ -73,7 +73,7 @@ impl Steps<'_> {
     }
 
     /// The nodes to which the run at `at` has led on, each once.
-    fn led_to(&self, at: u32) -> Vec<u32> {
+    pub(super) fn led_to(&self, at: u32) -> Vec<u32> {
         let entry = &self.flow.entries[at as usize];
         let edges = self.node(&entry.name).out.iter().zip(&entry.next);
         let mut led: Vec<u32> =

@@ -20,7 +20,13 @@ mod output;
 mod transitions;
 mod rerun;
 mod import;
+pub mod outline;
 mod door;
+mod children;
+mod hold;
+mod approve;
+mod rounds;
+mod undo;
 
 use std::time::Duration;
 
@@ -52,6 +58,9 @@ pub struct Place {
     pub entry: u32,
     /// The item, from 0, where the task has items.
     pub item: Option<u32>,
+    /// How many children ran there before it, from 0: tries, questions, probes. What an earlier one
+    /// reports late is not taken for the present one.
+    pub turn: u32,
 }
 
 /// Something that happened to a flow.
@@ -179,6 +188,9 @@ pub enum Refused {
     /// No such task has run.
     #[error("Unable to rerun task|route(s) because it doesn't exist or isn't rerunnable: {0}")]
     InvalidTaskRerunRequest(String),
+    /// Everything in it came to its end.
+    #[error("the workflow is {0}, and nothing in it failed or was canceled")]
+    NothingToRerun(Status),
     /// No child was started there.
     #[error("the workflow has no child at task {entry}, item {item:?}", entry = .0.entry, item = .0.item)]
     NoSuchPlace(Place),
@@ -202,6 +214,7 @@ impl Refused {
                 "look at its status: what is over can only be run again"
             }
             Self::WorkflowIsActiveAndNotRerunable => "wait until it is over, or cancel it",
+            Self::NothingToRerun(_) => "name the tasks to run again",
             Self::InvalidTaskRerunRequest(_) => "name tasks that ran in this workflow",
             Self::NotHeld(_) => "only a workflow with `on_error: pause` waits after a failure",
             Self::NotTheFailed(_) => "name the task that the reason of the pause names",

@@ -1,13 +1,16 @@
 //! What a flow is made of.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::workflows::additions::Backoff;
 use crate::workflows::conduct::flow::number;
 use crate::workflows::conduct::state::{State, Tally};
 use crate::workflows::conduct::view::ItemCounts;
+use crate::workflows::definition::Retry;
 
 /// The few things of which there is one.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +25,9 @@ pub(super) struct Head {
     /// More is to be begun than one call begins: go on at this moment.
     #[serde(default)]
     pub(super) more: Option<i64>,
+    /// It is over but for what is still being undone; meanwhile it is shown to stand here.
+    #[serde(default)]
+    pub(super) ending: Option<State>,
 }
 
 /// A task that has begun.
@@ -38,8 +44,50 @@ pub(super) struct Entry {
     pub(super) batch: Option<u32>,
     pub(super) started: Option<i64>,
     pub(super) ended: Option<i64>,
+    /// How many tasks had ended before it.
+    #[serde(default)]
+    pub(super) finished: Option<u32>,
+    #[serde(default)]
+    pub(super) extra: Option<Box<Extra>>,
     #[serde(skip)]
     pub(super) result: Option<Arc<Value>>,
+}
+
+/// What few entries have: most carry nothing of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Extra {
+    /// Children that ran here before the present one.
+    pub(super) turn: u32,
+    /// A person is being asked whether it may run.
+    pub(super) asking: bool,
+    /// A person said that it may run.
+    pub(super) approved: bool,
+    /// Runs of `until` so far that were not enough.
+    pub(super) rounds: u32,
+    /// It failed and holds the flow: why.
+    pub(super) held: Option<String>,
+    /// The edges whose expressions failed.
+    pub(super) broken: Vec<u32>,
+    /// When to probe whether it may go on.
+    pub(super) probe: Option<i64>,
+    /// A probe is under way.
+    pub(super) probing: bool,
+    /// How far it is undone.
+    pub(super) undo: Undo,
+    /// Why it stands where it stands.
+    pub(super) reason: Option<String>,
+    /// Parameters that a person gave instead of its own.
+    pub(super) given: Option<Map<String, Value>>,
+}
+
+/// How far a task is undone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Undo {
+    #[default]
+    No,
+    UnderWay,
+    Done,
 }
 
 /// How often a task may be tried again.
@@ -48,9 +96,12 @@ pub(super) struct Tries {
     pub(super) count: i64,
     pub(super) delay_ms: u64,
     pub(super) tally: i64,
+    #[serde(default)]
+    pub(super) max_delay_ms: Option<u64>,
 }
 
 /// A task that is about to begin, or whose items are under way.
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Staged {
     pub(super) name: Arc<str>,
@@ -67,6 +118,9 @@ pub(super) struct Staged {
     pub(super) entry: Option<u32>,
     /// Not before this moment.
     pub(super) due: Option<i64>,
+    /// A person is asked first.
+    #[serde(default)]
+    pub(super) asked: bool,
 }
 
 /// The items of a task.
@@ -85,6 +139,33 @@ pub(super) struct Batch {
 pub(super) struct Item {
     pub(super) state: State,
     pub(super) result: Option<Arc<Value>>,
+}
+
+impl Tries {
+    /// Milliseconds until the next try. Chance is a number that `began` and the task's place give: tries
+    /// of many flows spread, and the same flow always comes to the same moment.
+    pub(super) fn pause(&self, retry: &Retry, (began, at): (i64, u32)) -> u64 {
+        let tally = u64::try_from(self.tally).unwrap_or(0).max(1);
+        let doubled = 1_u64.checked_shl(u32::try_from(tally - 1).unwrap_or(64)).unwrap_or(u64::MAX);
+        let times = match retry.backoff {
+            Backoff::Constant => 1,
+            Backoff::Linear => tally,
+            Backoff::Exponential => doubled,
+        };
+        let pause = self.delay_ms.saturating_mul(times).min(self.max_delay_ms.unwrap_or(u64::MAX));
+        let mut hasher = DefaultHasher::new();
+        (began, at, tally).hash(&mut hasher);
+        // Thousandths are fine enough for a pause in milliseconds.
+        let chance = hasher.finish() % 1000;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 0 to 1000"
+        )]
+        let jitter = (retry.jitter * 1000.0) as u64;
+        pause
+            - (u128::from(pause) * u128::from(jitter * chance) / 1_000_000).try_into().unwrap_or(0)
+    }
 }
 
 impl Batch {
@@ -150,6 +231,7 @@ impl Staged {
             batch: None,
             entry: None,
             due: None,
+            asked: false,
         }
     }
 }

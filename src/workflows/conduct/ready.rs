@@ -32,7 +32,7 @@ pub struct Ready {
 
 impl Steps<'_> {
     /// What comes next: the tasks whose time has come, sorted by name and route.
-    pub fn next(&mut self) -> Vec<Ready> {
+    pub fn take_ready(&mut self) -> Vec<Ready> {
         let status = self.flow.head.status;
         let mut serials: Vec<u32> = self.flow.index.ready.iter().copied().collect();
         match status {
@@ -42,11 +42,15 @@ impl Steps<'_> {
             _ => return Vec::new(),
         }
         let mut next = Vec::new();
-        let mut broken = false;
+        let (mut broken, mut held) = (false, false);
         for serial in serials {
             match self.ready(serial) {
                 Ok(Some(ready)) => next.push(ready),
                 Ok(None) => {}
+                Err(message) if self.may_hold_task(&self.flow.staged[&serial].name) => {
+                    held = true;
+                    self.hold_staged(serial, message);
+                }
                 Err(message) => {
                     broken = true;
                     let staged = &self.flow.staged[&serial];
@@ -57,6 +61,8 @@ impl Steps<'_> {
         }
         if broken {
             self.fail();
+        }
+        if broken || held {
             return Vec::new();
         }
         next.sort_by(|a, b| (&a.task, a.route).cmp(&(&b.task, b.route)));
@@ -132,7 +138,7 @@ impl Steps<'_> {
     }
 
     /// The context in which `ready` runs.
-    pub fn context_of(&mut self, ready: &Ready) -> Context {
+    pub fn context_of(&mut self, ready: &Ready) -> Arc<Context> {
         let way = self.flow.staged.get(&ready.serial).map(|staged| staged.way);
         way.map(|way| self.flow.context(way)).unwrap_or_default()
     }

@@ -71,7 +71,7 @@ impl Row {
         key
     }
 
-    fn parse(key: &[u8]) -> Option<Self> {
+    pub(super) fn parse(key: &[u8]) -> Option<Self> {
         let (kind, rest) = key.split_first()?;
         let part = |at: usize| {
             rest.get(at..at + 4).and_then(|part| part.try_into().ok()).map(u32::from_be_bytes)
@@ -112,8 +112,8 @@ impl Flow {
     fn row(&self, row: Row) -> Option<Vec<u8>> {
         match row {
             Row::Head => Some(pack(&(VERSION, &self.head))),
-            Row::Context(at) => self.contexts.get(at as usize).map(|context| pack(context)),
-            Row::Route(at) => self.routes.get(at as usize).map(|route| pack(route)),
+            Row::Context(at) => self.contexts.get(at as usize).map(pack),
+            Row::Route(at) => self.routes.get(at as usize).map(pack),
             Row::Entry(at) => self.entries.get(at as usize).map(pack),
             Row::Result(at) => {
                 self.entries.get(at as usize).and_then(|entry| entry.result.as_ref()).map(pack)
@@ -283,9 +283,14 @@ fn dense<T>(rows: BTreeMap<u32, T>, kind: u8) -> Result<Vec<T>, Damaged> {
     Ok(rows.into_values().collect())
 }
 
-fn damaged(key: &[u8], why: &str) -> Damaged {
-    let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    Damaged { key, why: why.to_owned() }
+pub(super) fn damaged(key: &[u8], why: &str) -> Damaged {
+    let mut hex = String::new();
+    for byte in key {
+        for digit in [byte >> 4, byte & 15] {
+            hex.push(char::from_digit(u32::from(digit), 16).unwrap_or('?'));
+        }
+    }
+    Damaged { key: hex, why: why.to_owned() }
 }
 
 fn pack<T: Serialize + ?Sized>(row: &T) -> Vec<u8> {

@@ -76,13 +76,12 @@ impl<'a> Steps<'a> {
         let mut inputs = Context::new();
         for (name, default) in &self.definition.inputs {
             // What was given is data: it is never evaluated.
-            let value = match start.inputs.get(name) {
-                Some(given) => Ok(given.clone()),
-                None => {
-                    let mut rolling = root.clone();
-                    rolling.extend(inputs.iter().map(|(k, v)| (Arc::clone(k), Arc::clone(v))));
-                    self.eyes(&rolling, 0).value(default)
-                }
+            let value = if let Some(given) = start.inputs.get(name) {
+                Ok(given.clone())
+            } else {
+                let mut rolling = root.clone();
+                rolling.extend(inputs.iter().map(|(k, v)| (Arc::clone(k), Arc::clone(v))));
+                self.eyes(&rolling, 0).value(default)
             };
             match value {
                 Ok(value) => drop(inputs.insert(name.as_str().into(), Arc::new(value))),
@@ -103,6 +102,11 @@ impl<'a> Steps<'a> {
         }
         lay_over(&mut root, &vars);
         root
+    }
+
+    /// The context with which the flow began.
+    pub(super) fn root_context(&self) -> Context {
+        self.flow.contexts.first().map_or_else(Context::new, |root| root.as_ref().clone())
     }
 
     pub(super) fn now(&self) -> Time {
@@ -151,7 +155,9 @@ impl<'a> Steps<'a> {
     fn asked(&self, wanted: State) -> Option<State> {
         let tally = &self.flow.index.tally;
         let active = tally.any(State::is_active);
-        let rests = tally.any(State::is_resting) || !self.flow.index.ready.is_empty();
+        let rests = tally.any(State::is_resting)
+            || !self.flow.index.ready.is_empty()
+            || !self.flow.index.held.is_empty();
         moves::flow_asked(self.flow.head.status, wanted, active, !active && !rests)
     }
 
@@ -194,17 +200,15 @@ impl<'a> Steps<'a> {
         let node = self.definition.graph().find(task);
         let name = &node.ok_or_else(|| Refused::InvalidTask(task.to_owned()))?.name;
         let serial = self.flow.find_staged(name, route);
-        let mut at = self.flow.latest(name, route);
-        if serial.is_none() && at.is_none() {
-            return Err(Refused::InvalidTaskStateEntry(task.to_owned()));
-        }
-        let over = at.is_some_and(|at| self.flow.entries[at as usize].state.is_done());
-        if let Some(serial) = serial
-            && (at.is_none() || (over && report.state.is_starting()))
-        {
-            at = Some(self.enter(serial));
-        }
-        let at = at.expect("it was there, or has just begun");
+        let over = |at: u32| self.flow.entries[at as usize].state.is_done();
+        let at = match (self.flow.latest(name, route), serial) {
+            (Some(at), Some(serial)) if over(at) && report.state.is_starting() => {
+                self.enter(serial)
+            }
+            (Some(at), _) => at,
+            (None, Some(serial)) => self.enter(serial),
+            (None, None) => return Err(Refused::InvalidTaskStateEntry(task.to_owned())),
+        };
         Ok(self.apply(at, serial, report))
     }
 
@@ -236,6 +240,8 @@ impl<'a> Steps<'a> {
             batch: None,
             started: None,
             ended: None,
+            finished: None,
+            extra: None,
             result: None,
         });
         self.count_begun(node, route, before);
@@ -255,8 +261,11 @@ impl<'a> Steps<'a> {
             Some(delay) => eyes.span(delay, "retry delay").map_err(|_| wrong("delay"))?,
             None => Duration::ZERO,
         };
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        Ok(Some(Tries { count, delay_ms, tally: 0 }))
+        let limit = retry.max_delay.as_ref();
+        let limit = limit.map(|limit| eyes.span(limit, "retry max_delay")).transpose()?;
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let max_delay_ms = limit.map(millis);
+        Ok(Some(Tries { count, delay_ms: millis(delay), tally: 0, max_delay_ms }))
     }
 
     /// Tells how the run at `at` stands; `serial` is the staged task it begins or continues.
@@ -344,6 +353,8 @@ impl<'a> Steps<'a> {
                 Rest::Paused
             } else if follows || !self.flow.index.ready.is_empty() {
                 Rest::Incomplete
+            } else if !self.flow.index.held.is_empty() {
+                Rest::Paused
             } else {
                 Rest::Complete
             };
@@ -353,6 +364,9 @@ impl<'a> Steps<'a> {
         } else {
             Heard::Moved(state)
         };
+        if heard == Heard::Failed && self.may_hold(at) {
+            return self.hold_failed(at);
+        }
         let Some(to) = moves::flow(self.flow.head.status, heard, active) else { return };
         self.flow.set_status(to);
         if to.is_done() {

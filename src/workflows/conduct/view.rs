@@ -103,7 +103,7 @@ impl Flow {
     /// Every task that has begun, in that order.
     pub fn tasks(&self) -> impl Iterator<Item = TaskView> + '_ {
         (0..).zip(&self.entries).map(|(at, entry)| TaskView {
-            place: Place { entry: at, item: None },
+            place: self.place(at, None),
             name: Arc::clone(&entry.name),
             route: entry.route,
             // What has a place but has not begun waits for its time.
@@ -116,7 +116,10 @@ impl Flow {
             ended: entry.ended.map(Time::from_millis),
             result: self.result(at),
             items: entry.batch.and_then(|batch| self.batches.get(&batch)).map(Batch::counts),
-            reason: None,
+            reason: entry
+                .extra
+                .as_ref()
+                .and_then(|extra| extra.held.clone().or(extra.reason.clone())),
         })
     }
 
