@@ -37,6 +37,7 @@ mod growth;
 mod tree;
 mod triggers;
 mod webhooks;
+mod workflows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -113,6 +114,7 @@ const NOUNS: &[&[route::Route]] = &[
     backtests::ROUTES,
     packs::ROUTES,
     actions::ROUTES,
+    workflows::ROUTES,
     runners::ROUTES,
     executions::ROUTES,
     steering::ROUTES,

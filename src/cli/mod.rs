@@ -41,6 +41,7 @@ mod serve;
 mod skeleton;
 mod token;
 mod trigger;
+mod workflow;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -128,6 +129,9 @@ enum Verb {
     /// Look up actions and their parameters.
     #[command(subcommand)]
     Action(action::Action),
+    /// Look workflows over.
+    #[command(subcommand)]
+    Workflow(workflow::Workflow),
     /// Look up and restart sensors.
     #[command(subcommand)]
     Sensor(sensor::Sensor),
@@ -184,6 +188,7 @@ fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
         Verb::Token(token::Token::Create(verb)) if verb.is_offline() => {
             token::Create::recover(whereabouts, output)
         }
+        Verb::Workflow(workflow::Workflow::Inspect(verb)) => verb.run(whereabouts, output),
         Verb::Rule(rule::Rule::Test(verb)) => verb.run(whereabouts, output),
         Verb::Rule(rule::Rule::Plan(verb)) => {
             let client = Client::find(whereabouts)?;

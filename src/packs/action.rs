@@ -14,7 +14,7 @@ use crate::packs::disk::{self, File};
 use crate::packs::fields::{Fields, listed, meant};
 use crate::packs::load::Runners;
 use crate::packs::yaml::{Node, Tree};
-use crate::packs::{parameters, schema};
+use crate::packs::{parameters, schema, workflow};
 
 /// StackStorm's runners that come with later versions.
 const LATER: [&str; 7] = [
@@ -247,7 +247,9 @@ fn entry_point(
     node: &Node,
     context: &mut Entry<'_, '_>,
 ) -> Option<PathBuf> {
-    let needed = matches!(runner_type, "python" | "rhai") || runner_type.ends_with("-script");
+    let needed = matches!(runner_type, "python" | "rhai")
+        || runner_type.ends_with("-script")
+        || workflow::runs(runner_type);
     let at = node.find("entry_point", context.place);
     let Some(entry) = entry else {
         if needed {
