@@ -39,6 +39,7 @@ mod graph;
 mod traces;
 mod triggers;
 mod webhooks;
+mod workflows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -115,6 +116,7 @@ const NOUNS: &[&[route::Route]] = &[
     backtests::ROUTES,
     packs::ROUTES,
     actions::ROUTES,
+    workflows::ROUTES,
     runners::ROUTES,
     executions::ROUTES,
     steering::ROUTES,

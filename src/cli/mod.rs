@@ -121,9 +121,6 @@ enum Verb {
     /// Look up, follow, repeat and cancel executions.
     #[command(subcommand)]
     Execution(execution::Execution),
-    /// Look at workflows.
-    #[command(subcommand)]
-    Workflow(workflow::Workflow),
     /// Show what led to an event or an execution, and what came of it.
     Trace(trace::Trace),
     /// Look up rules.
@@ -135,6 +132,9 @@ enum Verb {
     /// Look up actions and their parameters.
     #[command(subcommand)]
     Action(action::Action),
+    /// Look workflows over, and draw them.
+    #[command(subcommand)]
+    Workflow(workflow::Workflow),
     /// Look up and restart sensors.
     #[command(subcommand)]
     Sensor(sensor::Sensor),
@@ -191,6 +191,7 @@ fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
         Verb::Token(token::Token::Create(verb)) if verb.is_offline() => {
             token::Create::recover(whereabouts, output)
         }
+        Verb::Workflow(workflow::Workflow::Inspect(verb)) => verb.run(whereabouts, output),
         Verb::Rule(rule::Rule::Test(verb)) => verb.run(whereabouts, output),
         Verb::Rule(rule::Rule::Plan(verb)) => {
             let client = Client::find(whereabouts)?;
@@ -223,7 +224,7 @@ async fn ask(verb: Verb, client: &Client, output: &mut Output) -> Result<ExitCod
         Verb::Run(verb) => return verb.run(client, output).await,
         Verb::Event(verb) => verb.run(client, output).await?,
         Verb::Execution(verb) => return verb.run(client, output).await,
-        Verb::Workflow(verb) => verb.run(client, output).await?,
+        Verb::Workflow(workflow::Workflow::Graph(verb)) => verb.run(client, output).await?,
         Verb::Trace(verb) => verb.run(client, output).await?,
         Verb::Rule(verb) => verb.run(client, output).await?,
         Verb::Pack(verb) => verb.run(client, output).await?,

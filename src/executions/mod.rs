@@ -7,6 +7,7 @@ mod control;
 mod dispatch;
 mod draft;
 mod flows;
+mod hold;
 mod inquiries;
 mod orders;
 mod output;
@@ -25,7 +26,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::model::action::Action;
@@ -251,7 +251,8 @@ pub struct Progressed {
 /// What handle, dispatcher and attempts share.
 struct Room {
     parts: Parts,
-    running: Mutex<HashMap<ExecutionId, CancellationToken>>,
+    /// The attempts that this process follows.
+    running: Mutex<HashMap<ExecutionId, hold::Reins>>,
     changed: broadcast::Sender<Arc<Execution>>,
     printed: broadcast::Sender<ExecutionId>,
     progressed: broadcast::Sender<Arc<Progressed>>,
@@ -270,7 +271,7 @@ impl Room {
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, CancellationToken>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, hold::Reins>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

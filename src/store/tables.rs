@@ -36,6 +36,8 @@ pub const TABLES: &[(&str, Option<Duration>)] = &[
     ("definitions", None),
     // Goes with its execution.
     ("flows", None),
+    // Goes when it no longer counts.
+    ("taken", None),
     // Goes with its execution too.
     ("progress", None),
     ("outputs", Some(Duration::from_hours(30 * 24))),
@@ -231,6 +233,9 @@ impl Row for Execution {
                 entries.push((FAILED_UNDER, parent.to_bytes().to_vec()));
             }
         }
+        if self.turn.is_some() {
+            entries.push((TURN, Vec::new()));
+        }
         if let Cause::Rule { rule, event, .. } = &self.cause {
             entries.push(("rule", rule.as_str().into()));
             entries.push(("event", event.to_bytes().to_vec()));
@@ -243,6 +248,28 @@ impl Row for Execution {
 /// workflow, only those are looked at.
 pub const OPEN_UNDER: &str = "open_under";
 
+/// The index entry of an execution that has a place before a policy, or waits for one.
+pub const TURN: &str = "turn";
+
+/// One start that counts for a policy's rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// What the starts are counted under.
+    pub gate: Arc<str>,
+    /// When it was.
+    pub at: Time,
+    /// What started.
+    pub execution: ExecutionId,
+}
+
+impl Row for Taken {
+    const TABLE: &'static str = "taken";
+
+    fn key(&self) -> Vec<u8> {
+        let at = self.at.millis().to_be_bytes();
+        [self.gate.as_bytes(), &[0], &at, &self.execution.to_bytes()].concat()
+    }
+}
 /// The index entry of an execution that is part of another one and did not end well: among ten thousand
 /// items, whoever watches wants those.
 pub const FAILED_UNDER: &str = "failed_under";

@@ -4,6 +4,7 @@ mod alone;
 mod tables;
 mod talking;
 mod trying;
+mod workflows;
 mod trouble;
 mod watching;
 

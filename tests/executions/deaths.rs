@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::request;
 use super::workflows::{noop, workflow};
-use crate::world::{World, action, catalog, figure, patient};
+use crate::world::{Real, World, action, catalog, figure, patient};
 
 /// A store whose engine dies with a commit: that one is written or not, and nobody is ever told.
 struct Mortal {
@@ -214,7 +214,12 @@ async fn run(flows: u32, deaths: &[(i64, bool)]) -> (Vec<(Status, Value)>, Arc<L
         catalog(flows.into_iter().chain(hands))
     };
     let world = |store: Handle| {
-        World::with(store, actions(), manual.clone(), vec![("outside", Arc::clone(&runner))])
+        World::with(
+            store,
+            actions(),
+            manual.clone(),
+            Real::from([("outside", Arc::clone(&runner))]),
+        )
     };
     let start = world(Arc::clone(&inner));
     let mut ids = Vec::new();

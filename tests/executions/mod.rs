@@ -21,6 +21,8 @@ use serde_json::{Map, Value, json};
 
 use crate::world::{World, action, catalog};
 
+mod holding;
+
 pub fn request(name: &str) -> Request {
     Request {
         action: name.parse().unwrap(),

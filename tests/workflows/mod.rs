@@ -13,4 +13,5 @@ mod orders;
 mod play;
 mod rehearsals;
 mod sessions;
+mod storms;
 mod undos;

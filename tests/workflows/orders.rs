@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 use super::play::Play;
 
 /// A source of choices that is the same for the same seed.
-struct Choices(u64);
+pub(super) struct Choices(pub(super) u64);
 
 impl Choices {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         // Knuth's MMIX generator; the high bits are the good ones.
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 
-    fn one_in(&mut self, of: u64) -> bool {
+    pub(super) fn one_in(&mut self, of: u64) -> bool {
         self.below(of) == 0
     }
 }
@@ -110,7 +110,7 @@ fn run(definition: &Value, seed: u64, order: u64) -> Ending {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_order_of_outcomes_ends_in_one_state(seed: u64, first: u64, second: u64) {

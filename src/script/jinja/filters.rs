@@ -2,8 +2,8 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "the engine hands values over")]
 
-use minijinja::value::{Kwargs, Value, ValueKind};
-use minijinja::{Environment, Error};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error, State};
 
 use crate::script::jinja::methods::{centered, replaced};
 use crate::script::jinja::{json, wrong};
@@ -14,6 +14,7 @@ const SIZE: usize = 8 * 1024 * 1024;
 
 /// Adds the filters to an environment.
 pub(super) fn add(environment: &mut Environment<'static>) {
+    bound(environment);
     environment.add_filter("int", int);
     environment.add_filter("float", float);
     environment.add_filter("replace", |text: Value, from: &str, to: &str, count: Option<i64>| {
@@ -33,6 +34,52 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("forceescape", |text: Value| shown(&text).map(|text| escaped(&text)));
     environment.add_filter("pprint", |value: Value| json(&value).map(|value| python::repr(&value)));
     environment.add_filter("xmlattr", xmlattr);
+}
+
+/// Filters whose numbers say how much they write: the engine's own stand behind ours.
+fn bound(environment: &mut Environment<'static>) {
+    environment.add_filter("__indent", minijinja::filters::indent);
+    environment.add_filter("__batch", minijinja::filters::batch);
+    environment.add_filter("__slice", minijinja::filters::slice);
+    environment.add_filter("__format", minijinja::filters::format);
+    for (name, own) in
+        [("indent", "__indent"), ("batch", "__batch"), ("slice", "__slice"), ("format", "__format")]
+    {
+        environment.add_filter(
+            name,
+            move |state: &mut State<'_, '_>, given: Rest<ValueOrKwargs>| -> Result<Value, Error> {
+                let given = given.into_values();
+                let is_format = name == "format";
+                if given.iter().enumerate().any(|(at, value)| is_wide(value, at == 0, is_format)) {
+                    return Err(wrong(format!("a width of `{name}` is above {WIDE}")));
+                }
+                state.apply_filter(own, &given)
+            },
+        );
+    }
+}
+
+/// The largest width of such a filter.
+const WIDE: i64 = 1_000;
+
+fn is_wide(value: &Value, is_first: bool, is_format: bool) -> bool {
+    match (is_first, is_format) {
+        // `%9999d`: four digits in a row are a width that nobody reads.
+        (true, true) => value.as_str().is_some_and(|text| {
+            text.split('%').skip(1).any(|form| {
+                let digits = form.trim_start_matches(['-', '+', ' ', '#', '0', '.']);
+                digits.bytes().take_while(u8::is_ascii_digit).count() > 3
+                    || form.split('.').nth(1).is_some_and(|precision| {
+                        precision.bytes().take_while(u8::is_ascii_digit).count() > 3
+                    })
+            })
+        }),
+        (true, false) | (false, true) => false,
+        (false, false) => {
+            let width = value.get_attr("width").ok().and_then(|width| width.as_i64());
+            value.as_i64().or(width).is_some_and(|width| width > WIDE)
+        }
+    }
 }
 
 fn shown(value: &Value) -> Result<String, Error> {

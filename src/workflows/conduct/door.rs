@@ -73,7 +73,10 @@ impl<'a> Door<'a> {
         match happening {
             Happening::Task { place, status, result } => self.child(place, status, result),
             Happening::Pause { reason } => {
-                self.steps.request(State::Pausing)?;
+                // What a failure holds is kept from going on by itself.
+                if self.steps.flow.index.held.is_empty() {
+                    self.steps.request(State::Pausing)?;
+                }
                 self.steps.flow.head.held = true;
                 self.steps.flow.set_reason(Some(reason));
                 self.steps.flow.touch(Row::Head);

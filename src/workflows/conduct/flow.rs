@@ -16,7 +16,7 @@ use crate::workflows::conduct::Place;
 use crate::workflows::conduct::parts::{Batch, Entry, Extra, Head, Item, Staged};
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::{State, Tally};
-use crate::workflows::conduct::trail::{Arrival, Folded, Way, Ways, lay_over};
+use crate::workflows::conduct::trail::{Arrival, Folded, Way, Ways};
 use crate::workflows::conduct::view::Fault;
 
 /// The state of one run of a workflow.
@@ -178,13 +178,12 @@ impl Flow {
         self.touch(Row::Arrival(way, at));
     }
 
-    /// All that is known on the way `at`, with or without what stands at the root.
-    pub(super) fn context(&mut self, at: u32) -> Context {
-        let mut context =
-            self.contexts.first().map_or_else(Context::new, |root| root.as_ref().clone());
-        let published = self.published(at);
-        lay_over(&mut context, &published);
-        context
+    /// All that is known on the way `at`.
+    pub(super) fn context(&mut self, at: u32) -> Arc<Context> {
+        let entries = &self.entries;
+        let way_of = |from: u32| entries[from as usize].way;
+        let among = Ways { all: &self.ways, contexts: &self.contexts, way_of: &way_of };
+        self.folded.whole(at, &among)
     }
 
     /// All that was published on the way `at`.
@@ -348,19 +347,21 @@ impl Flow {
         self.touch(Row::Staged(serial));
     }
 
-    /// The first staged task of that name and route.
-    pub(super) fn find_staged(&self, name: &Arc<str>, route: u32) -> Option<u32> {
+    /// The staged tasks of that name and route, oldest first.
+    pub(super) fn all_staged(&self, name: &Arc<str>, route: u32) -> impl Iterator<Item = u32> + '_ {
         let from = (Arc::clone(name), route, 0);
         let to = (Arc::clone(name), route, u32::MAX);
-        self.index.staged.range(from..=to).next().map(|(_, _, serial)| *serial)
+        self.index.staged.range(from..=to).map(|(_, _, serial)| *serial)
+    }
+
+    /// The first staged task of that name and route.
+    pub(super) fn find_staged(&self, name: &Arc<str>, route: u32) -> Option<u32> {
+        self.all_staged(name, route).next()
     }
 
     /// Where the run at `at` is staged.
     pub(super) fn staged_for(&self, name: &Arc<str>, route: u32, at: u32) -> Option<u32> {
-        let from = (Arc::clone(name), route, 0);
-        let to = (Arc::clone(name), route, u32::MAX);
-        let mut serials = self.index.staged.range(from..=to).map(|(_, _, serial)| *serial);
-        serials.find(|serial| self.staged[serial].entry == Some(at))
+        self.all_staged(name, route).find(|serial| self.staged[serial].entry == Some(at))
     }
 
     /// Begins the items of a task, one for each of `list`, and gives their number.

@@ -57,7 +57,7 @@ impl Steps<'_> {
             .collect();
         for (at, way) in ways.into_iter().enumerate() {
             if at == 0 {
-                context = self.flow.context(way);
+                context = Context::clone(&self.flow.context(way));
             } else {
                 let published = self.flow.published(way);
                 lay_over(&mut context, &published);

@@ -138,7 +138,7 @@ impl Steps<'_> {
     }
 
     /// The context in which `ready` runs.
-    pub fn context_of(&mut self, ready: &Ready) -> Context {
+    pub fn context_of(&mut self, ready: &Ready) -> Arc<Context> {
         let way = self.flow.staged.get(&ready.serial).map(|staged| staged.way);
         way.map(|way| self.flow.context(way)).unwrap_or_default()
     }

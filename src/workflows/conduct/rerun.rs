@@ -124,7 +124,9 @@ impl Steps<'_> {
         let has_items = self.definition.task(&name).is_some_and(|task| task.items.is_some());
         self.flow.set_term(at, false);
         self.flow.clear_faults(&name);
-        let kept = self.flow.find_staged(&name, route);
+        let ended = |serial: &u32| self.flow.staged[serial].completed;
+        let kept = self.flow.all_staged(&name, route).find(ended);
+        let kept = kept.or_else(|| self.flow.find_staged(&name, route));
         let followers = self.sequence(at);
         if let Some(serial) = kept.filter(|_| has_items) {
             self.reset(serial, reset_items);

@@ -15,6 +15,9 @@ use crate::workflows::Context;
 /// workflow's tasks that are under way.
 const REMEMBERED: usize = 256;
 
+/// Of those, with the root: the ways of tasks that begin and end together.
+const REMEMBERED_WHOLE: usize = 16;
+
 /// How something came to the start of a way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Arrival {
@@ -34,6 +37,8 @@ pub(super) type Way = Vec<Arrival>;
 pub(super) struct Folded {
     known: HashMap<u32, Arc<Context>>,
     order: VecDeque<u32>,
+    /// The last ones with the root under them.
+    whole: VecDeque<(u32, Arc<Context>)>,
 }
 
 /// What is folded.
@@ -48,6 +53,22 @@ impl Folded {
     /// Forgets the way `at`, on which something has arrived.
     pub(super) fn forget(&mut self, at: u32) {
         self.known.remove(&at);
+        self.whole.retain(|(way, _)| *way != at);
+    }
+
+    /// All that is known on the way `at`: what was published over what stands at the root.
+    pub(super) fn whole(&mut self, at: u32, among: &Ways<'_>) -> Arc<Context> {
+        if let Some((_, known)) = self.whole.iter().find(|(way, _)| *way == at) {
+            return Arc::clone(known);
+        }
+        let folded = self.fold(at, among);
+        let root = among.contexts.first().map_or_else(Arc::default, Arc::clone);
+        let whole = if folded.is_empty() { root } else { Arc::new(lay_under(&folded, &root)) };
+        if self.whole.len() >= REMEMBERED_WHOLE {
+            self.whole.pop_front();
+        }
+        self.whole.push_back((at, Arc::clone(&whole)));
+        whole
     }
 
     /// All that was published on the way `at`, without the root.
@@ -122,6 +143,25 @@ pub(super) fn lay_over(context: &mut Context, delta: &Context) {
             }
         }
     }
+}
+
+/// `published` laid over `root`; the root is mostly the smaller of the two.
+fn lay_under(published: &Context, root: &Context) -> Context {
+    let mut context = published.clone();
+    for (name, under) in root {
+        match context.get_mut(name) {
+            None => drop(context.insert(Arc::clone(name), Arc::clone(under))),
+            Some(over) => {
+                if let (Value::Object(left), Value::Object(right)) = (under.as_ref(), over.as_ref())
+                {
+                    let mut left = left.clone();
+                    merge(&mut left, right, MERGE_DEPTH);
+                    *over = Arc::new(Value::Object(left));
+                }
+            }
+        }
+    }
+    context
 }
 
 /// Objects deeper than this inside each other are replaced instead of merged.

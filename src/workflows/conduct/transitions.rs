@@ -26,7 +26,7 @@ struct Ended {
     name: Arc<str>,
     route: u32,
     state: State,
-    context: Context,
+    context: Arc<Context>,
     result: Arc<Value>,
 }
 
@@ -281,14 +281,18 @@ impl Steps<'_> {
         let task = self.definition.task(&ended.name).expect("only known tasks run");
         let mut published = Context::new();
         let mut errors = Vec::new();
-        let mut rolling = None;
-        for (name, source) in &task.next[edge.transition].publish {
+        let mut rolling: Option<Context> = None;
+        let publish = &task.next[edge.transition].publish;
+        for (at, (name, source)) in publish.iter().enumerate() {
             let known = rolling.as_ref().unwrap_or(&ended.context);
             match ended.eyes_on(known, self).value(source).map(Arc::new) {
                 Ok(value) => {
                     let name: Arc<str> = name.as_str().into();
-                    let rolling = rolling.get_or_insert_with(|| ended.context.clone());
-                    rolling.insert(Arc::clone(&name), Arc::clone(&value));
+                    // Only what is published after it sees it: the last needs no context of its own.
+                    if at + 1 < publish.len() {
+                        let rolling = rolling.get_or_insert_with(|| Context::clone(&ended.context));
+                        rolling.insert(Arc::clone(&name), Arc::clone(&value));
+                    }
                     published.insert(name, value);
                 }
                 Err(message) => errors.push(message),
@@ -330,16 +334,19 @@ impl Steps<'_> {
         self.flow.restage(serial, |staged| {
             staged.way = way;
             staged.batch = None;
+            staged.entry = None;
             staged.completed = false;
         });
         serial
     }
 
+    /// What is staged of that task and can be joined: it has not begun, or has ended badly and stays.
     fn waiting_for(&self, name: &Arc<str>, route: u32) -> Option<u32> {
-        let serial = self.flow.find_staged(name, route)?;
-        // What waits for its time has begun as far as others are concerned.
-        let staged = &self.flow.staged[&serial];
-        (staged.due.is_none() && !staged.asked).then_some(serial)
+        let begun = |at: u32| !self.flow.entries[at as usize].state.is_done();
+        self.flow.all_staged(name, route).find(|serial| {
+            let staged = &self.flow.staged[serial];
+            staged.due.is_none() && !staged.asked && !staged.entry.is_some_and(begun)
+        })
     }
 
     /// Carries out a command that was staged: it is a task that ends at once.

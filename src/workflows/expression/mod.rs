@@ -13,7 +13,8 @@
 mod fault;
 mod text;
 mod ask;
-mod data;
+mod path;
+mod functions;
 mod yaql;
 mod jinja;
 mod rhai;
@@ -263,6 +264,11 @@ pub fn evaluate_text(text: &str, scope: &Scope<'_>) -> Result<Value, Error> {
     let parts = text::parts(text, dialect);
     let one = |expression: &str| -> Result<Option<Value>, Error> {
         let inside = text::inside(expression, dialect);
+        if dialect != Dialect::Yaql
+            && let Some(value) = path::value(inside, scope)
+        {
+            return Ok(Some(value));
+        }
         match dialect {
             Dialect::Jinja => jinja::evaluate(inside, scope),
             Dialect::Yaql => yaql::evaluate(inside, scope).map(Some),

@@ -63,6 +63,8 @@ pub struct Fault {
     pub language: Option<&'static str>,
     /// The text that holds the expression.
     pub expression: Option<String>,
+    /// The key that should not be there, where that is what is wrong.
+    pub key: Option<String>,
     /// The next step for people, where there is one. Orquesta has none.
     pub help: Option<String>,
 }
@@ -82,6 +84,17 @@ impl Fault {
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// One entry of StackStorm's list.
+    #[must_use]
+    pub fn to_object(&self, category: Category) -> Value {
+        let mut map = self.to_map(category);
+        map.insert("type".to_owned(), category.kind().into());
+        if category.names_expressions() {
+            map.insert("language".to_owned(), json!(self.language));
+        }
+        Value::Object(map)
     }
 
     fn to_map(&self, category: Category) -> Map<String, Value> {
@@ -153,14 +166,6 @@ impl Report {
     pub fn to_list(&self) -> Vec<Value> {
         let mut all: Vec<(Category, &Fault)> = self.faults().collect();
         all.sort_by_key(|(category, fault)| (category.kind(), &fault.schema_path));
-        let entry = |(category, fault): (Category, &Fault)| {
-            let mut map = fault.to_map(category);
-            map.insert("type".to_owned(), category.kind().into());
-            if category.names_expressions() {
-                map.insert("language".to_owned(), json!(fault.language));
-            }
-            Value::Object(map)
-        };
-        all.into_iter().map(entry).collect()
+        all.into_iter().map(|(category, fault)| fault.to_object(category)).collect()
     }
 }

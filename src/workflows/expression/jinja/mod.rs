@@ -16,7 +16,7 @@ use crate::script::jinja;
 use crate::script::jinja::{json, said, wrong};
 use crate::workflows::expression::ask::{self, Desk, Question, Reply, answered};
 use crate::workflows::expression::fault::Fault;
-use crate::workflows::expression::{Scope, data};
+use crate::workflows::expression::{Scope, TEXT_BYTES, functions};
 
 /// Steps of one template at most: 10,000 items may be looked at ten times each.
 const FUEL: u64 = 1_000_000;
@@ -71,7 +71,47 @@ fn is_open_condition(text: &str) -> bool {
 /// Why it cannot be.
 pub(super) fn render(text: &str, scope: &Scope<'_>) -> Result<String, Fault> {
     let template = ENVIRONMENT.template_from_str(text).map_err(|error| fault(&error, None))?;
-    answered(scope, |desk| template.render(names(desk)).map_err(|error| fault(&error, Some(desk))))
+    if is_recursive(text) {
+        // Each turn could hand the double of its text to the next, which fuel does not see.
+        return Err(Fault::new(
+            "TemplateRuntimeError",
+            "loops that call themselves are not allowed",
+        ));
+    }
+    answered(scope, |desk| {
+        let mut out = Bounded(Vec::new());
+        match template.render_captured_to(names(desk), &mut out) {
+            Ok(_) => {}
+            Err(_) if out.0.len() > TEXT_BYTES => {
+                return Err(Fault::limit("the text becomes too large"));
+            }
+            Err(error) => return Err(fault(&error, Some(desk))),
+        }
+        String::from_utf8(out.0).map_err(|error| Fault::value(error.to_string()))
+    })
+}
+
+fn is_recursive(text: &str) -> bool {
+    let mut blocks =
+        text.split("{%").skip(1).map(|block| block.split("%}").next().unwrap_or(block));
+    blocks.any(|block| block.split_whitespace().any(|word| word == "recursive"))
+}
+
+/// A text that is written, up to a size.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() > TEXT_BYTES {
+            return Err(std::io::Error::other("the text becomes too large"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What is wrong with a text, as far as it can be read.
@@ -145,7 +185,7 @@ fn environment() -> Environment<'static> {
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         environment.set_syntax(syntax);
     }
-    for row in data::TABLE {
+    for row in functions::TABLE {
         environment.add_function(row.0, move |given: Rest<ValueOrKwargs>| {
             on_data(row, &given.into_values())
         });
@@ -216,7 +256,9 @@ fn replied(desk: &Desk, question: Question) -> Result<Option<Value>, Error> {
         Some(Reply::Value(value)) => Ok(Some(lent(&value))),
         Some(Reply::Context(all)) => {
             let shown = all.iter().filter(|(name, _)| !name.starts_with("__"));
-            Ok(Some(shown.map(|(name, value)| (name.to_string(), lent(value))).collect()))
+            let all: BTreeMap<String, Value> =
+                shown.map(|(name, value)| (name.to_string(), lent(value))).collect();
+            Ok(Some(Value::from(all)))
         }
         Some(Reply::Nothing) => Ok(None),
         Some(Reply::Failed(fault)) => Err(raised(fault)),
@@ -297,7 +339,7 @@ fn zip(given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     Ok((0..length).map(row).collect())
 }
 
-fn on_data(row: &'static data::Row, given: &[Value]) -> Result<Value, Error> {
+fn on_data(row: &'static functions::Row, given: &[Value]) -> Result<Value, Error> {
     let (given, named): (&[Value], Kwargs) = minijinja::value::from_args(given)?;
     if given.iter().any(Value::is_undefined) {
         return Err(Error::from(ErrorKind::UndefinedError));
@@ -309,7 +351,7 @@ fn on_data(row: &'static data::Row, given: &[Value]) -> Result<Value, Error> {
         let value: Value = named.get(&name)?;
         by_name.push((name, json(&value)?));
     }
-    let result = data::call(row, values, by_name).map_err(raised)?;
+    let result = functions::call(row, values, by_name).map_err(raised)?;
     Ok(lent(&Arc::new(result)))
 }
 

@@ -5,8 +5,8 @@
 
 use std::rc::Rc;
 
-use crate::workflows::expression::data;
 use crate::workflows::expression::fault::Fault;
+use crate::workflows::expression::functions;
 use crate::workflows::expression::yaql::Answer;
 use crate::workflows::expression::yaql::frame::{Body, Frame, Lambda};
 use crate::workflows::expression::yaql::run::{Run, literal, no_match};
@@ -120,7 +120,7 @@ pub(super) fn defined<'a>(
 /// What it fails with.
 pub(super) fn with_data<'a>(
     run: &mut Run<'a>,
-    row: &data::Row,
+    row: &functions::Row,
     arguments: &Arguments<'_, 'a>,
 ) -> Answer<'a> {
     let (mut slots, mut named) = (Vec::new(), Vec::new());
@@ -133,7 +133,7 @@ pub(super) fn with_data<'a>(
     for (name, slot) in named {
         by_name.push((name, ready(run, slot, frame)?.to_json(run)?));
     }
-    let result = data::call(row, values, by_name)?;
+    let result = functions::call(row, values, by_name)?;
     run.spend_bytes(result.as_str().map_or(0, str::len))?;
     Datum::own(result)
 }
@@ -306,7 +306,7 @@ fn mismatch(name: &str, receiver: Option<&Datum<'_>>) -> Fault {
             "NoMatchingMethodException",
             format!(
                 "No method \"{name}\" for receiver {} matches supplied arguments",
-                receiver.shown()
+                receiver.shown_shortly()
             ),
         ),
     }

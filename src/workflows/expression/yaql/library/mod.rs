@@ -19,8 +19,8 @@ mod stackstorm;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::workflows::expression::data;
 use crate::workflows::expression::fault::Fault;
+use crate::workflows::expression::functions;
 use crate::workflows::expression::yaql::Answer;
 use crate::workflows::expression::yaql::call::{self, Arguments};
 use crate::workflows::expression::yaql::run::Run;
@@ -75,7 +75,7 @@ pub(super) fn call<'a>(
         return call::call(run, name, receiver.as_ref(), arguments, &fitting);
     }
     if receiver.is_none()
-        && let Some(row) = data::find(name)
+        && let Some(row) = functions::find(name)
     {
         return call::with_data(run, row, arguments);
     }
@@ -83,7 +83,7 @@ pub(super) fn call<'a>(
         None => Fault::new("NoFunctionRegisteredException", format!("Unknown function \"{name}\"")),
         Some(receiver) => Fault::new(
             "NoMethodRegisteredException",
-            format!("Unknown method \"{name}\" for receiver {}", receiver.shown()),
+            format!("Unknown method \"{name}\" for receiver {}", receiver.shown_shortly()),
         ),
     })
 }
