@@ -139,6 +139,9 @@ pub(crate) struct List {
     /// Only those that this event led to.
     #[arg(long)]
     event: Option<String>,
+    /// Also those that are tasks of a workflow.
+    #[arg(long, short = 'a')]
+    all: bool,
     /// At most so many.
     #[arg(long, short = 'n', default_value_t = 50)]
     limit: usize,
@@ -309,6 +312,7 @@ impl Rerun {
 impl List {
     async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         let query: Vec<_> = [
+            ("parent", (!self.all).then(|| "null".to_owned())),
             ("status", self.status),
             ("action", self.action),
             ("rule", self.rule),

@@ -30,7 +30,6 @@ mod pack;
 mod restore;
 mod rule;
 mod watch;
-mod workflow;
 mod why;
 mod backtest;
 mod plan;
