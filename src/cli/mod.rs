@@ -42,6 +42,7 @@ mod skeleton;
 mod token;
 mod trace;
 mod trigger;
+mod workflow;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
