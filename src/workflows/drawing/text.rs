@@ -65,7 +65,8 @@ impl Drawer<'_> {
             // A chain goes straight down: indenting each step would run off the page.
             let chain = only && new;
             let lead = if chain { top.lead.clone() } else { format!("{}{below}", top.lead) };
-            let branch = if chain { "↓".to_owned() } else { format!("{corner}{passed}") };
+            let arrow = if edge.followed == Some(true) { "⇓" } else { "↓" };
+            let branch = if chain { arrow.to_owned() } else { format!("{corner}{passed}") };
             writeln!(self.text, "{}{branch} {label}{to}", top.lead).ok();
             open.push(top);
             if new {
