@@ -7,7 +7,10 @@ mod control;
 mod dispatch;
 mod draft;
 mod flows;
+mod question;
 mod inquiries;
+mod answers;
+mod notices;
 mod orders;
 mod output;
 mod request;
@@ -40,9 +43,11 @@ use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
 use crate::workflows::conduct::Refused;
 
+pub use answers::Unanswered;
 pub use conductor::Conductor;
 pub use dispatch::Dispatcher;
 pub use orders::Remedy;
+pub use question::Question;
 
 /// State changes that a slow watcher may be behind before it misses some.
 const WATCH_LIMIT: usize = 4096;
@@ -187,6 +192,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// What actions are told as the address of the API (`ST2_ACTION_API_URL`).
     pub api_url: String,
+    /// What links for people begin with: the address under which they reach this Ifso.
+    pub public_url: String,
 }
 
 /// What an action may call the API with. It is good until this is dropped: with its attempt, so that

@@ -1,7 +1,8 @@
 //! The life of an execution, through the front door: accepted, started once, settled once, whatever
 //! stops in between.
 
-mod workflows;
+pub mod inquiries;
+pub mod workflows;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -40,7 +40,7 @@ fn noop() -> Action {
 }
 
 /// The parts of an execution, oldest first.
-async fn parts(world: &World, parent: &Execution) -> Vec<Execution> {
+pub async fn parts(world: &World, parent: &Execution) -> Vec<Execution> {
     let rows = Rows::first(100_000);
     let key = parent.id.to_bytes();
     let found = table::find::<Execution>(&world.store, "parent", &key, rows).await.unwrap();
@@ -82,7 +82,8 @@ fn world(flows: impl IntoIterator<Item = Action>) -> World {
     World::new(catalog(flows.into_iter().chain(usual)))
 }
 
-fn ask() -> Action {
+/// An action that asks a person.
+pub fn ask() -> Action {
     Action {
         enabled: true,
         runner: "inquiry".to_owned(),

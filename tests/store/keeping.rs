@@ -43,6 +43,7 @@ pub(super) fn execution(id: ExecutionId, status: Status) -> Execution {
         reason: None,
         log: Vec::new(),
         context: Map::new(),
+        links: Vec::new(),
     }
 }
 
