@@ -21,8 +21,11 @@ mod deadletters;
 mod events;
 mod executions;
 mod filter;
+mod form;
 mod health;
+mod inquiries;
 mod keys;
+mod links;
 mod packs;
 mod rules;
 mod why;
@@ -114,6 +117,8 @@ const NOUNS: &[&[route::Route]] = &[
     runners::ROUTES,
     executions::ROUTES,
     steering::ROUTES,
+    inquiries::ROUTES,
+    links::ROUTES,
     stream::ROUTES,
     keys::ROUTES,
     deadletters::ROUTES,
