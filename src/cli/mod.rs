@@ -23,6 +23,7 @@ mod event;
 mod execution;
 mod fields;
 mod follow;
+mod inquiry;
 mod key;
 mod noun;
 mod pack;
@@ -117,6 +118,9 @@ enum Verb {
     /// Look up, follow, repeat and cancel executions.
     #[command(subcommand)]
     Execution(execution::Execution),
+    /// Look up and answer questions to people.
+    #[command(subcommand)]
+    Inquiry(inquiry::Inquiry),
     /// Look up rules.
     #[command(subcommand)]
     Rule(rule::Rule),
@@ -214,6 +218,7 @@ async fn ask(verb: Verb, client: &Client, output: &mut Output) -> Result<ExitCod
         Verb::Run(verb) => return verb.run(client, output).await,
         Verb::Event(verb) => verb.run(client, output).await?,
         Verb::Execution(verb) => return verb.run(client, output).await,
+        Verb::Inquiry(verb) => verb.run(client, output).await?,
         Verb::Rule(verb) => verb.run(client, output).await?,
         Verb::Pack(verb) => verb.run(client, output).await?,
         Verb::Action(verb) => verb.run(client, output).await?,
