@@ -18,3 +18,4 @@ mod script;
 mod sensors;
 mod store;
 mod tidy;
+mod workflows;

@@ -1,6 +1,7 @@
 //! A small real engine for tests: an embedded store in memory, a clock that tests move, the real
 //! stages. Catalogs are built from data or loaded from files.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -42,7 +43,11 @@ pub struct World {
     pub metrics: Metrics,
     /// Tokens of actions that are good now.
     pub tokens: Arc<AtomicUsize>,
+    runners: Real,
 }
+
+/// Runners of the product beside the test's own hands, by short name.
+pub type Real = HashMap<&'static str, Arc<dyn Runner>>;
 
 impl World {
     /// A new engine on an empty store.
@@ -53,6 +58,11 @@ impl World {
 
     /// A new engine on a store that is there already: what a restart is.
     pub fn on(store: Handle, catalog: Catalog, manual: Manual) -> Self {
+        Self::with(store, catalog, manual, Real::new())
+    }
+
+    /// The same with runners that do something.
+    pub fn with(store: Handle, catalog: Catalog, manual: Manual, runners: Real) -> Self {
         let clock = manual.clock();
         let ids = Ids::new(clock.clone());
         let catalog: Current = Arc::new(ArcSwap::from_pointee(catalog));
@@ -77,6 +87,7 @@ impl World {
             runners: [("shell", Arc::clone(&runner)), ("hands", runner)]
                 .into_iter()
                 .chain(ifso::runners::own().into_iter().map(|own| (own.name(), own)))
+                .chain(runners.clone())
                 .collect(),
             tokens: counted(&tokens),
             metrics: metrics.clone(),
@@ -91,14 +102,14 @@ impl World {
         tasks.spawn(stage.run(tasks.stop().clone()));
         tasks.spawn(dispatcher.run(tasks.stop().clone()));
         tasks.spawn(conductor.run(tasks.stop().clone()));
-        Self { store, manual, catalog, tasks, door, executions, hands, metrics, tokens }
+        Self { store, manual, catalog, tasks, door, executions, hands, metrics, tokens, runners }
     }
 
     /// Stops this engine at once and starts another one on its store, as after a crash.
     pub async fn restart(self) -> Self {
         let catalog = (*self.catalog.load_full()).clone();
         self.tasks.drain(Duration::from_millis(1)).await;
-        Self::on(self.store, catalog, self.manual)
+        Self::with(self.store, catalog, self.manual, self.runners)
     }
 
     /// The same, with so much time between the two.
@@ -106,7 +117,7 @@ impl World {
         let catalog = (*self.catalog.load_full()).clone();
         self.tasks.drain(Duration::from_millis(1)).await;
         self.manual.advance(span);
-        Self::on(self.store, catalog, self.manual)
+        Self::with(self.store, catalog, self.manual, self.runners)
     }
 
     /// Reports events and gives what became of them.
@@ -203,6 +214,12 @@ impl Hands {
             lines.iter().map(|line| Piece { stream: Stream::Stdout, text: (*line).to_owned() });
         let entry = (Ended::So(End::Succeeded), pieces.collect());
         self.state.lock().unwrap().script.push(entry);
+    }
+
+    /// The next attempt prints this to stdout and ends so.
+    pub fn will_print_and(&self, text: &str, end: Ended) {
+        let piece = Piece { stream: Stream::Stdout, text: text.to_owned() };
+        self.state.lock().unwrap().script.push((end, vec![piece]));
     }
 
     /// Attempts do not end until they are stopped.

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::api::call::Call;
 use crate::api::filter::{self, Filter};
-use crate::api::paging::{self, Page};
+use crate::api::paging::{self, Listing, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::{RunnerType, runners, shape};
@@ -27,7 +27,7 @@ use crate::model::time::Time;
 use crate::model::workflow::Again;
 use crate::packs::answer;
 use crate::store::table::{self, Rows};
-use crate::store::tables::Output;
+use crate::store::tables::{Output, Progress};
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
@@ -51,7 +51,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/v1/executions/{id}",
         Access::Needs(Right::View),
         |call| Box::pin(get(call)),
-        "Shows one execution; `last` is the newest.",
+        "Shows one execution; `last` is the newest that is no part of another.",
     )
     .query(&[("wait", "Wait so many seconds, 60 at most, for it to end.")])
     .gives(200, Shape::One("Execution")),
@@ -137,6 +137,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "workflow_execution",
     "task_execution",
     "task",
+    "progress",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -180,7 +181,7 @@ async fn list(call: Call) -> Answer {
     let page = Page::of(&call)?;
     let filter = Filter::of(&call)?;
     let listing = filter.page(&call.state.store, page).await?;
-    listing.map(|execution| row(&call, &execution)).answer(&call, KNOWN)
+    rows(&call, listing).await?.answer(&call, KNOWN)
 }
 
 async fn children(call: Call) -> Answer {
@@ -188,14 +189,13 @@ async fn children(call: Call) -> Answer {
     let parent = find(&call).await?;
     let filter = Filter::under(parent.id);
     let listing = filter.page(&call.state.store, page).await?;
-    listing.map(|execution| row(&call, &execution)).answer(&call, KNOWN)
+    rows(&call, listing).await?.answer(&call, KNOWN)
 }
 
-/// The execution that the path names; `last` is the newest.
+/// The execution that the path names; `last` is the newest that is no part of another.
 pub(crate) async fn find(call: &Call) -> Result<Execution, Problem> {
     if call.path("id") == "last" {
-        let mut found = table::scan::<Execution>(&call.state.store, Rows::last(1)).await?;
-        return found.pop().map(|held| held.row).ok_or_else(|| {
+        return last(call).await?.ok_or_else(|| {
             Problem::bad("no_executions", "there is no execution yet")
                 .help("`ifso run core.noop` makes one")
         });
@@ -203,6 +203,22 @@ pub(crate) async fn find(call: &Call) -> Result<Execution, Problem> {
     let id: ExecutionId = call.named("id", "execution")?;
     let found = call.state.executions.get(id).await?;
     found.ok_or_else(|| Problem::unknown("execution", &id.to_string()))
+}
+
+/// The newest execution that is no part of another.
+async fn last(call: &Call) -> Result<Option<Execution>, Problem> {
+    const PAGE: usize = 256;
+    let mut after = None;
+    loop {
+        let rows = Rows::last(PAGE).after(after);
+        let found = table::scan::<Execution>(&call.state.store, rows).await?;
+        let Some(oldest) = found.last() else { return Ok(None) };
+        after = Some(table::Row::key(&oldest.row));
+        let whole = found.into_iter().map(|held| held.row).find(|row| row.parent.is_none());
+        if whole.is_some() {
+            return Ok(whole);
+        }
+    }
 }
 
 /// The longest wait of one call.
@@ -221,7 +237,12 @@ async fn get(call: Call) -> Answer {
             wait(&call, found, moved, Duration::from_secs(seconds).min(WAIT_MOST)).await?
         }
     };
-    paging::one(&call, row(&call, &execution), KNOWN)
+    let mut row = row(&call, &execution);
+    let progress = call.state.executions.progress(&[&execution]).await?.pop().flatten();
+    if let Some(progress) = progress {
+        row["progress"] = how_far(&progress);
+    }
+    paging::one(&call, row, KNOWN)
 }
 
 /// The execution once it is done, or as it is when the time is over.
@@ -465,6 +486,24 @@ pub(crate) fn shown(known: &[RunnerType], execution: &Execution) -> Value {
     moments(execution, &mut row);
     causes(execution, &mut row);
     row
+}
+
+/// A page of executions as the caller may see them, with how far each is.
+async fn rows(call: &Call, listing: Listing<Execution>) -> Result<Listing<Value>, Problem> {
+    let of: Vec<&Execution> = listing.rows.iter().collect();
+    let mut progress = call.state.executions.progress(&of).await?.into_iter();
+    Ok(listing.map(|execution| {
+        let mut row = row(call, &execution);
+        if let Some(progress) = progress.next().flatten() {
+            row["progress"] = how_far(&progress);
+        }
+        row
+    }))
+}
+
+/// How far an execution says that it is.
+pub(crate) fn how_far(progress: &Progress) -> Value {
+    json!({ "progress": progress.progress, "message": progress.message, "at": progress.at })
 }
 
 /// What only some executions have: when they started and ended, and why they stand where they stand.

@@ -36,8 +36,11 @@ mod sensors;
 mod shape;
 mod steering;
 mod stream;
+mod growth;
+mod tree;
 mod triggers;
 mod webhooks;
+mod workflows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -114,11 +117,13 @@ const NOUNS: &[&[route::Route]] = &[
     backtests::ROUTES,
     packs::ROUTES,
     actions::ROUTES,
+    workflows::ROUTES,
     runners::ROUTES,
     executions::ROUTES,
     steering::ROUTES,
     inquiries::ROUTES,
     links::ROUTES,
+    tree::ROUTES,
     stream::ROUTES,
     keys::ROUTES,
     deadletters::ROUTES,

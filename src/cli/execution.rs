@@ -12,8 +12,8 @@ use crate::cli::follow::{self, Wait};
 use crate::cli::noun::Show;
 use crate::cli::output::Output;
 use crate::cli::row::{json as pretty, safe, text};
-use crate::cli::run;
 use crate::cli::table::Column;
+use crate::cli::{run, tree, watch};
 
 /// Look up, follow, repeat and cancel executions.
 #[derive(Debug, Subcommand)]
@@ -21,14 +21,18 @@ pub(crate) enum Execution {
     /// List executions, newest first.
     #[command(visible_alias = "ls")]
     List(List),
-    /// Show one execution.
+    /// Show one execution; a workflow with the tree of its tasks, and what can be done next.
     #[command(visible_alias = "get")]
     Show(Show),
-    /// Print what an execution writes, until it ends; fails unless it succeeds.
+    /// Print what an execution writes, until it ends; of a workflow, the tree of its tasks. Fails unless
+    /// it succeeds.
     Tail {
         /// Its id, or `last`.
         #[arg(default_value = "last")]
         id: String,
+        /// Of a workflow, print what its tasks write too.
+        #[arg(long)]
+        output: bool,
     },
     /// Print what an execution has written.
     Output {
@@ -126,6 +130,9 @@ pub(crate) struct List {
     /// Only those that this event led to.
     #[arg(long)]
     event: Option<String>,
+    /// Also those that are tasks of a workflow.
+    #[arg(long, short = 'a')]
+    all: bool,
     /// At most so many.
     #[arg(long, short = 'n', default_value_t = 50)]
     limit: usize,
@@ -156,6 +163,7 @@ const FIELDS: &[Column] = &[
     Column::time("ended", "end_timestamp"),
     Column::new("took", took),
     Column::new("attempt", |row| text(row, "attempt")),
+    Column::new("progress", |row| tree::bar(&row["progress"]).unwrap_or_default()),
     Column::new("parameters", |row| pretty(row, "parameters")),
     Column::new("result", |row| pretty(row, "result")),
 ];
@@ -179,9 +187,12 @@ impl Execution {
     ) -> Result<ExitCode, Failure> {
         match self {
             Self::List(list) => list.run(client, output).await?,
-            Self::Show(one) => drop(one.run(client, output, PATH, FIELDS).await?),
-            Self::Tail { id } => {
+            Self::Show(one) => watch::show(&one, client, output, FIELDS).await?,
+            Self::Tail { id, output: with_output } => {
                 let row = client.get(&path(&id), &[]).await?;
+                if watch::is_workflow(&row) {
+                    return watch::tail(client, output, &text(&row, "id"), with_output).await;
+                }
                 return follow::tail(client, output, &text(&row, "id")).await;
             }
             Self::Output { id, only } => {
@@ -291,6 +302,7 @@ impl Rerun {
 impl List {
     async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         let query: Vec<_> = [
+            ("parent", (!self.all).then(|| "null".to_owned())),
             ("status", self.status),
             ("action", self.action),
             ("rule", self.rule),

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod moment;
 pub mod row;
 pub mod table;
+pub mod tree;
 pub mod output;
 pub mod client;
 
@@ -29,6 +30,7 @@ mod noun;
 mod pack;
 mod restore;
 mod rule;
+mod watch;
 mod why;
 mod backtest;
 mod plan;
@@ -40,6 +42,7 @@ mod serve;
 mod skeleton;
 mod token;
 mod trigger;
+mod workflow;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -130,6 +133,9 @@ enum Verb {
     /// Look up actions and their parameters.
     #[command(subcommand)]
     Action(action::Action),
+    /// Look workflows over.
+    #[command(subcommand)]
+    Workflow(workflow::Workflow),
     /// Look up and restart sensors.
     #[command(subcommand)]
     Sensor(sensor::Sensor),
@@ -186,6 +192,7 @@ fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
         Verb::Token(token::Token::Create(verb)) if verb.is_offline() => {
             token::Create::recover(whereabouts, output)
         }
+        Verb::Workflow(workflow::Workflow::Inspect(verb)) => verb.run(whereabouts, output),
         Verb::Rule(rule::Rule::Test(verb)) => verb.run(whereabouts, output),
         Verb::Rule(rule::Rule::Plan(verb)) => {
             let client = Client::find(whereabouts)?;

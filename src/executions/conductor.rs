@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::executions::control;
 use crate::executions::flows::{self, Fault, Flows};
-use crate::executions::turn::{Around, Beginning, Case, Follows, Input};
+use crate::executions::turn::{self, Around, Beginning, Case, Follows, Input};
 use crate::executions::{Room, inquiries, templates};
 use crate::model::execution::{Execution, Status, Wish};
 use crate::model::id::ExecutionId;
@@ -146,8 +146,7 @@ impl Conductor {
         let room = &self.room;
         for (parent, place) in std::mem::take(&mut follows.stops) {
             for held in control::open_under(room, parent).await? {
-                let part = held.row.part.as_ref();
-                if part.is_some_and(|p| p.entry == place.entry && p.item == place.item) {
+                if held.row.part.as_ref().map(turn::place) == Some(place) {
                     let wish = (Wish::Cancel, "stopped by its workflow", now);
                     let stopped = control::steered(room, &mut follows.batch, &held, wish);
                     follows.moved.extend(stopped.ok());

@@ -2,6 +2,7 @@
 //! one commit: once that is acknowledged, nothing new of it starts.
 
 use crate::executions::{Error, Executions, Room, draft};
+use crate::model::action::Pause;
 use crate::model::execution::{End, Execution, Illegal, Selector, Status, Step, Wish};
 use crate::model::id::ExecutionId;
 use crate::model::time::Time;
@@ -214,7 +215,7 @@ pub(super) fn steered(
             room.parts.ids.record(),
             Work::Conduct(execution.id),
         );
-    } else if wish == Wish::Resume {
+    } else if wish == Wish::Resume && !execution.begun {
         draft::line_up(room, batch, &execution, now);
     }
     told(room, batch, &execution, now);
@@ -228,6 +229,13 @@ fn pause(execution: &mut Execution, course: Course, now: Time) -> Result<(), Err
     }
     if execution.status.is_done() || matches!(execution.status, Status::Pausing | Status::Paused) {
         return Err(Illegal { from: execution.status, step: Step::Pause }.into());
+    }
+    if execution.status == Status::Resuming && !execution.begun {
+        execution.step(Step::Pause, now)?;
+        return Ok(execution.step(Step::Quiet, now)?);
+    }
+    if course == Course::Attempts && execution.action.pause == Pause::Signal {
+        return Ok(execution.step(Step::Pause, now)?);
     }
     Err(Error::Unstoppable {
         execution: execution.id,
@@ -243,7 +251,9 @@ fn cancel(execution: &mut Execution, course: Course, now: Time) -> Result<(), Il
     let rests = match course {
         Course::Workflow => from == Status::Paused && execution.started.is_none(),
         Course::Inquiry => true,
-        Course::Attempts | Course::AtOnce => matches!(from, Status::Paused | Status::Resuming),
+        Course::Attempts | Course::AtOnce => {
+            !execution.begun && matches!(from, Status::Paused | Status::Resuming)
+        }
     };
     if rests && execution.status == Status::Canceling {
         execution.step(Step::End(End::Canceled), now)?;
@@ -262,10 +272,12 @@ pub(super) fn told(room: &Room, batch: &mut Batch, part: &Execution, now: Time) 
 
 /// What follows once it is on disk.
 pub(super) fn after(room: &Room, execution: &Execution) {
-    if execution.status == Status::Canceling
-        && let Some(stop) = room.running().get(&execution.id)
-    {
-        stop.cancel();
+    if let Some(reins) = room.running().get(&execution.id) {
+        match execution.status {
+            Status::Canceling => reins.stop.cancel(),
+            Status::Pausing | Status::Resuming => reins.look.notify_one(),
+            _ => {}
+        }
     }
     if execution.status.is_done() {
         room.parts.metrics.ended(execution.status.word());

@@ -62,6 +62,8 @@ fn execution(room: &Room, draft: Draft<'_>, action: Arc<Action>, now: Time) -> E
         user: draft.user.to_owned(),
         status: Status::Requested,
         attempt: 0,
+        begun: false,
+        turn: None,
         timeout_ms: draft.timeout.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
         created: now,
         started: None,

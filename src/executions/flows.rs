@@ -146,7 +146,16 @@ pub(super) async fn rows(
     room: &Room,
     id: ExecutionId,
 ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, store::Error> {
-    let prefix = id.to_bytes().to_vec();
+    rows_of(room, id, &[]).await
+}
+
+/// The rows of a workflow whose own keys begin so.
+pub(super) async fn rows_of(
+    room: &Room,
+    id: ExecutionId,
+    lead: &[u8],
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, store::Error> {
+    let prefix = [id.to_bytes().as_slice(), lead].concat();
     let mut rows = Vec::new();
     let mut after = None;
     loop {

@@ -8,16 +8,19 @@ mod dispatch;
 mod draft;
 mod flows;
 mod question;
+mod hold;
 mod inquiries;
 mod answers;
 mod notices;
 mod orders;
 mod output;
+mod progress;
 mod request;
 mod secrets;
 mod templates;
 mod settle;
 mod turn;
+mod watching;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -26,7 +29,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::model::action::Action;
@@ -38,6 +40,7 @@ use crate::model::reference::Reference;
 use crate::packs::catalog::Current;
 use crate::packs::parameters;
 use crate::runners::Runner;
+use crate::store::tables::Progress;
 use crate::store::{self, Handle, table};
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
@@ -48,6 +51,7 @@ pub use conductor::Conductor;
 pub use dispatch::Dispatcher;
 pub use orders::Remedy;
 pub use question::Question;
+pub use watching::{Parts as Children, read as definition};
 
 /// State changes that a slow watcher may be behind before it misses some.
 const WATCH_LIMIT: usize = 4096;
@@ -242,12 +246,23 @@ pub struct Executions {
     room: Arc<Room>,
 }
 
+/// An execution has said how far it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progressed {
+    /// Its action.
+    pub action: Reference,
+    /// How far.
+    pub progress: Progress,
+}
+
 /// What handle, dispatcher and attempts share.
 struct Room {
     parts: Parts,
-    running: Mutex<HashMap<ExecutionId, CancellationToken>>,
+    /// The attempts that this process follows.
+    running: Mutex<HashMap<ExecutionId, hold::Reins>>,
     changed: broadcast::Sender<Arc<Execution>>,
     printed: broadcast::Sender<ExecutionId>,
+    progressed: broadcast::Sender<Arc<Progressed>>,
     /// Rings when an attempt's place is free again.
     freed: tokio::sync::Notify,
 }
@@ -263,7 +278,7 @@ impl Room {
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, CancellationToken>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, hold::Reins>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -283,6 +298,7 @@ pub fn open(parts: Parts) -> (Executions, Dispatcher, Conductor) {
         running: Mutex::default(),
         changed: broadcast::channel(WATCH_LIMIT).0,
         printed: broadcast::channel(WATCH_LIMIT).0,
+        progressed: broadcast::channel(WATCH_LIMIT).0,
         freed: tokio::sync::Notify::new(),
     });
     let conductor = Conductor::new(Arc::clone(&room));
@@ -310,6 +326,26 @@ impl Executions {
     #[must_use]
     pub fn output_changes(&self) -> broadcast::Receiver<ExecutionId> {
         self.room.printed.subscribe()
+    }
+
+    /// How far executions say that they are, from now on: what is told here is on disk.
+    #[must_use]
+    pub fn progress_changes(&self) -> broadcast::Receiver<Arc<Progressed>> {
+        self.room.progressed.subscribe()
+    }
+
+    /// How far these say that they are, in their order: nothing where the attempt under way, or the
+    /// last one, said nothing.
+    ///
+    /// # Errors
+    /// As `Store::get`.
+    pub async fn progress(&self, of: &[&Execution]) -> Result<Vec<Option<Progress>>, store::Error> {
+        let keys = of.iter().map(|execution| execution.id.to_bytes().to_vec());
+        let found = table::get_many::<Progress>(&self.room.parts.store, keys).await?;
+        let current = |(execution, held): (&&Execution, Option<table::Held<Progress>>)| {
+            held.map(|held| held.row).filter(|progress| progress.attempt == execution.attempt)
+        };
+        Ok(of.iter().zip(found).map(current).collect())
     }
 
     /// How many attempts are under way.

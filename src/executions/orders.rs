@@ -176,7 +176,7 @@ fn failed(flow: &Flow, task: Option<&str>) -> Option<u32> {
     flow.tasks().filter(failed).map(|view| view.place.entry).last()
 }
 
-fn broken(execution: ExecutionId, fault: Fault) -> Error {
+pub(super) fn broken(execution: ExecutionId, fault: Fault) -> Error {
     match fault {
         Fault::Store(error) => Error::Store(error),
         Fault::Broken(what) => Error::Broken { execution, what },

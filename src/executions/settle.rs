@@ -125,10 +125,27 @@ fn apply(
             report(room, settled, batch, now);
         }
         Next::Again(wait) => {
+            let holds = matches!(settled.status, Status::Pausing | Status::Paused);
             settled.step(Step::Delay, now).expect("whatever was started can wait");
-            queue::postpone(batch, ticket, now.plus(wait), None);
+            if holds {
+                wait_for_resume(room, settled, ticket, (batch, now));
+            } else {
+                queue::postpone(batch, ticket, now.plus(wait), None);
+            }
         }
     }
+}
+
+/// What was held and has to be tried again is paused before its next attempt.
+fn wait_for_resume(
+    room: &Room,
+    settled: &mut Execution,
+    ticket: &Held<Ticket>,
+    (batch, now): (&mut Batch, Time),
+) {
+    queue::done(batch, ticket);
+    settled.step(Step::Pause, now).expect("what waits can be paused");
+    control::told(room, batch, settled, now);
 }
 
 /// An ended execution is an event, where any rule wants to hear of it.

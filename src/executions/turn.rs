@@ -272,8 +272,8 @@ impl Around<'_> {
                     continue;
                 }
                 Command::Run { place, task, route, action, parameters, timeout, .. } => {
-                    let Place { entry, item } = place;
-                    let part = Part { task: task.into(), route, entry, item };
+                    let Place { entry, item, turn } = place;
+                    let part = Part { task: task.into(), route, entry, item, turn };
                     if self.again(execution, &part, follows) {
                         continue;
                     }
@@ -287,6 +287,7 @@ impl Around<'_> {
                 continue;
             }
             table::create(&mut follows.batch, &part);
+            settle::report(self.room, &part, &mut follows.batch, self.now);
             if steps < STEPS_LIMIT {
                 steps += 1;
                 let happening =
@@ -455,8 +456,8 @@ const fn may_start(status: Status) -> bool {
     matches!(status, Status::Requested | Status::Delayed | Status::Scheduled)
 }
 
-fn place(part: &Part) -> Place {
-    Place { entry: part.entry, item: part.item }
+pub(super) fn place(part: &Part) -> Place {
+    Place { entry: part.entry, item: part.item, turn: part.turn }
 }
 
 pub(super) fn again(task: Again) -> conduct::Again {

@@ -102,6 +102,8 @@ impl Effects<'_> {
             user: RULES_USER.to_owned(),
             status: Status::Requested,
             attempt: 0,
+            begun: false,
+            turn: None,
             timeout_ms: option(options, "timeout").map(millis),
             created: self.now,
             started: None,

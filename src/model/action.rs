@@ -38,6 +38,9 @@ pub struct Action {
     pub timeout: Option<Duration>,
     /// When to try again.
     pub retry: Option<Retry>,
+    /// Whether an attempt that runs can be held.
+    #[serde(default)]
+    pub pause: Pause,
     /// Free tags.
     pub tags: Vec<Value>,
     /// StackStorm's `notify` block, kept as written.
@@ -49,6 +52,17 @@ pub struct Action {
     pub workflow: Option<Pinned>,
     /// The file it was read from, as seen from the home.
     pub file: PathBuf,
+}
+
+/// Whether an attempt that runs can be held, and how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pause {
+    /// It cannot: what runs runs to its end.
+    #[default]
+    Never,
+    /// Its processes are stopped where they are (`SIGSTOP`) and let go on there (`SIGCONT`).
+    Signal,
 }
 
 /// A workflow's definition under a name that follows from its content: executions keep the name, and
@@ -80,6 +94,7 @@ impl Action {
             delivery: Delivery::AtMostOnce,
             timeout: None,
             retry: None,
+            pause: Pause::Never,
             tags: Vec::new(),
             notify: Value::Null,
             version: "".into(),

@@ -111,6 +111,8 @@ impl Status {
             (S::Running | S::Pending | S::Resuming, T::Pause) => S::Pausing,
             (S::Requested | S::Delayed | S::Scheduled, T::Pause) => S::Paused,
             (S::Pausing, T::Quiet) => S::Paused,
+            // What was held came to an end that is no end: it waits, and has to be paused again.
+            (S::Pausing | S::Paused | S::Resuming, T::Delay) => S::Delayed,
             (S::Paused | S::Pausing, T::Resume) => S::Resuming,
             (S::Resuming, T::Start) => S::Running,
             (S::Requested | S::Delayed | S::Scheduled, T::Cancel) => S::Canceled,
@@ -256,6 +258,13 @@ pub struct Execution {
     pub status: Status,
     /// Attempts begun so far.
     pub attempt: u32,
+    /// Whether an attempt has begun that has not ended: what is paused so is held, and goes on where it
+    /// was; what is paused otherwise begins when it is resumed.
+    #[serde(default)]
+    pub begun: bool,
+    /// Where it stands before the policies of its action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// How long one attempt may take, in milliseconds, where the caller said so.
     pub timeout_ms: Option<u64>,
     /// When it was accepted.
@@ -277,6 +286,22 @@ pub struct Execution {
     pub links: Vec<String>,
 }
 
+/// Where an execution stands before the policies that limit its action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// It waits for a place, in the order of this time.
+    Waits {
+        /// When it came.
+        since: Time,
+    },
+    /// It has its places.
+    Has {
+        /// Their names.
+        gates: Vec<Arc<str>>,
+    },
+}
+
 /// The place of an execution in the workflow of its parent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -289,6 +314,9 @@ pub struct Part {
     /// Which item of `with`, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<u32>,
+    /// Which of the task's runs, from 0: one that asks first, or tries until something holds, has more.
+    #[serde(default)]
+    pub turn: u32,
 }
 
 /// What may be wanted of executions that are under way.
@@ -385,6 +413,18 @@ impl Execution {
     /// `Illegal` where the step does not fit; nothing is changed.
     pub fn step(&mut self, step: Step, now: Time) -> Result<(), Illegal> {
         let next = self.status.after(step)?;
+        self.begun = match next {
+            Status::Running => true,
+            Status::Delayed => false,
+            _ if next.is_done() => false,
+            // One that an older Ifso had begun says so by its status only.
+            _ => self.begun || self.status == Status::Running,
+        };
+        // Its place goes back when it is over, or waits without having begun.
+        let rests = next == Status::Delayed || (next == Status::Paused && !self.begun);
+        if rests || next.is_done() {
+            self.turn = None;
+        }
         self.status = next;
         if next == Status::Running {
             self.started.get_or_insert(now);

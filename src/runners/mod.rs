@@ -21,7 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::supervisor::Supervisor;
@@ -182,6 +182,25 @@ pub struct Job {
     pub begin: Begin,
     /// Where output goes, piece by piece; a full channel slows the reader down, not the action.
     pub output: mpsc::Sender<Piece>,
+    /// Holds it, where its runner and its action can be held.
+    pub brake: Brake,
+}
+
+/// The line between an attempt and whoever may want it held.
+#[derive(Debug, Clone)]
+pub struct Brake {
+    /// Whether it is to stand still.
+    pub wanted: watch::Receiver<bool>,
+    /// Whether all of it stands still; nothing while that is not known.
+    pub stands: Arc<watch::Sender<Option<bool>>>,
+}
+
+impl Brake {
+    /// One that nobody pulls.
+    #[must_use]
+    pub fn unused() -> Self {
+        Self { wanted: watch::channel(false).1, stands: Arc::new(watch::channel(None).0) }
+    }
 }
 
 /// A start, or a return.

@@ -1,4 +1,5 @@
-//! The Rhai host: one engine, its limits, and what a script sees.
+//! The Rhai host: one engine, its limits, and what a script sees. Beside it, what StackStorm's templates
+//! need of Python and Jinja, for every room that renders them.
 //!
 //! An engine of ours has no file, network, clock, randomness or output. It is cheap to make (its
 //! functions are shared), runs one script at a time, and its `Deadline` is started before each.
@@ -8,6 +9,9 @@ pub mod convert;
 pub mod scope;
 pub mod fault;
 pub mod functions;
+pub(crate) mod python;
+pub(crate) mod regex;
+pub(crate) mod jinja;
 mod words;
 
 use rhai::{Engine, OptimizationLevel};

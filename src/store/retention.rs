@@ -1,7 +1,7 @@
 //! Forgets what `tables` says may be forgotten, in small commits, so that nobody waits long for it.
 //!
 //! Rows whose key is an id carry their age in it. An execution goes with its output, its
-//! workflow's state and its index entries, and only when it is over; what still runs stays, however old it is.
+//! progress, its workflow's state and its index entries, and only when it is over; what still runs stays, however old it is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -181,6 +181,7 @@ async fn forget_executions(store: &Handle, before: Time, counts: &mut Counts) ->
             // The output first: an execution without its output is found by the next sweep.
             forget_part_of(store, "outputs", held.row.id, counts).await?;
             forget_part_of(store, "flows", held.row.id, counts).await?;
+            forget_part_of(store, "progress", held.row.id, counts).await?;
             table::remove(&mut batch, held);
         }
         commit(store, batch, Execution::TABLE, over.len(), counts).await?;

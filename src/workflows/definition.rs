@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::workflows::expression::inline;
+use crate::workflows::additions::{Additions, Backoff};
+use crate::workflows::expression::{inline, split_action};
 use crate::workflows::graph::Graph;
 
 /// The words of a task list that are commands, not tasks.
@@ -33,6 +34,9 @@ pub struct Definition {
     pub vars: Vec<(String, Value)>,
     /// What it gives.
     pub output: Vec<(String, Value)>,
+    /// How long it may take: seconds, `5m`, or an expression.
+    pub timeout: Option<Value>,
+    compensates: bool,
     tasks: HashMap<Arc<str>, Task>,
     command: Task,
     graph: Graph,
@@ -55,6 +59,8 @@ pub struct Task {
     pub retry: Option<Retry>,
     /// What follows.
     pub next: Vec<Transition>,
+    /// What Ifso adds.
+    pub additions: Additions,
 }
 
 /// `with`.
@@ -86,6 +92,12 @@ pub struct Retry {
     pub count: Value,
     /// Seconds between: a number or an expression.
     pub delay: Option<Value>,
+    /// How the time between grows.
+    pub backoff: Backoff,
+    /// How long it gets at most.
+    pub max_delay: Option<Value>,
+    /// The part of it, from 0 to 1, that is left to chance, so that not all try at once.
+    pub jitter: f64,
     /// Whether it comes from the command `retry`, which knows no delay.
     pub command: bool,
 }
@@ -114,7 +126,7 @@ impl Definition {
         let inputs = reader.pairs(top.get("input"), "input");
         let vars = reader.pairs(top.get("vars"), "vars");
         let output = reader.pairs(top.get("output"), "output");
-        let tasks = reader.tasks(top.get("tasks"));
+        let tasks = reader.tasks(top);
         reader.check_targets(&tasks);
         if !reader.problems.is_empty() {
             return Err(reader.problems);
@@ -124,7 +136,10 @@ impl Definition {
             let message = "no task starts the workflow; add one that leads into the circle";
             return Err(vec![problem("tasks", message)]);
         }
-        Ok(Self { inputs, vars, output, tasks, command: Task::default(), graph })
+        let timeout = present(top, "timeout").cloned();
+        let compensates = tasks.values().any(|task| task.additions.compensate.is_some());
+        let command = Task::default();
+        Ok(Self { inputs, vars, output, timeout, compensates, tasks, command, graph })
     }
 
     /// The graph of its tasks.
@@ -138,6 +153,12 @@ impl Definition {
     pub fn task(&self, name: &str) -> Option<&Task> {
         let command = || is_command(name).then_some(&self.command);
         self.tasks.get(name).or_else(command)
+    }
+
+    /// Whether any task can be undone.
+    #[must_use]
+    pub const fn compensates(&self) -> bool {
+        self.compensates
     }
 
     /// Every task with its name, in no order.
@@ -157,12 +178,12 @@ fn problem(path: impl Into<String>, message: impl Into<String>) -> Problem {
 }
 
 /// Collects problems while reading, so that people see all of them at once.
-struct Reader {
+pub(super) struct Reader {
     problems: Vec<Problem>,
 }
 
 impl Reader {
-    fn wrong(&mut self, path: &str, message: impl Into<String>) {
+    pub(super) fn wrong(&mut self, path: &str, message: impl Into<String>) {
         self.problems.push(problem(path, message));
     }
 
@@ -170,7 +191,7 @@ impl Reader {
     fn pairs(&mut self, source: Option<&Value>, path: &str) -> Vec<(String, Value)> {
         match source {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::String(text)) => inline::inline(text),
+            Some(Value::String(text)) => inline(text),
             Some(Value::Array(list)) => {
                 list.iter().enumerate().filter_map(|(at, pair)| self.pair(pair, path, at)).collect()
             }
@@ -192,8 +213,9 @@ impl Reader {
         None
     }
 
-    fn tasks(&mut self, source: Option<&Value>) -> HashMap<Arc<str>, Task> {
-        let Some(map) = source.and_then(Value::as_object).filter(|map| !map.is_empty()) else {
+    fn tasks(&mut self, top: &Map<String, Value>) -> HashMap<Arc<str>, Task> {
+        let map = top.get("tasks").and_then(Value::as_object).filter(|map| !map.is_empty());
+        let Some(map) = map else {
             self.wrong("tasks", "expected an object with at least one task");
             return HashMap::new();
         };
@@ -204,16 +226,17 @@ impl Reader {
             if is_command(name) {
                 self.wrong(&path, format!("the task name `{name}` is a command"));
             }
-            match source {
-                Value::Object(source) => {
-                    tasks.insert(name.as_str().into(), self.task(source, &path))
-                }
-                Value::Null => tasks.insert(name.as_str().into(), self.task(&empty, &path)),
+            let source = match source {
+                Value::Object(source) => source,
+                Value::Null => &empty,
                 _ => {
                     self.wrong(&path, "expected an object");
-                    None
+                    continue;
                 }
             };
+            let mut task = self.task(source, &path);
+            task.additions = self.additions(source, top, &path);
+            tasks.insert(name.as_str().into(), task);
         }
         tasks
     }
@@ -221,7 +244,7 @@ impl Reader {
     fn task(&mut self, source: &Map<String, Value>, path: &str) -> Task {
         let (action, parameters) = match self.text(source, "action", path) {
             Some(text) => {
-                let (action, parameters) = inline::split_action(&text);
+                let (action, parameters) = split_action(&text);
                 (Some(action), parameters)
             }
             None => (None, Vec::new()),
@@ -243,6 +266,7 @@ impl Reader {
             delay: present(source, "delay").cloned(),
             retry: self.retry(source.get("retry"), path),
             next: self.next(source.get("next"), path),
+            additions: Additions::default(),
         }
     }
 
@@ -306,8 +330,29 @@ impl Reader {
             self.wrong(&path, "expected `count`, how many times to try again");
             return None;
         };
-        let when = self.text(map, "when", &path);
-        Some(Retry { when, count, delay: present(map, "delay").cloned(), command: false })
+        let backoff = match present(map, "backoff").map(Value::as_str) {
+            None => Backoff::Constant,
+            Some(Some("linear")) => Backoff::Linear,
+            Some(Some("exponential")) => Backoff::Exponential,
+            _ => {
+                self.wrong(&format!("{path}.backoff"), "expected `linear` or `exponential`");
+                Backoff::Constant
+            }
+        };
+        let jitter = match present(map, "jitter") {
+            Some(Value::Bool(true)) => 1.0,
+            Some(given) => given.as_f64().unwrap_or(0.0).clamp(0.0, 1.0),
+            None => 0.0,
+        };
+        Some(Retry {
+            when: self.text(map, "when", &path),
+            count,
+            delay: present(map, "delay").cloned(),
+            backoff,
+            max_delay: present(map, "max_delay").cloned(),
+            jitter,
+            command: false,
+        })
     }
 
     fn next(&mut self, source: Option<&Value>, path: &str) -> Vec<Transition> {
@@ -365,7 +410,7 @@ impl Reader {
     }
 }
 
-fn present<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+pub(super) fn present<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     map.get(key).filter(|value| !value.is_null())
 }
 

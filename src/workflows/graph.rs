@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::workflows::additions::Backoff;
 use crate::workflows::definition::{Barrier, Retry, Task, is_command};
 
 /// Visits up to which the graph is composed exactly as Orquesta does, whose walk grows with the number
@@ -258,7 +259,15 @@ impl<'a> Composer<'a> {
     fn retry(&mut self, at: u32, when: Option<&str>) {
         let node = self.node(at) as usize;
         let when = Some(when.unwrap_or("<% completed() %>").to_owned());
-        self.nodes[node].retry = Some(Retry { when, count: json!(3), delay: None, command: true });
+        self.nodes[node].retry = Some(Retry {
+            when,
+            count: json!(3),
+            delay: None,
+            backoff: Backoff::Constant,
+            max_delay: None,
+            jitter: 0.0,
+            command: true,
+        });
     }
 
     fn connect(&mut self, from: u32, to: u32, when: Option<&str>, transition: usize) {

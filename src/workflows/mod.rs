@@ -5,7 +5,10 @@
 //! a store, a clock or a runner: time and stored keys are handed in.
 
 pub mod expression;
+pub mod inspect;
+pub mod mistral;
 pub mod definition;
+pub mod additions;
 pub mod graph;
 pub mod conduct;
 

@@ -6,6 +6,7 @@ mod gate;
 pub mod inquiries;
 mod page;
 mod shapes;
+mod workflows;
 
 use std::sync::Arc;
 

@@ -5,7 +5,9 @@ mod inquiries;
 mod tables;
 mod talking;
 mod trying;
+mod workflows;
 mod trouble;
+mod watching;
 
 use std::path::Path;
 use std::process::{Command, Output};

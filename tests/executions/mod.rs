@@ -2,6 +2,7 @@
 //! stops in between.
 
 pub mod inquiries;
+mod deaths;
 pub mod workflows;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use ifso::store::tables::Output;
 use serde_json::{Map, Value, json};
 
 use crate::world::{World, action, catalog};
+
+mod holding;
 
 pub fn request(name: &str) -> Request {
     Request {

@@ -8,6 +8,7 @@ mod load;
 mod report;
 mod strays;
 mod watch;
+mod workflows;
 mod yaml_rules;
 
 use std::path::Path;

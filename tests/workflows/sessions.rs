@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use ifso::workflows::Context;
+use ifso::workflows::conduct::ready::Ready;
 use ifso::workflows::conduct::state::{STATES, State};
-use ifso::workflows::conduct::steps::{Ready, Report, Steps};
+use ifso::workflows::conduct::steps::{Report, Steps};
 use ifso::workflows::conduct::{Again, Flow, Start};
 use ifso::workflows::definition::Definition;
 use serde_json::{Value, json};
@@ -13,7 +14,17 @@ use serde_json::{Value, json};
 use super::conformance::{Still, agree, same};
 
 /// Why a recorded session is not followed.
-const DIFFERENT: &[(&str, &str)] = &[];
+const DIFFERENT: &[(&str, &str)] = &[
+    (
+        "test_workflow_cycle.py::CyclicWorkflowConductorTest::test_rollback_retry",
+        "the workflow draws a random number, and ours is another one",
+    ),
+    (
+        "test_workflow_conductor_eval_retry.py::WorkflowConductorEvalTaskRetryTest::\
+         test_retry_default_condition_satisfied",
+        "the test changes the recorded state by hand after its last call",
+    ),
+];
 
 #[test]
 fn recorded_sessions_go_as_they_went() {
@@ -69,11 +80,13 @@ fn replay(steps: &mut Steps<'_>, step: &Value) -> Result<(), String> {
     let refused = match step["call"].as_str().unwrap() {
         "request_workflow_status" => steps.request(state(&step["status"])).err(),
         "get_next_tasks" => {
-            let next = steps.next();
+            let next = steps.take_ready();
             let ours: Vec<Value> = next.iter().map(|ready| shown(steps, ready)).collect();
             expect("next", &json!(ours), step.get("returns"))?;
             None
         }
+        // Orquesta refuses what is no event; here it cannot even be said.
+        "update_task_state" if step["event"]["status"].is_null() => return Ok(()),
         "update_task_state" => match update(steps, step) {
             Ok(state) => {
                 expect("task status", &json!(state.word()), step.get("task_status"))?;
@@ -124,6 +137,10 @@ fn update(steps: &mut Steps<'_>, step: &Value) -> Result<State, ifso::workflows:
         state: state(&event["status"]),
         result: event.get("result").cloned(),
         item: event.get("item_id").and_then(Value::as_u64).map(|item| item.try_into().unwrap()),
+        // Orquesta keeps no results of items: whoever calls it hands in the list, or there is none.
+        whole: event
+            .get("item_id")
+            .map(|_| event.get("accumulated_result").cloned().unwrap_or_else(|| json!([]))),
     };
     let route = step["route"].as_u64().unwrap_or(0).try_into().unwrap();
     steps.update(step["task_id"].as_str().unwrap_or(""), route, report)

@@ -13,6 +13,7 @@ use crate::rules::Facts;
 use crate::rules::criteria::template::{self, Names, Template, Templates};
 use crate::rules::criteria::{TRIGGER, fault};
 use crate::script::fault::Fault;
+use crate::script::jinja;
 
 /// The action of a rule, and how the rule was written.
 #[derive(Debug)]
@@ -95,11 +96,11 @@ impl Wanted {
             "trace_context": { "trace_tag": event.trace },
         });
         Names::from([
-            (TRIGGER, template::name(data)),
+            (TRIGGER, jinja::name(data)),
             ("st2kv", scopes),
             ("system", system),
-            ("config_context", template::name(config.unwrap_or(&json!({})))),
-            ("action_context", template::name(&context)),
+            ("config_context", jinja::name(config.unwrap_or(&json!({})))),
+            ("action_context", jinja::name(&context)),
         ])
     }
 }

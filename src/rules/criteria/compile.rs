@@ -14,15 +14,14 @@ use crate::rules::criteria::form::{self, At, Form};
 use crate::rules::criteria::operator::{NAMES, Operator};
 use crate::rules::criteria::path::Path;
 use crate::rules::criteria::template::{self, Templates};
-use crate::rules::criteria::{
-    Condition, Criteria, Criterion, ITEM, Pattern, TRIGGER, lookup, regex,
-};
+use crate::rules::criteria::{Condition, Criteria, Criterion, ITEM, Pattern, TRIGGER, lookup};
 use crate::rules::pattern;
 use crate::rules::payload::Payload;
 use crate::rules::rule::{Closures, Rule, Then, When};
 use crate::rules::temporal::Temporal;
 use crate::rules::wanted::{doubtful, mismatch, unknown_action};
 use crate::rules::{Known, Source};
+use crate::script::{python, regex};
 
 /// What `condition` may say.
 const CONDITIONS: &[(&str, Condition)] = &[
@@ -403,7 +402,7 @@ impl Reader<'_> {
             }
             Value::Null | Value::String(_) => Some(action::Form::Constant(value.clone())),
             other if depth == 0 && types == ["string"] => {
-                let text = super::python::text(other);
+                let text = python::text(other);
                 Some(action::Form::Constant(Value::String(text)))
             }
             other => Some(action::Form::Constant(other.clone())),

@@ -6,12 +6,9 @@
 
 pub mod form;
 mod compile;
-mod methods;
 mod moment;
 pub(crate) mod operator;
 mod path;
-mod python;
-mod regex;
 pub(crate) mod template;
 mod action;
 mod lookup;
@@ -28,6 +25,7 @@ use crate::rules::criteria::path::Path;
 use crate::rules::criteria::template::{Names, Template, Templates};
 use crate::rules::indexing::{By, Degree, Indexing, Part};
 use crate::script::fault::Fault;
+use crate::script::{jinja, python, regex};
 
 pub(crate) use crate::rules::criteria::action::Wanted;
 pub use crate::rules::criteria::compile::rule;
@@ -248,11 +246,7 @@ fn search(
 impl Sight<'_> {
     fn names(&self) -> Names {
         let (scopes, system) = template::keys(&self.facts.keys);
-        Names::from([
-            (self.root, template::name(self.value)),
-            ("st2kv", scopes),
-            ("system", system),
-        ])
+        Names::from([(self.root, jinja::name(self.value)), ("st2kv", scopes), ("system", system)])
     }
 }
 

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::model::time::Time;
 use crate::rules::criteria::moment;
-use crate::rules::criteria::python::{equal, kind, order};
-use crate::rules::criteria::regex::{self, Fit};
+use crate::script::python::{equal, kind, order};
+use crate::script::regex::{self, Fit};
 
 /// How a value is held against a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

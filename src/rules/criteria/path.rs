@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::script::python;
+
 /// A path, read.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Path {
@@ -193,7 +195,7 @@ fn item(value: &Value, index: i64) -> Result<Option<Value>, String> {
             let letter = place(text.chars().count()).and_then(|at| text.chars().nth(at));
             Ok(letter.map(|letter| Value::String(letter.to_string())))
         }
-        other => Err(format!("{} has no item {index}", super::python::kind(other))),
+        other => Err(format!("{} has no item {index}", python::kind(other))),
     }
 }
 

@@ -6,16 +6,13 @@ use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, ObjectExt, Serde};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind};
 use serde_json::Value;
 
-use crate::rules::criteria::{methods, python};
+use crate::script::jinja::{self, NONE, name, said};
 
 /// Steps of one rendering at most.
 const FUEL: u64 = 100_000;
-
-/// What `use_none` writes for nothing; a parameter that is only this is null.
-const NONE: &str = "%*****__%NONE%__*****%";
 
 /// The templates of one rule, compiled.
 pub(crate) struct Templates {
@@ -41,7 +38,7 @@ impl Templates {
     /// # Errors
     /// Says why it cannot be read.
     pub(crate) fn add(&mut self, text: &str) -> Result<Template, String> {
-        let environment = self.environment.get_or_insert_with(environment);
+        let environment = self.environment.get_or_insert_with(|| jinja::environment(FUEL));
         let name = self.count.to_string();
         environment
             .add_template_owned(name, text.to_owned())
@@ -113,11 +110,6 @@ pub(crate) fn parameter(text: String) -> Value {
     if text == NONE { Value::Null } else { Value::String(text) }
 }
 
-/// A value for the names of templates.
-pub(crate) fn name(value: &Value) -> minijinja::Value {
-    minijinja::Value::from(Serde(value))
-}
-
 /// The key-value store's system scope: `st2kv`, looked up only where a template asks.
 pub(crate) fn keys(keys: &Arc<BTreeMap<String, Value>>) -> (minijinja::Value, minijinja::Value) {
     let system = minijinja::Value::from_object(Keys(Arc::clone(keys)));
@@ -138,41 +130,6 @@ impl Object for Keys {
     }
 }
 
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_fuel(Some(FUEL));
-    environment.set_unknown_method_callback(methods::call);
-    environment.set_formatter(|out, _, value| {
-        let text = match value.as_str() {
-            Some(text) => text.to_owned(),
-            None => python::text(&json(value)?),
-        };
-        out.write_str(&text).map_err(Error::from)
-    });
-    // Values come opened from the store; StackStorm's templates say so.
-    environment.add_filter("decrypt_kv", |value: minijinja::Value| value);
-    environment.add_filter("use_none", |value: minijinja::Value| {
-        if value.is_none() { minijinja::Value::from(NONE) } else { value }
-    });
-    environment.add_filter("to_complex", |value: minijinja::Value| written(&value));
-    environment.add_filter("to_json_string", |value: minijinja::Value| written(&value));
-    environment.add_filter("from_json_string", |text: &str| {
-        let read: Result<Value, _> = serde_json::from_str(text);
-        read.map(|value| name(&value)).map_err(|error| wrong(error.to_string()))
-    });
-    environment.add_filter("regex_match", |text: &str, pattern: &str| {
-        methods::fits(pattern, text, crate::rules::criteria::regex::Fit::Start)
-    });
-    environment.add_filter("regex_search", |text: &str, pattern: &str| {
-        methods::fits(pattern, text, crate::rules::criteria::regex::Fit::Anywhere)
-    });
-    environment.add_filter("regex_replace", methods::replace);
-    environment.add_filter("regex_substring", methods::substring);
-    environment
-}
-
 /// The first name in the order of the alphabet that leads nowhere.
 fn missing(wanted: &HashSet<String>, names: &Names) -> Option<String> {
     let nowhere = |path: &&String| {
@@ -186,27 +143,4 @@ fn missing(wanted: &HashSet<String>, names: &Names) -> Option<String> {
         !matches!(found, Some(Some(_)))
     };
     wanted.iter().filter(nowhere).min().cloned()
-}
-
-fn written(value: &minijinja::Value) -> Result<String, Error> {
-    if value.is_undefined() {
-        return Err(Error::from(ErrorKind::UndefinedError));
-    }
-    json(value).map(|value| value.to_string())
-}
-
-fn json(value: &minijinja::Value) -> Result<Value, Error> {
-    serde_json::to_value(value).map_err(|error| wrong(error.to_string()))
-}
-
-pub(super) fn wrong(message: String) -> Error {
-    Error::new(ErrorKind::InvalidOperation, message)
-}
-
-fn said(error: &Error) -> String {
-    match (error.detail(), error.kind()) {
-        (Some(detail), _) => detail.to_owned(),
-        (None, ErrorKind::UndefinedError) => "something that it names is not there".to_owned(),
-        (None, kind) => kind.to_string(),
-    }
 }

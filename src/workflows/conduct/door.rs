@@ -1,27 +1,24 @@
 //! The front door: take what happened, draw the consequences, hand out what is to be done.
 
-use std::sync::Arc;
-
-use serde_json::{Map, Value};
-
-use crate::model::execution::Status;
 use crate::model::time::Time;
-use crate::workflows::conduct::flow::{Fault, Flow};
-use crate::workflows::conduct::render::Rendered;
+use crate::workflows::conduct::flow::Flow;
+use crate::workflows::conduct::parts::Extra;
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::State;
-use crate::workflows::conduct::steps::{Ready, Report, Steps};
-use crate::workflows::conduct::{Command, Happening, Place, Refused, Start, World};
+use crate::workflows::conduct::steps::Steps;
+use crate::workflows::conduct::view::Fault;
+use crate::workflows::conduct::{Again, Command, Happening, Refused, Start, World};
 use crate::workflows::definition::Definition;
 
-/// Tasks that one call begins at most. A circle of tasks that do nothing would never end otherwise;
-/// so the flow wakes at once and goes on, and between two calls it can be canceled.
-pub const BEGUN_AT_ONCE: usize = 100_000;
+/// Rounds of beginning tasks in one call at most. A circle of tasks that do nothing would never end
+/// otherwise; so the flow wakes at once and goes on, and between two calls it can be canceled.
+pub const ROUNDS_AT_ONCE: usize = 1_000;
 
 /// Starts a flow of `definition`. It may be over already, see `Flow::status`.
 pub fn begin(definition: &Definition, start: Start, world: &dyn World) -> (Flow, Vec<Command>) {
     let mut flow = Steps::create(definition, start, world);
     let mut door = Door::new(definition, &mut flow, world);
+    door.set_deadline();
     if !door.steps.flow.head.status.is_done() {
         // A flow that is new can always run.
         door.steps.request(State::Running).ok();
@@ -51,18 +48,20 @@ impl Flow {
     /// The next moment at which `Happening::Due` must come; nothing where only children move it.
     #[must_use]
     pub fn wake(&self) -> Option<Time> {
-        if !self.head.status.is_running() {
-            return None;
-        }
-        let ready = self.index.ready.iter().filter_map(|serial| self.staged.get(serial));
-        let due = ready.filter_map(|staged| staged.due).min();
-        due.map(Time::from_millis)
+        let status = self.head.status;
+        let waiting = self.index.ready.iter().filter_map(|serial| self.staged.get(serial)?.due);
+        let begin = waiting.chain(self.head.more).filter(|_| status.is_running());
+        let probe = |at: &u32| self.extra(*at).filter(|extra| !extra.probing)?.probe;
+        let probes = self.index.held.iter().filter_map(probe);
+        let deadline = self.head.deadline.filter(|_| !status.is_done());
+        begin.chain(probes).chain(deadline).min().map(Time::from_millis)
     }
 }
 
-struct Door<'a> {
-    steps: Steps<'a>,
-    commands: Vec<Command>,
+/// A flow at the front door, and what is to be done for it so far.
+pub(super) struct Door<'a> {
+    pub(super) steps: Steps<'a>,
+    pub(super) commands: Vec<Command>,
 }
 
 impl<'a> Door<'a> {
@@ -74,178 +73,165 @@ impl<'a> Door<'a> {
         match happening {
             Happening::Task { place, status, result } => self.child(place, status, result),
             Happening::Pause { reason } => {
-                self.steps.request(State::Pausing)?;
+                // What a failure holds is kept from going on by itself.
+                if self.steps.flow.index.held.is_empty() {
+                    self.steps.request(State::Pausing)?;
+                }
                 self.steps.flow.head.held = true;
                 self.steps.flow.set_reason(Some(reason));
                 self.steps.flow.touch(Row::Head);
                 Ok(())
             }
-            Happening::Resume => {
-                self.steps.request(State::Resuming)?;
-                self.steps.flow.head.held = false;
-                self.steps.flow.set_reason(None);
-                self.steps.flow.touch(Row::Head);
-                Ok(())
-            }
-            Happening::Cancel { reason } => {
-                self.steps.request(State::Canceling)?;
-                self.steps.flow.set_reason(Some(reason));
-                self.stop_all();
-                Ok(())
-            }
+            Happening::Resume => self.resume(),
+            Happening::Cancel { reason } => self.cancel(reason),
             Happening::Due => Ok(()),
-            Happening::Rerun { tasks } => self.steps.rerun(&tasks),
-            Happening::Retry { .. } | Happening::Skip { .. } | Happening::Abort { .. } => {
-                Err(Refused::NotHeld(self.steps.flow.status()))
-            }
+            Happening::Rerun { tasks } => self.rerun(&tasks),
+            Happening::Retry { entry, parameters } => self.retry(entry, parameters),
+            Happening::Skip { entry, result } => self.skip(entry, result),
+            Happening::Abort { reason } => self.abort(reason),
         }
     }
 
-    fn child(&mut self, place: Place, status: Status, result: Value) -> Result<(), Refused> {
-        let flow = &*self.steps.flow;
-        let no_such = || Refused::NoSuchPlace(place);
-        let entry = flow.entries.get(place.entry as usize).ok_or_else(no_such)?;
-        let batch = entry.batch.and_then(|batch| flow.batches.get(&batch));
-        let item = match (place.item, batch) {
-            (None, None) => None,
-            (Some(item), Some(batch)) => Some(batch.items.get(item as usize).ok_or_else(no_such)?),
-            _ => return Err(no_such()),
-        };
-        let before = item.map_or(entry.state, |item| item.state);
-        let heard = State::from(status);
-        if before.is_done() || (entry.state.is_done() && item.is_none()) {
-            // Told twice, or too late: its end is known.
+    /// Ends the flow before its time. What is being undone then stays as it is.
+    fn cancel(&mut self, reason: String) -> Result<(), Refused> {
+        if self.steps.flow.head.ending.is_some() {
+            self.stop_undoing();
             return Ok(());
         }
-        let answered = before == State::Pending && status.is_done();
-        let resting = entry.state.is_resting() && status.is_done() && item.is_some();
-        let stands = flow.head.status;
-        if answered && !flow.head.held && matches!(stands, State::Paused | State::Pausing) {
-            self.steps.request(State::Resuming)?;
-        }
-        if resting {
-            let report = Report { state: State::Running, item: place.item, result: None };
-            self.apply(place.entry, report);
-        }
-        let result = Some(result).filter(|_| status.is_done());
-        self.apply(place.entry, Report { state: heard, item: place.item, result });
+        self.steps.request(State::Canceling)?;
+        self.release_all();
+        self.steps.flow.set_reason(Some(reason));
+        self.drop_waiting();
+        self.stop_all();
         Ok(())
     }
 
-    fn apply(&mut self, at: u32, report: Report) {
-        let serial = self.steps.stage_of(at);
-        self.steps.apply(at, serial, report);
+    fn rerun(&mut self, tasks: &[Again]) -> Result<(), Refused> {
+        if self.steps.flow.head.ending.is_some() {
+            return Err(Refused::WorkflowIsActiveAndNotRerunable);
+        }
+        if self.steps.flow.head.status.is_done() && tasks.is_empty() && !self.steps.has_failed() {
+            // It was canceled or ran out of time: what did not come to its end is run again.
+            let canceled = self.steps.canceled();
+            if canceled.is_empty() && self.steps.flow.index.ready.is_empty() {
+                return Err(Refused::NothingToRerun(self.steps.flow.status()));
+            }
+            self.steps.rerun(&canceled)?;
+        } else {
+            self.steps.rerun(tasks)?;
+        }
+        self.steps.flow.head.deadline = None;
+        self.set_deadline();
+        Ok(())
+    }
+
+    /// When the flow must be over: the earlier of what its caller and its definition say.
+    fn set_deadline(&mut self) {
+        let Some(timeout) = &self.steps.definition.timeout else { return };
+        if self.steps.flow.head.status.is_done() {
+            return;
+        }
+        let context = self.steps.root_context();
+        let span = self.steps.eyes(&context, 0).span(timeout, "`timeout`");
+        match span {
+            Ok(span) => {
+                let end = self.steps.now().plus(span).millis();
+                let head = &mut self.steps.flow.head;
+                head.deadline = Some(head.deadline.map_or(end, |given| given.min(end)));
+                self.steps.flow.touch(Row::Head);
+            }
+            Err(message) => {
+                self.steps.fault(message);
+                self.steps.fail();
+            }
+        }
+    }
+
+    /// Ends a flow whose time is over.
+    fn expire(&mut self) {
+        let flow = &mut *self.steps.flow;
+        let over =
+            flow.head.deadline.is_some_and(|deadline| deadline <= self.steps.world.now().millis());
+        if !over || flow.head.status.is_done() {
+            return;
+        }
+        let message = "the workflow took longer than its timeout";
+        flow.add_fault(Fault::new(message.to_owned()));
+        self.release_all();
+        self.steps.flow.set_reason(Some(message.to_owned()));
+        self.steps.ask_tasks(State::Canceling);
+        self.steps.flow.set_status(State::Timeout);
+        self.drop_waiting();
+        self.stop_all();
+    }
+
+    /// A flow that is about to pause or to stop begins no more items. Orquesta tells tasks so only when
+    /// a person asked; where a task brought the flow there, it would wait for those items for ever.
+    fn calm(&mut self) {
+        let status = self.steps.flow.head.status;
+        let then = match status {
+            State::Canceling => State::Canceled,
+            State::Pausing => State::Paused,
+            _ => return,
+        };
+        self.steps.ask_tasks(status);
+        if !self.steps.flow.index.tally.any(State::is_active) {
+            // It follows from where it stands.
+            self.steps.request(then).ok();
+        }
     }
 
     /// Hands out what comes next until nothing does.
     fn pump(&mut self) {
-        let mut begun = 0;
-        while begun < BEGUN_AT_ONCE {
-            let next = self.steps.next();
+        self.expire();
+        self.calm();
+        let mut more = Some(self.steps.now().millis());
+        for _ in 0..ROUNDS_AT_ONCE {
+            let next = self.steps.take_ready();
             if next.is_empty() {
+                more = None;
                 break;
             }
             for ready in next {
-                begun += 1 + ready.actions.len();
                 self.begin(ready);
             }
         }
+        if self.steps.flow.head.more != more {
+            self.steps.flow.head.more = more;
+            self.steps.flow.touch(Row::Head);
+        }
+        self.probe();
+        self.explain_pause();
         self.steps.render_output();
+        self.explain_failure();
+        self.settle();
     }
 
-    fn begin(&mut self, ready: Ready) {
-        let Some(staged) = self.steps.flow.staged.get(&ready.serial) else { return };
-        let (waited, known) = (staged.due.is_some(), staged.entry);
-        let at = known.unwrap_or_else(|| self.steps.enter(ready.serial));
-        let delay = ready.delay.filter(|delay| !delay.is_zero() && !waited);
-        let due = delay.map(|delay| self.steps.now().plus(delay).millis());
-        if known.is_none() || due.is_some() {
-            self.steps.flow.restage(ready.serial, |staged| {
-                staged.entry = Some(at);
-                staged.due = due;
-            });
-        }
-        if due.is_some() {
+    /// A flow that still waits for a person after a failure says for which.
+    fn explain_pause(&mut self) {
+        let flow = &mut *self.steps.flow;
+        let resting = matches!(flow.head.status, State::Paused | State::Pausing);
+        if !resting || flow.head.reason.is_some() {
             return;
         }
-        if ready.items == Some(0) {
-            self.run(at, ready.serial, Report { state: State::Running, ..Report::default() });
-            let result = Some(Value::Array(Vec::new()));
-            self.run(at, ready.serial, Report { state: State::Succeeded, result, item: None });
-            return;
-        }
-        for action in ready.actions {
-            let report = Report { state: State::Running, item: action.item, result: None };
-            self.run(at, ready.serial, report);
-            self.command(at, (&ready.task, ready.route), action);
-        }
+        let Some(at) = flow.index.held.first().copied() else { return };
+        let why = flow.extra(at).and_then(|extra: &Extra| extra.held.clone()).unwrap_or_default();
+        let name = &flow.entries[at as usize].name;
+        let reason = format!("task `{name}` failed: {why}");
+        flow.set_reason(Some(reason));
     }
 
-    fn run(&mut self, at: u32, serial: u32, report: Report) {
-        self.steps.apply(at, Some(serial), report);
-    }
-
-    fn command(&mut self, at: u32, task: (&Arc<str>, u32), action: Rendered) {
-        let (name, route) = task;
-        let place = Place { entry: at, item: action.item };
-        if self.steps.definition.task(name).is_some_and(|task| task.action.is_none()) {
-            let result = Some(Value::Null);
-            self.apply(at, Report { state: State::Succeeded, item: action.item, result });
+    /// A flow that failed says why.
+    fn explain_failure(&mut self) {
+        let flow = &mut *self.steps.flow;
+        if flow.head.status != State::Failed || flow.head.reason.is_some() {
             return;
         }
-        let parameters = match action.input {
-            Value::Object(parameters) => Ok(parameters),
-            Value::Null => Ok(Map::new()),
-            other => {
-                Err(format!("TypeError: The input of task \"{name}\" is `{other}`, no object."))
-            }
+        let Some(fault) = flow.faults.last() else { return };
+        let reason = match &fault.task {
+            Some(task) => format!("task `{task}`: {}", fault.message),
+            None => fault.message.clone(),
         };
-        match (action.action, parameters) {
-            (Value::String(action), Ok(parameters)) => self.commands.push(Command::Run {
-                place,
-                task: name.to_string(),
-                route,
-                action,
-                parameters,
-                timeout: None,
-                priority: None,
-            }),
-            (Value::String(_), Err(message)) => self.cannot(at, place, name, message),
-            (other, _) => {
-                let message =
-                    format!("TypeError: The action of task \"{name}\" is `{other}`, no name.");
-                self.cannot(at, place, name, message);
-            }
-        }
-    }
-
-    /// The child cannot even be started.
-    fn cannot(&mut self, at: u32, place: Place, name: &Arc<str>, message: String) {
-        let fault =
-            Fault::new(message.clone()).at(name, self.steps.flow.entries[at as usize].route);
-        self.steps.flow.add_fault(fault);
-        let result = Some(Value::String(message));
-        self.apply(at, Report { state: State::Failed, item: place.item, result });
-    }
-
-    /// Asks every child that is not over to stop.
-    fn stop_all(&mut self) {
-        for (at, entry) in (0..).zip(&self.steps.flow.entries) {
-            if entry.state.is_done() || matches!(entry.state, State::Unset | State::Retrying) {
-                continue;
-            }
-            match entry.batch.and_then(|batch| self.steps.flow.batches.get(&batch)) {
-                None => {
-                    self.commands.push(Command::Stop { place: Place { entry: at, item: None } })
-                }
-                Some(batch) => {
-                    let begun = (0..)
-                        .zip(&batch.items)
-                        .filter(|(_, item)| !item.state.is_done() && item.state != State::Unset);
-                    let places = begun.map(|(item, _)| Place { entry: at, item: Some(item) });
-                    self.commands.extend(places.map(|place| Command::Stop { place }));
-                }
-            }
-        }
+        flow.set_reason(Some(reason));
     }
 }

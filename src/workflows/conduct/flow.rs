@@ -7,16 +7,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::model::execution::Status;
 use crate::model::time::Time;
 use crate::workflows::Context;
 use crate::workflows::conduct::Place;
+use crate::workflows::conduct::parts::{Batch, Entry, Extra, Head, Item, Staged};
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::{State, Tally};
-use crate::workflows::conduct::trail::{Arrival, Folded, Way, Ways, lay_over};
+use crate::workflows::conduct::trail::{Arrival, Folded, Way, Ways};
+use crate::workflows::conduct::view::Fault;
 
 /// The state of one run of a workflow.
 #[derive(Debug, Default)]
@@ -44,6 +45,9 @@ pub(super) struct Index {
     pub(super) ready: BTreeSet<u32>,
     pub(super) tally: Tally,
     faults: HashSet<u64>,
+    /// The entries that hold the flow.
+    pub(super) held: BTreeSet<u32>,
+    finished: u32,
     /// For a task and a route: of the tasks that lead there, how many lead on, and how many have begun.
     pub(super) inbound: HashMap<Arc<str>, BTreeMap<u32, Inbound>>,
     /// Whether `inbound` is there; it needs the graph, which is not in the rows.
@@ -57,160 +61,14 @@ pub(super) struct Inbound {
     pub(super) begun: u32,
 }
 
-/// The few things of which there is one.
-#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Head {
-    pub(super) status: State,
-    pub(super) reason: Option<String>,
-    /// Somebody paused it, so an answered question does not resume it.
-    #[serde(default)]
-    pub(super) held: bool,
-    #[serde(default)]
-    pub(super) deadline: Option<i64>,
-}
-
-/// A task that has begun.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Entry {
-    pub(super) name: Arc<str>,
-    pub(super) route: u32,
-    pub(super) way: u32,
-    pub(super) state: State,
-    pub(super) term: bool,
-    /// For each edge that leaves the task: whether it was followed; nothing while that is not known.
-    pub(super) next: Vec<Option<bool>>,
-    pub(super) tries: Option<Tries>,
-    pub(super) batch: Option<u32>,
-    pub(super) started: Option<i64>,
-    pub(super) ended: Option<i64>,
-    #[serde(skip)]
-    pub(super) result: Option<Arc<Value>>,
-}
-
-/// How often a task may be tried again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Tries {
-    pub(super) count: i64,
-    pub(super) delay_ms: u64,
-    pub(super) tally: i64,
-}
-
-/// A task that is about to begin, or whose items are under way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Staged {
-    pub(super) name: Arc<str>,
-    pub(super) route: u32,
-    pub(super) way: u32,
-    pub(super) ready: bool,
-    /// It has ended badly and stays for a rerun.
-    pub(super) completed: bool,
-    pub(super) run_on_fail: bool,
-    /// It is tried again after this pause.
-    pub(super) retry_ms: Option<u64>,
-    pub(super) batch: Option<u32>,
-    /// The entry that it continues.
-    pub(super) entry: Option<u32>,
-    /// Not before this moment.
-    pub(super) due: Option<i64>,
-}
-
-/// The items of a task.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) list: Arc<Vec<Value>>,
-    pub(super) concurrency: Option<i64>,
-    pub(super) items: Vec<Item>,
-    pub(super) tally: Tally,
-    /// No item before this one waits to begin.
-    pub(super) cursor: usize,
-}
-
-/// One item.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub(super) struct Item {
-    pub(super) state: State,
-    pub(super) result: Option<Arc<Value>>,
-}
-
-/// Something that went wrong in a flow, in StackStorm's shape.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Fault {
-    #[serde(skip)]
-    pub(super) serial: u32,
-    /// What, as a sentence.
-    pub message: String,
-    /// The task in which it did.
-    pub task: Option<Arc<str>>,
-    /// Its route, from 0.
-    pub route: Option<u32>,
-    /// The transition, such as `deploy__t0`.
-    pub transition: Option<Arc<str>>,
-    /// What the action gave.
-    pub result: Option<Value>,
-}
-
-impl Fault {
-    /// As StackStorm writes it.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        let mut json = json!({ "type": "error", "message": self.message });
-        if let Some(task) = &self.task {
-            json["task_id"] = json!(task);
-        }
-        if let Some(route) = self.route {
-            json["route"] = json!(route);
-        }
-        if let Some(transition) = &self.transition {
-            json["task_transition_id"] = json!(transition);
-        }
-        if let Some(result) = &self.result {
-            json["result"] = result.clone();
-        }
-        json
-    }
-}
-
-/// A task as people see it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TaskView {
-    /// Where its child belongs.
-    pub place: Place,
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its route, from 0.
-    pub route: u32,
-    /// Where it stands.
-    pub status: Status,
-    /// When it began.
-    pub started: Option<Time>,
-    /// When it ended.
-    pub ended: Option<Time>,
-    /// What it gave; a list where it has items.
-    pub result: Value,
-    /// Its items: all, under way, over.
-    pub items: Option<ItemCounts>,
-    /// Why it stands where it stands, where there is something to say.
-    pub reason: Option<String>,
-}
-
-/// How many items of a task stand where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ItemCounts {
-    /// All of them.
-    pub all: u32,
-    /// Those under way.
-    pub active: u32,
-    /// Those that are over, however they ended.
-    pub done: u32,
-    /// Those among them that did not end well.
-    pub failed: u32,
-}
-
 impl Flow {
     /// Where it stands.
     #[must_use]
     pub const fn status(&self) -> Status {
-        self.head.status.status()
+        match self.head.ending {
+            Some(shown) => shown.status(),
+            None => self.head.status.status(),
+        }
     }
 
     /// Where it stands, in StackStorm's words.
@@ -242,21 +100,6 @@ impl Flow {
         self.routes.iter().map(AsRef::as_ref)
     }
 
-    /// Every task that has begun, in that order.
-    pub fn tasks(&self) -> impl Iterator<Item = TaskView> + '_ {
-        (0..).zip(&self.entries).map(|(at, entry)| TaskView {
-            place: Place { entry: at, item: None },
-            name: Arc::clone(&entry.name),
-            route: entry.route,
-            status: entry.state.status(),
-            started: entry.started.map(Time::from_millis),
-            ended: entry.ended.map(Time::from_millis),
-            result: self.result(at),
-            items: entry.batch.and_then(|batch| self.batches.get(&batch)).map(Batch::counts),
-            reason: None,
-        })
-    }
-
     /// The task at `at` as `task()` shows it in expressions.
     pub(super) fn describe(&self, at: u32) -> Value {
         let entry = &self.entries[at as usize];
@@ -271,13 +114,13 @@ impl Flow {
     }
 
     /// What the task at `at` gave; a list where it has items.
-    pub(super) fn result(&self, at: u32) -> Value {
+    pub(super) fn result(&self, at: u32) -> Arc<Value> {
         let entry = &self.entries[at as usize];
         if let Some(result) = &entry.result {
-            return result.as_ref().clone();
+            return Arc::clone(result);
         }
         let batch = entry.batch.and_then(|batch| self.batches.get(&batch));
-        batch.filter(|_| entry.state.is_done()).map_or(Value::Null, Batch::results)
+        batch.filter(|_| entry.state.is_done()).map(Batch::results).unwrap_or_default().into()
     }
 
     pub(super) fn touch(&mut self, row: Row) {
@@ -335,20 +178,19 @@ impl Flow {
         self.touch(Row::Arrival(way, at));
     }
 
-    /// All that is known on the way `at`, with or without what stands at the root.
-    pub(super) fn context(&mut self, at: u32) -> Context {
-        let mut context =
-            self.contexts.first().map_or_else(Context::new, |root| root.as_ref().clone());
-        let published = self.published(at);
-        lay_over(&mut context, &published);
-        context
+    /// All that is known on the way `at`.
+    pub(super) fn context(&mut self, at: u32) -> Arc<Context> {
+        let entries = &self.entries;
+        let way_of = |from: u32| entries[from as usize].way;
+        let among = Ways { all: &self.ways, contexts: &self.contexts, way_of: &way_of };
+        self.folded.whole(at, &among)
     }
 
     /// All that was published on the way `at`.
     pub(super) fn published(&mut self, at: u32) -> Arc<Context> {
         let entries = &self.entries;
         let way_of = |from: u32| entries[from as usize].way;
-        let among = Ways { ways: &self.ways, contexts: &self.contexts, way_of: &way_of };
+        let among = Ways { all: &self.ways, contexts: &self.contexts, way_of: &way_of };
         self.folded.fold(at, &among)
     }
 
@@ -386,6 +228,52 @@ impl Flow {
             }
         }
         self.index.tally.add(state);
+        let entry = &self.entries[at as usize];
+        self.index.finished = self.index.finished.max(entry.finished.map_or(0, |last| last + 1));
+        if entry.extra.as_ref().is_some_and(|extra| extra.held.is_some()) {
+            self.index.held.insert(at);
+        }
+    }
+
+    /// What few entries have.
+    pub(super) fn extra(&self, at: u32) -> Option<&Extra> {
+        self.entries[at as usize].extra.as_deref()
+    }
+
+    /// Changes what few entries have.
+    pub(super) fn amend(&mut self, at: u32, change: impl FnOnce(&mut Extra)) {
+        let extra = self.entries[at as usize].extra.get_or_insert_default();
+        change(extra);
+        if extra.held.is_some() {
+            self.index.held.insert(at);
+        } else {
+            self.index.held.remove(&at);
+        }
+        self.touch(Row::Entry(at));
+    }
+
+    /// The child that runs there next is another one.
+    pub(super) fn next_turn(&mut self, at: u32) {
+        self.amend(at, |extra| extra.turn += 1);
+    }
+
+    /// Where the present child of the entry `at`, or of one of its items, belongs.
+    pub(super) fn place(&self, at: u32, item: Option<u32>) -> Place {
+        let batch = self.entries[at as usize].batch.and_then(|batch| self.batches.get(&batch));
+        let own = item.and_then(|item| batch?.items.get(item as usize)).map(|item| item.turn);
+        let turn = own.or_else(|| self.extra(at).map(|extra| extra.turn)).unwrap_or(0);
+        Place { entry: at, item, turn }
+    }
+
+    /// The child that is started for an item belongs to the present turn of its task.
+    pub(super) fn start_item(&mut self, at: u32, item: u32) {
+        let turn = self.extra(at).map_or(0, |extra| extra.turn);
+        let Some(batch) = self.entries[at as usize].batch else { return };
+        let items = self.batches.get_mut(&batch).map(|batch| &mut batch.items);
+        if let Some(item_of) = items.and_then(|items| items.get_mut(item as usize)) {
+            item_of.turn = turn;
+            self.touch(Row::Item(batch, item));
+        }
     }
 
     pub(super) fn set_state(&mut self, at: u32, state: State, now: Time) {
@@ -400,6 +288,8 @@ impl Flow {
             entry.started = Some(now.millis());
         }
         entry.ended = state.is_done().then_some(now.millis());
+        entry.finished = state.is_done().then_some(self.index.finished);
+        self.index.finished += u32::from(state.is_done());
         if latest || !before.is_done() {
             self.index.tally.take(before);
         }
@@ -471,11 +361,21 @@ impl Flow {
         self.touch(Row::Staged(serial));
     }
 
-    /// The first staged task of that name and route.
-    pub(super) fn find_staged(&self, name: &Arc<str>, route: u32) -> Option<u32> {
+    /// The staged tasks of that name and route, oldest first.
+    pub(super) fn all_staged(&self, name: &Arc<str>, route: u32) -> impl Iterator<Item = u32> + '_ {
         let from = (Arc::clone(name), route, 0);
         let to = (Arc::clone(name), route, u32::MAX);
-        self.index.staged.range(from..=to).next().map(|(_, _, serial)| *serial)
+        self.index.staged.range(from..=to).map(|(_, _, serial)| *serial)
+    }
+
+    /// The first staged task of that name and route.
+    pub(super) fn find_staged(&self, name: &Arc<str>, route: u32) -> Option<u32> {
+        self.all_staged(name, route).next()
+    }
+
+    /// Where the run at `at` is staged.
+    pub(super) fn staged_for(&self, name: &Arc<str>, route: u32, at: u32) -> Option<u32> {
+        self.all_staged(name, route).find(|serial| self.staged[serial].entry == Some(at))
     }
 
     /// Begins the items of a task, one for each of `list`, and gives their number.
@@ -530,35 +430,6 @@ impl Flow {
         for fault in gone {
             self.index.faults.remove(&fingerprint(&fault));
             self.touch(Row::Fault(fault.serial));
-        }
-    }
-}
-
-impl Batch {
-    /// Moves an item and says whether that changed anything.
-    pub(super) fn set(&mut self, item: u32, state: State) -> bool {
-        let Some(found) = self.items.get_mut(item as usize) else { return false };
-        let before = std::mem::replace(&mut found.state, state);
-        self.tally.take(before);
-        self.tally.add(state);
-        if state == State::Unset {
-            self.cursor = self.cursor.min(item as usize);
-        }
-        before != state
-    }
-
-    /// What the items gave, in their order; null for one that gave nothing.
-    pub(super) fn results(&self) -> Value {
-        let one = |item: &Item| item.result.as_deref().cloned().unwrap_or(Value::Null);
-        Value::Array(self.items.iter().map(one).collect())
-    }
-
-    fn counts(&self) -> ItemCounts {
-        ItemCounts {
-            all: number(self.items.len()),
-            active: self.tally.count(State::is_active),
-            done: self.tally.count(State::is_done),
-            failed: self.tally.count(State::is_abended),
         }
     }
 }

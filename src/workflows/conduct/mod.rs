@@ -9,13 +9,24 @@ pub mod state;
 mod moves;
 mod trail;
 mod rows;
-pub mod flow;
+mod parts;
+mod flow;
+mod view;
 mod render;
+pub mod ready;
+mod joins;
 pub mod steps;
+mod output;
 mod transitions;
 mod rerun;
-mod view;
+mod import;
+pub mod outline;
 mod door;
+mod children;
+mod hold;
+mod approve;
+mod rounds;
+mod undo;
 
 use std::time::Duration;
 
@@ -24,9 +35,10 @@ use serde_json::{Map, Value};
 use crate::model::execution::Status;
 use crate::model::time::Time;
 
-pub use door::{BEGUN_AT_ONCE, begin, conduct};
-pub use flow::{Fault, Flow, TaskView};
+pub use door::{ROUNDS_AT_ONCE, begin, conduct};
+pub use flow::Flow;
 pub use rows::{Change, Damaged};
+pub use view::{Fault, ItemCounts, TaskView};
 
 /// What a flow is started with.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -46,6 +58,9 @@ pub struct Place {
     pub entry: u32,
     /// The item, from 0, where the task has items.
     pub item: Option<u32>,
+    /// How many children ran there before it, from 0: tries, questions, probes. What an earlier one
+    /// reports late is not taken for the present one.
+    pub turn: u32,
 }
 
 /// Something that happened to a flow.
@@ -173,6 +188,9 @@ pub enum Refused {
     /// No such task has run.
     #[error("Unable to rerun task|route(s) because it doesn't exist or isn't rerunnable: {0}")]
     InvalidTaskRerunRequest(String),
+    /// Everything in it came to its end.
+    #[error("the workflow is {0}, and nothing in it failed or was canceled")]
+    NothingToRerun(Status),
     /// No child was started there.
     #[error("the workflow has no child at task {entry}, item {item:?}", entry = .0.entry, item = .0.item)]
     NoSuchPlace(Place),
@@ -196,6 +214,7 @@ impl Refused {
                 "look at its status: what is over can only be run again"
             }
             Self::WorkflowIsActiveAndNotRerunable => "wait until it is over, or cancel it",
+            Self::NothingToRerun(_) => "name the tasks to run again",
             Self::InvalidTaskRerunRequest(_) => "name tasks that ran in this workflow",
             Self::NotHeld(_) => "only a workflow with `on_error: pause` waits after a failure",
             Self::NotTheFailed(_) => "name the task that the reason of the pause names",

@@ -25,6 +25,7 @@ pub(super) enum Others {
 
 /// Where a task without items stands after its action reported `heard`.
 #[must_use]
+#[expect(clippy::unnested_or_patterns, reason = "one line for where it stands, as in a table")]
 pub(super) fn task(from: State, heard: State) -> Option<State> {
     use State as S;
     if heard.is_done() {
@@ -53,8 +54,8 @@ pub(super) fn task(from: State, heard: State) -> Option<State> {
 fn task_end(from: State, end: State) -> Option<State> {
     use State as S;
     match from {
-        S::Requested | S::Scheduled | S::Delayed => Some(end),
         S::Unset => None,
+        S::Requested | S::Scheduled | S::Delayed => (end != S::Succeeded).then_some(end),
         _ if from.is_done() => None,
         _ if end.is_abended() => Some(S::Failed),
         _ => Some(end),
@@ -195,7 +196,8 @@ pub(super) fn flow(from: State, heard: Heard, active: bool) -> Option<State> {
         (S::Running | S::Pausing | S::Resuming, H::Ended(rest, remedied)) => {
             flow_ended(from, (rest, remedied), active)
         }
-        (S::Running | S::Pausing | S::Resuming, H::Failed) => Some(S::Failed),
+        // Orquesta forgets a failure while paused, and succeeds when resumed; here it fails.
+        (S::Running | S::Pausing | S::Resuming | S::Paused, H::Failed) => Some(S::Failed),
         (S::Running | S::Pausing | S::Resuming, H::Moved(S::Canceling)) => Some(S::Canceling),
         (S::Running | S::Pausing | S::Resuming | S::Canceling, H::Moved(S::Canceled)) => {
             Some(if active { S::Canceling } else { S::Canceled })
@@ -216,6 +218,7 @@ pub(super) fn flow(from: State, heard: Heard, active: bool) -> Option<State> {
     }
 }
 
+#[expect(clippy::match_same_arms, reason = "the order is what says which rule wins")]
 fn flow_ended(from: State, ended: (Rest, bool), active: bool) -> Option<State> {
     use {Rest as R, State as S};
     let (rest, remedied) = ended;

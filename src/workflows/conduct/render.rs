@@ -13,13 +13,10 @@ use crate::workflows::conduct::state::State;
 use crate::workflows::definition::{Items, Task};
 use crate::workflows::expression::{self, Scope, Seen};
 
-/// The action of a task that names none.
-pub(super) const NOOP: &str = "core.noop";
-
 /// An action with its parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
-    /// The action.
+    /// The action; null where the task names none.
     pub action: Value,
     /// Its parameters; null where the task names none.
     pub input: Value,
@@ -83,11 +80,11 @@ impl Eyes<'_> {
 
     pub(super) fn with_item(&self, value: &Value, item: Option<&Value>) -> Result<Value, String> {
         let scope = self.scope(item);
-        expression::evaluate(value, &scope).map_err(|error| error.to_string())
+        expression::evaluate(value, &scope).map_err(|error| said(&error))
     }
 
     pub(super) fn truth(&self, text: &str) -> Result<bool, String> {
-        expression::truthy(text, &self.scope(None)).map_err(|error| error.to_string())
+        expression::truthy(text, &self.scope(None)).map_err(|error| said(&error))
     }
 
     fn scope<'s>(&'s self, item: Option<&'s Value>) -> Scope<'s> {
@@ -122,8 +119,8 @@ impl Eyes<'_> {
     /// The action for the item `at` of a task.
     pub(super) fn item(&self, task: &Task, at: u32, value: &Value) -> Result<Rendered, String> {
         let names = task.items.as_ref().map_or(&[][..], |items| &items.names);
-        let named = name_item(names, value);
-        self.one(task, Some(at), Some(named.as_ref().unwrap_or(value)))
+        let parts = name_item(names, value);
+        self.one(task, Some(at), Some(parts.as_ref().unwrap_or(value)))
     }
 
     fn one(
@@ -134,7 +131,7 @@ impl Eyes<'_> {
     ) -> Result<Rendered, String> {
         let action = match &task.action {
             Some(action) => self.with_item(&Value::String(action.clone()), value)?,
-            None => Value::String(NOOP.to_owned()),
+            None => Value::Null,
         };
         let input = self.with_item(&task.input, value)?;
         Ok(Rendered { action, input, item })
@@ -153,6 +150,11 @@ impl Eyes<'_> {
             _ => Err(wrong()),
         }
     }
+}
+
+/// An error as Orquesta writes it down.
+fn said(error: &expression::Error) -> String {
+    format!("{}: {error}", error.kind())
 }
 
 /// The item as `item(name)` sees it.

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::workflows::conduct::flow::Staged;
+use crate::workflows::conduct::parts::Staged;
 use crate::workflows::conduct::state::State;
 use crate::workflows::conduct::steps::Steps;
 use crate::workflows::conduct::transitions::SAME_WAY;
 use crate::workflows::conduct::{Again, Refused};
+
+/// By name and route: the last run of a task, and whether all of its items run again.
+type Chosen = BTreeMap<(Arc<str>, u32), (u32, bool)>;
 
 impl Steps<'_> {
     /// Prepares a flow that is over to run `tasks` again, or all because of which it failed.
@@ -35,18 +38,32 @@ impl Steps<'_> {
         Ok(())
     }
 
+    /// Whether there are tasks because of which the flow failed.
+    pub(super) fn has_failed(&self) -> bool {
+        !self.failed().is_empty()
+    }
+
+    /// The tasks that were canceled.
+    pub(super) fn canceled(&self) -> Vec<Again> {
+        let canceled = self.latest_where(|state| state == State::Canceled).into_iter();
+        let entries = canceled.map(|at| &self.flow.entries[at as usize]);
+        let again = entries.map(|entry| Again {
+            name: entry.name.to_string(),
+            route: Some(entry.route),
+            reset_items: false,
+        });
+        again.collect()
+    }
+
     /// The tasks because of which the flow failed.
-    fn failed(&self) -> BTreeMap<(Arc<str>, u32), (u32, bool)> {
+    fn failed(&self) -> Chosen {
         let ended = (0..).zip(&self.flow.entries);
         let failed = ended.filter(|(_, entry)| entry.term && entry.state.is_abended());
         failed.map(|(at, entry)| ((Arc::clone(&entry.name), entry.route), (at, false))).collect()
     }
 
     /// The tasks that were asked for, without those that follow others of them anyway.
-    fn requested(
-        &self,
-        tasks: &[Again],
-    ) -> Result<BTreeMap<(Arc<str>, u32), (u32, bool)>, Refused> {
+    fn requested(&self, tasks: &[Again]) -> Result<Chosen, Refused> {
         let mut found = BTreeMap::new();
         let mut unknown = Vec::new();
         for task in tasks {
@@ -107,15 +124,16 @@ impl Steps<'_> {
         let has_items = self.definition.task(&name).is_some_and(|task| task.items.is_some());
         self.flow.set_term(at, false);
         self.flow.clear_faults(&name);
-        let kept = self.flow.find_staged(&name, route);
+        let ended = |serial: &u32| self.flow.staged[serial].completed;
+        let kept = self.flow.all_staged(&name, route).find(ended);
+        let kept = kept.or_else(|| self.flow.find_staged(&name, route));
         let followers = self.sequence(at);
-        match kept.filter(|_| has_items) {
-            Some(serial) => self.reset(serial, reset_items),
-            None => {
-                let again = self.add_entry(&name, route, way);
-                let staged = Staged::ready(&name, route, way);
-                self.stage(Staged { entry: Some(again), ..staged });
-            }
+        if let Some(serial) = kept.filter(|_| has_items) {
+            self.reset(serial, reset_items);
+        } else {
+            let again = self.add_entry(&name, route, way);
+            let staged = Staged::ready(&name, route, way);
+            self.stage(Staged { entry: Some(again), ..staged });
         }
         if let Some(serial) = kept {
             self.flow.restage(serial, |staged| {
@@ -129,12 +147,13 @@ impl Steps<'_> {
     }
 
     /// The items that failed, or all of them, have not run.
-    fn reset(&mut self, serial: u32, all: bool) {
+    pub(super) fn reset(&mut self, serial: u32, all: bool) {
         let Some(batch) = self.flow.staged.get(&serial).and_then(|staged| staged.batch) else {
             return;
         };
         let Some(items) = self.flow.batches.get(&batch).map(|found| &found.items) else { return };
-        let again = (0..).zip(items).filter(|(_, item)| all || item.state.is_abended());
+        let again = |state: State| state.is_abended() || state == State::Canceled;
+        let again = (0..).zip(items).filter(|(_, item)| all || again(item.state));
         for at in again.map(|(at, _)| at).collect::<Vec<_>>() {
             self.flow.set_item(batch, at, State::Unset);
             self.flow.set_item_result(batch, at, None);

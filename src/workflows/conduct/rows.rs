@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::workflows::Context;
-use crate::workflows::conduct::flow::{Batch, Entry, Fault, Flow, Head, Item, Staged, number};
+use crate::workflows::conduct::flow::{Flow, number};
+use crate::workflows::conduct::parts::{Batch, Entry, Head, Item, Staged};
 use crate::workflows::conduct::state::{State, Tally};
 use crate::workflows::conduct::trail::{Arrival, Way};
+use crate::workflows::conduct::view::Fault;
 
 /// The version of the rows. Readers refuse what is newer; fields are only added at the end.
 const VERSION: u8 = 1;
@@ -69,7 +71,7 @@ impl Row {
         key
     }
 
-    fn parse(key: &[u8]) -> Option<Self> {
+    pub(super) fn parse(key: &[u8]) -> Option<Self> {
         let (kind, rest) = key.split_first()?;
         let part = |at: usize| {
             rest.get(at..at + 4).and_then(|part| part.try_into().ok()).map(u32::from_be_bytes)
@@ -97,7 +99,7 @@ struct ListRow {
     concurrency: Option<i64>,
 }
 
-type ItemRow = (State, Option<Arc<Value>>);
+type ItemRow = (State, Option<Arc<Value>>, u32);
 type ArrivalRow = (u32, u32, Option<u32>);
 
 impl Flow {
@@ -110,8 +112,8 @@ impl Flow {
     fn row(&self, row: Row) -> Option<Vec<u8>> {
         match row {
             Row::Head => Some(pack(&(VERSION, &self.head))),
-            Row::Context(at) => self.contexts.get(at as usize).map(|context| pack(context)),
-            Row::Route(at) => self.routes.get(at as usize).map(|route| pack(route)),
+            Row::Context(at) => self.contexts.get(at as usize).map(pack),
+            Row::Route(at) => self.routes.get(at as usize).map(pack),
             Row::Entry(at) => self.entries.get(at as usize).map(pack),
             Row::Result(at) => {
                 self.entries.get(at as usize).and_then(|entry| entry.result.as_ref()).map(pack)
@@ -127,7 +129,7 @@ impl Flow {
             }),
             Row::Item(batch, at) => {
                 let item = self.batches.get(&batch).and_then(|batch| batch.items.get(at as usize));
-                item.map(|item| pack::<ItemRow>(&(item.state, item.result.clone())))
+                item.map(|item| pack::<ItemRow>(&(item.state, item.result.clone(), item.turn)))
             }
             Row::Fault(serial) => {
                 let at = self.faults.binary_search_by_key(&serial, |fault| fault.serial).ok();
@@ -263,11 +265,12 @@ impl Restored {
                 Batch { list: row.list, concurrency: row.concurrency, items, tally, cursor: 0 };
             flow.batches.insert(serial, batch);
         }
-        for ((serial, at), (state, result)) in std::mem::take(&mut self.items) {
+        for ((serial, at), (state, result, turn)) in std::mem::take(&mut self.items) {
             let missing = || damaged(&Row::Item(serial, at).key(), "its list is missing");
             let batch = flow.batches.get_mut(&serial).ok_or_else(missing)?;
             batch.set(at, state);
-            batch.items.get_mut(at as usize).ok_or_else(missing)?.result = result;
+            let item = batch.items.get_mut(at as usize).ok_or_else(missing)?;
+            (item.result, item.turn) = (result, turn);
         }
         Ok(())
     }
@@ -281,9 +284,14 @@ fn dense<T>(rows: BTreeMap<u32, T>, kind: u8) -> Result<Vec<T>, Damaged> {
     Ok(rows.into_values().collect())
 }
 
-fn damaged(key: &[u8], why: &str) -> Damaged {
-    let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    Damaged { key, why: why.to_owned() }
+pub(super) fn damaged(key: &[u8], why: &str) -> Damaged {
+    let mut hex = String::new();
+    for byte in key {
+        for digit in [byte >> 4, byte & 15] {
+            hex.push(char::from_digit(u32::from(digit), 16).unwrap_or('?'));
+        }
+    }
+    Damaged { key: hex, why: why.to_owned() }
 }
 
 fn pack<T: Serialize + ?Sized>(row: &T) -> Vec<u8> {

@@ -1,7 +1,6 @@
 //! The steps of conducting, one at a time, as Orquesta knows them: ask for a status, fetch what comes next,
 //! tell how a task stands, render the output. The front door is made of them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::model::time::Time;
 use crate::workflows::Context;
-use crate::workflows::conduct::flow::{
-    Batch, Entry, Fault, Flow, Head, Inbound, Staged, Tries, number,
-};
+use crate::workflows::conduct::flow::Flow;
+use crate::workflows::conduct::joins::Criteria;
 use crate::workflows::conduct::moves::{self, Heard, Others, Rest};
-use crate::workflows::conduct::render::{Eyes, Rendered, Seer, integer, seen};
+use crate::workflows::conduct::parts::{Entry, Head, Staged, Tries};
+use crate::workflows::conduct::render::{Eyes, Seer, integer};
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::State;
 use crate::workflows::conduct::trail::lay_over;
+use crate::workflows::conduct::view::Fault;
 use crate::workflows::conduct::{Refused, Start, World};
-use crate::workflows::definition::{Barrier, Definition};
+use crate::workflows::definition::Definition;
 use crate::workflows::graph::Node;
 
 /// A flow in the hands of its conductor.
@@ -37,33 +37,8 @@ pub struct Report {
     pub result: Option<Value>,
     /// The item it ran, from 0.
     pub item: Option<u32>,
-}
-
-/// A task whose time has come.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ready {
-    /// Its number among the staged.
-    pub(super) serial: u32,
-    /// Its name.
-    pub task: Arc<str>,
-    /// Its route, from 0.
-    pub route: u32,
-    /// What to run now.
-    pub actions: Vec<Rendered>,
-    /// How long to wait before.
-    pub delay: Option<Duration>,
-    /// How many items it has, where it has items.
-    pub items: Option<usize>,
-    /// How many of them may run at once.
-    pub concurrency: Option<i64>,
-}
-
-/// Whether the tasks that lead to a join have come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Criteria {
-    Satisfied,
-    Pending,
-    Unreachable,
+    /// What all items gave so far, where the caller knows better than the flow.
+    pub whole: Option<Value>,
 }
 
 impl<'a> Steps<'a> {
@@ -101,13 +76,12 @@ impl<'a> Steps<'a> {
         let mut inputs = Context::new();
         for (name, default) in &self.definition.inputs {
             // What was given is data: it is never evaluated.
-            let value = match start.inputs.get(name) {
-                Some(given) => Ok(given.clone()),
-                None => {
-                    let mut rolling = root.clone();
-                    rolling.extend(inputs.iter().map(|(k, v)| (Arc::clone(k), Arc::clone(v))));
-                    self.eyes(&rolling, 0).value(default)
-                }
+            let value = if let Some(given) = start.inputs.get(name) {
+                Ok(given.clone())
+            } else {
+                let mut rolling = root.clone();
+                rolling.extend(inputs.iter().map(|(k, v)| (Arc::clone(k), Arc::clone(v))));
+                self.eyes(&rolling, 0).value(default)
             };
             match value {
                 Ok(value) => drop(inputs.insert(name.as_str().into(), Arc::new(value))),
@@ -128,6 +102,11 @@ impl<'a> Steps<'a> {
         }
         lay_over(&mut root, &vars);
         root
+    }
+
+    /// The context with which the flow began.
+    pub(super) fn root_context(&self) -> Context {
+        self.flow.contexts.first().map_or_else(Context::new, |root| root.as_ref().clone())
     }
 
     pub(super) fn now(&self) -> Time {
@@ -158,30 +137,32 @@ impl<'a> Steps<'a> {
     pub fn request(&mut self, wanted: State) -> Result<(), Refused> {
         use State as S;
         let before = self.flow.head.status;
+        if self.asked(wanted).is_none() {
+            let (status, word) = (before.word(), wanted.word());
+            let refused = Refused::InvalidWorkflowStatusTransition { status, wanted: word };
+            return if wanted == before { Ok(()) } else { Err(refused) };
+        }
         if matches!(wanted, S::Pausing | S::Paused | S::Canceling | S::Canceled) {
             self.ask_tasks(wanted);
         }
-        let active = self.flow.index.tally.any(State::is_active);
-        let idle = !active
-            && self.flow.index.ready.is_empty()
-            && !self.flow.index.tally.any(State::is_resting);
-        if let Some(after) = moves::flow_asked(before, wanted, active, idle) {
+        if let Some(after) = self.asked(wanted) {
             self.flow.set_status(after);
-        }
-        let after = self.flow.head.status;
-        let under_way = matches!(
-            (wanted, before, after),
-            (S::Paused, S::Pausing, S::Pausing) | (S::Canceled, S::Canceling, S::Canceling)
-        );
-        if !under_way && wanted != before && before == after {
-            let (status, wanted) = (before.word(), wanted.word());
-            return Err(Refused::InvalidWorkflowStatusTransition { status, wanted });
         }
         Ok(())
     }
 
+    /// Where the flow would stand if it were asked to be `wanted`.
+    fn asked(&self, wanted: State) -> Option<State> {
+        let tally = &self.flow.index.tally;
+        let active = tally.any(State::is_active);
+        let rests = tally.any(State::is_resting)
+            || !self.flow.index.ready.is_empty()
+            || !self.flow.index.held.is_empty();
+        moves::flow_asked(self.flow.head.status, wanted, active, !active && !rests)
+    }
+
     /// Tasks with items pause or stop between items.
-    fn ask_tasks(&mut self, wanted: State) {
+    pub(super) fn ask_tasks(&mut self, wanted: State) {
         let now = self.now();
         for at in self.latest_where(State::is_active) {
             let entry = &self.flow.entries[at as usize];
@@ -204,110 +185,10 @@ impl<'a> Steps<'a> {
         found.filter(|at| self.flow.is_latest(*at)).collect()
     }
 
-    /// What comes next: the tasks whose time has come, sorted by name and route.
-    pub fn next(&mut self) -> Vec<Ready> {
-        let status = self.flow.head.status;
-        let mut serials: Vec<u32> = self.flow.index.ready.iter().copied().collect();
-        match status {
-            // What cleans up after a failure runs although the flow has failed.
-            State::Failed => serials.retain(|serial| self.flow.staged[serial].run_on_fail),
-            status if status.is_running() => {}
-            _ => return Vec::new(),
-        }
-        let mut next = Vec::new();
-        let mut broken = false;
-        for serial in serials {
-            match self.ready(serial) {
-                Ok(Some(ready)) => next.push(ready),
-                Ok(None) => {}
-                Err(message) => {
-                    broken = true;
-                    let staged = &self.flow.staged[&serial];
-                    let fault = Fault::new(message).at(&staged.name, staged.route);
-                    self.flow.add_fault(fault);
-                }
-            }
-        }
-        if broken {
-            self.fail();
-            return Vec::new();
-        }
-        next.sort_by(|a, b| (&a.task, a.route).cmp(&(&b.task, b.route)));
-        next
-    }
-
     /// The flow fails, where it can still do so.
     pub(super) fn fail(&mut self) {
         // Refused where it is over already: nothing is left to fail.
         self.request(State::Failed).ok();
-    }
-
-    fn ready(&mut self, serial: u32) -> Result<Option<Ready>, String> {
-        let staged = self.flow.staged[&serial].clone();
-        let task = self.definition.task(&staged.name).expect("only known tasks are staged");
-        if staged.due.is_some_and(|due| due > self.now().millis()) {
-            return Ok(None);
-        }
-        let mut batch = staged.batch;
-        if let Some(known) = batch.and_then(|batch| self.flow.batches.get(&batch))
-            && !known.items.is_empty()
-            && known.room() == 0
-        {
-            return Ok(None);
-        }
-        let context = self.flow.context(staged.way);
-        let state = self.flow.latest(&staged.name, staged.route);
-        let state = state.map_or(State::Unset, |at| self.flow.entries[at as usize].state);
-        let mut eyes = self.eyes(&context, staged.route);
-        eyes.task = Some(seen(&staged.name, staged.route, state, &Value::Null));
-        let delay = task.delay.as_ref().map(|delay| eyes.span(delay, "task delay")).transpose()?;
-        let delay = staged.retry_ms.map(Duration::from_millis).or(delay);
-        let mut ready = Ready {
-            serial,
-            task: Arc::clone(&staged.name),
-            route: staged.route,
-            actions: Vec::new(),
-            delay,
-            items: None,
-            concurrency: None,
-        };
-        let Some(items) = &task.items else {
-            ready.actions.push(eyes.action(task)?);
-            return Ok(Some(ready));
-        };
-        if batch.is_none() {
-            let list = eyes.list(items)?;
-            let concurrency = eyes.concurrency(items)?;
-            // Nothing of a task is begun where an item of it cannot be: so all are tried first.
-            for (at, value) in (0..).zip(&list).filter(|_| concurrency.is_some()) {
-                eyes.item(task, at, value)?;
-            }
-            let added = self.flow.add_batch(list, concurrency);
-            self.flow.restage(serial, |staged| staged.batch = Some(added));
-            batch = Some(added);
-        }
-        let batch = batch.expect("it was made where it was missing");
-        self.take_items(&mut ready, batch, &context)?;
-        Ok((!ready.actions.is_empty() || ready.items == Some(0)).then_some(ready))
-    }
-
-    fn take_items(
-        &mut self,
-        ready: &mut Ready,
-        batch: u32,
-        context: &Context,
-    ) -> Result<(), String> {
-        let task = self.definition.task(&ready.task).expect("only known tasks are staged");
-        let found = self.flow.batches.get_mut(&batch).expect("a staged task's items are there");
-        ready.items = Some(found.items.len());
-        ready.concurrency = found.concurrency;
-        let (chosen, list) = (found.choose(), Arc::clone(&found.list));
-        let mut eyes = self.eyes(context, ready.route);
-        eyes.task = Some(seen(&ready.task, ready.route, State::Unset, &Value::Null));
-        for at in chosen {
-            ready.actions.push(eyes.item(task, at, &list[at as usize])?);
-        }
-        Ok(())
     }
 
     /// Tells how the last run of a task stands, as Orquesta's `update_task_state`.
@@ -319,17 +200,15 @@ impl<'a> Steps<'a> {
         let node = self.definition.graph().find(task);
         let name = &node.ok_or_else(|| Refused::InvalidTask(task.to_owned()))?.name;
         let serial = self.flow.find_staged(name, route);
-        let mut at = self.flow.latest(name, route);
-        if serial.is_none() && at.is_none() {
-            return Err(Refused::InvalidTaskStateEntry(task.to_owned()));
-        }
-        let over = at.is_some_and(|at| self.flow.entries[at as usize].state.is_done());
-        if let Some(serial) = serial
-            && (at.is_none() || (over && report.state.is_starting()))
-        {
-            at = Some(self.enter(serial));
-        }
-        let at = at.expect("it was there, or has just begun");
+        let over = |at: u32| self.flow.entries[at as usize].state.is_done();
+        let at = match (self.flow.latest(name, route), serial) {
+            (Some(at), Some(serial)) if over(at) && report.state.is_starting() => {
+                self.enter(serial)
+            }
+            (Some(at), _) => at,
+            (None, Some(serial)) => self.enter(serial),
+            (None, None) => return Err(Refused::InvalidTaskStateEntry(task.to_owned())),
+        };
         Ok(self.apply(at, serial, report))
     }
 
@@ -361,6 +240,8 @@ impl<'a> Steps<'a> {
             batch: None,
             started: None,
             ended: None,
+            finished: None,
+            extra: None,
             result: None,
         });
         self.count_begun(node, route, before);
@@ -380,8 +261,11 @@ impl<'a> Steps<'a> {
             Some(delay) => eyes.span(delay, "retry delay").map_err(|_| wrong("delay"))?,
             None => Duration::ZERO,
         };
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        Ok(Some(Tries { count, delay_ms, tally: 0 }))
+        let limit = retry.max_delay.as_ref();
+        let limit = limit.map(|limit| eyes.span(limit, "retry max_delay")).transpose()?;
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let max_delay_ms = limit.map(millis);
+        Ok(Some(Tries { count, delay_ms: millis(delay), tally: 0, max_delay_ms }))
     }
 
     /// Tells how the run at `at` stands; `serial` is the staged task it begins or continues.
@@ -417,8 +301,10 @@ impl<'a> Steps<'a> {
 
     /// Keeps what a child gave.
     fn remember(&mut self, at: u32, report: Report) {
-        let entry = &self.flow.entries[at as usize];
-        match (report.item, entry.batch) {
+        if report.whole.is_some() {
+            self.flow.set_result(at, report.whole);
+        }
+        match (report.item, self.flow.entries[at as usize].batch) {
             (Some(item), Some(batch)) if report.state.is_done() => {
                 self.flow.set_item_result(batch, item, report.result);
             }
@@ -467,6 +353,8 @@ impl<'a> Steps<'a> {
                 Rest::Paused
             } else if follows || !self.flow.index.ready.is_empty() {
                 Rest::Incomplete
+            } else if !self.flow.index.held.is_empty() {
+                Rest::Paused
             } else {
                 Rest::Complete
             };
@@ -476,31 +364,13 @@ impl<'a> Steps<'a> {
         } else {
             Heard::Moved(state)
         };
+        if heard == Heard::Failed && self.may_hold(at) {
+            return self.hold_failed(at);
+        }
         let Some(to) = moves::flow(self.flow.head.status, heard, active) else { return };
         self.flow.set_status(to);
         if to.is_done() {
             self.check_joins();
-        }
-    }
-
-    /// A join to which some have come and others never will fails the flow that is over.
-    fn check_joins(&mut self) {
-        let waiting: Vec<(Arc<str>, u32)> = self
-            .flow
-            .staged
-            .values()
-            .filter(|staged| !staged.ready && self.node(&staged.name).barrier.is_some())
-            .map(|staged| (Arc::clone(&staged.name), staged.route))
-            .collect();
-        for (name, route) in waiting {
-            if self.criteria(self.node(&name), route) == Criteria::Unreachable {
-                let message = format!(
-                    "UnreachableJoinError: The join task|route \"{name}|{route}\" is partially \
-                     satisfied but unreachable."
-                );
-                self.flow.set_status(State::Failed);
-                self.flow.add_fault(Fault::new(message).at(&name, route));
-            }
         }
     }
 
@@ -522,176 +392,16 @@ impl<'a> Steps<'a> {
         })
     }
 
-    /// Whether enough of the tasks that lead to `node` on `route` have led on.
-    pub(super) fn criteria(&self, node: &Node, route: u32) -> Criteria {
-        let inbound = self.flow.index.inbound.get(&node.name);
-        let inbound = inbound.and_then(|routes| routes.get(&route)).copied().unwrap_or_default();
-        let required = match node.barrier {
-            None | Some(Barrier::Count(0)) => 1,
-            Some(Barrier::Count(count)) => count,
-            Some(Barrier::All) => node.sources,
-        };
-        if inbound.satisfied >= required {
-            return Criteria::Satisfied;
-        }
-        let alive =
-            self.flow.index.tally.any(State::is_active) || !self.flow.index.ready.is_empty();
-        if inbound.begun < node.sources && alive {
-            return Criteria::Pending;
-        }
-        Criteria::Unreachable
-    }
-
-    fn index_inbound(&mut self) {
-        if std::mem::replace(&mut self.flow.index.has_inbound, true) {
-            return;
-        }
-        let mut last: HashMap<(Arc<str>, u32), u32> = HashMap::new();
-        for at in 0..number(self.flow.entries.len()) {
-            let entry = &self.flow.entries[at as usize];
-            let (name, route) = (Arc::clone(&entry.name), entry.route);
-            let before = last.insert((Arc::clone(&name), route), at);
-            self.count_begun(self.node(&name), route, before);
-            for to in self.led_to(at) {
-                self.inbound(to, route).satisfied += 1;
-            }
-        }
-    }
-
-    pub(super) fn inbound(&mut self, to: u32, route: u32) -> &mut Inbound {
-        let name = Arc::clone(&self.definition.graph().node(to).name);
-        self.flow.index.inbound.entry(name).or_default().entry(route).or_default()
-    }
-
-    /// A run of `node` begins on `route`; `before` is the run before it, which counts no longer.
-    fn count_begun(&mut self, node: &Node, route: u32, before: Option<u32>) {
-        match before {
-            None => node.targets.iter().for_each(|to| self.inbound(*to, route).begun += 1),
-            Some(before) => {
-                for to in self.led_to(before) {
-                    self.inbound(to, route).satisfied -= 1;
-                }
-            }
-        }
-    }
-
-    /// The nodes to which the run at `at` has led on, each once.
-    fn led_to(&self, at: u32) -> Vec<u32> {
-        let entry = &self.flow.entries[at as usize];
-        let edges = self.node(&entry.name).out.iter().zip(&entry.next);
-        let mut led: Vec<u32> =
-            edges.filter(|(_, next)| **next == Some(true)).map(|(edge, _)| edge.to).collect();
-        led.dedup();
-        led
+    /// How many tasks have begun so far.
+    #[must_use]
+    pub const fn begun(&self) -> usize {
+        self.flow.entries.len()
     }
 
     /// What the flow gave.
     #[must_use]
     pub const fn output(&self) -> Option<&Map<String, Value>> {
         self.flow.output.as_ref()
-    }
-
-    /// The context in which `ready` runs.
-    pub fn context_of(&mut self, ready: &Ready) -> Context {
-        let way = self.flow.staged.get(&ready.serial).map(|staged| staged.way);
-        way.map(|way| self.flow.context(way)).unwrap_or_default()
-    }
-
-    /// Works out what the flow gives, once it is over.
-    pub fn render_output(&mut self) {
-        let status = self.flow.head.status;
-        if !status.is_done() || self.flow.output.is_some() {
-            return;
-        }
-        let mut context = self.terminal_context();
-        let mut output = Map::new();
-        let mut broken = false;
-        for (name, source) in &self.definition.output {
-            match self.eyes(&context, 0).value(source) {
-                Ok(value) => {
-                    context.insert(name.as_str().into(), Arc::new(value.clone()));
-                    output.insert(name.clone(), value);
-                }
-                Err(message) => {
-                    broken = true;
-                    self.fault(message);
-                }
-            }
-        }
-        if !output.is_empty() {
-            self.flow.set_output(Some(output));
-        }
-        if broken && matches!(status, State::Succeeded | State::Failed) {
-            self.fail();
-        }
-    }
-
-    /// What is known where the flow ended: the contexts of its last tasks, later ones winning.
-    pub fn terminal_context(&mut self) -> Context {
-        let mut context = Context::new();
-        let ways: Vec<u32> =
-            self.flow.entries.iter().filter(|entry| entry.term).map(|entry| entry.way).collect();
-        for (at, way) in ways.into_iter().enumerate() {
-            if at == 0 {
-                context = self.flow.context(way);
-            } else {
-                let published = self.flow.published(way);
-                lay_over(&mut context, &published);
-            }
-        }
-        context
-    }
-}
-
-impl Batch {
-    /// How many items may begin now.
-    fn room(&self) -> usize {
-        let waiting = self.tally.count(|state| state == State::Unset) as usize;
-        let active = i64::from(self.tally.count(State::is_active));
-        let room = self.concurrency.map_or(i64::MAX, |limit| limit - active);
-        waiting.min(usize::try_from(room).unwrap_or(0))
-    }
-
-    /// The items that may begin now, in their order.
-    fn choose(&mut self) -> Vec<u32> {
-        let room = self.room();
-        while self.items.get(self.cursor).is_some_and(|item| item.state != State::Unset) {
-            self.cursor += 1;
-        }
-        let waiting = (self.cursor..self.items.len())
-            .filter(|at| self.items[*at].state == State::Unset)
-            .map(number);
-        waiting.take(room).collect()
-    }
-}
-
-impl Fault {
-    pub(super) fn new(message: String) -> Self {
-        Self { serial: 0, message, task: None, route: None, transition: None, result: None }
-    }
-
-    pub(super) fn at(mut self, task: &Arc<str>, route: u32) -> Self {
-        self.task = Some(Arc::clone(task));
-        self.route = Some(route);
-        self
-    }
-}
-
-impl Staged {
-    /// A task whose time has come.
-    pub(super) fn ready(name: &Arc<str>, route: u32, way: u32) -> Self {
-        Self {
-            name: Arc::clone(name),
-            route,
-            way,
-            ready: true,
-            completed: false,
-            run_on_fail: false,
-            retry_ms: None,
-            batch: None,
-            entry: None,
-            due: None,
-        }
     }
 }
 

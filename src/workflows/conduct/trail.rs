@@ -4,7 +4,7 @@
 //! step and doubles at every join. Here a way only knows by which arrivals it came about; the list they
 //! stand for is folded when somebody asks, later writers winning.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -14,6 +14,9 @@ use crate::workflows::Context;
 /// Folded ways that are remembered. They can be folded again at any time; 256 keeps those of a wide
 /// workflow's tasks that are under way.
 const REMEMBERED: usize = 256;
+
+/// Of those, with the root: the ways of tasks that begin and end together.
+const REMEMBERED_WHOLE: usize = 16;
 
 /// How something came to the start of a way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +37,13 @@ pub(super) type Way = Vec<Arrival>;
 pub(super) struct Folded {
     known: HashMap<u32, Arc<Context>>,
     order: VecDeque<u32>,
+    /// The last ones with the root under them.
+    whole: VecDeque<(u32, Arc<Context>)>,
 }
 
 /// What is folded.
 pub(super) struct Ways<'a> {
-    pub(super) ways: &'a [Way],
+    pub(super) all: &'a [Way],
     pub(super) contexts: &'a [Arc<Context>],
     /// On which way the task at a place runs.
     pub(super) way_of: &'a dyn Fn(u32) -> u32,
@@ -48,12 +53,29 @@ impl Folded {
     /// Forgets the way `at`, on which something has arrived.
     pub(super) fn forget(&mut self, at: u32) {
         self.known.remove(&at);
+        self.whole.retain(|(way, _)| *way != at);
+    }
+
+    /// All that is known on the way `at`: what was published over what stands at the root.
+    pub(super) fn whole(&mut self, at: u32, among: &Ways<'_>) -> Arc<Context> {
+        if let Some((_, known)) = self.whole.iter().find(|(way, _)| *way == at) {
+            return Arc::clone(known);
+        }
+        let folded = self.fold(at, among);
+        let root = among.contexts.first().map_or_else(Arc::default, Arc::clone);
+        let whole = if folded.is_empty() { root } else { Arc::new(lay_under(&folded, &root)) };
+        if self.whole.len() >= REMEMBERED_WHOLE {
+            self.whole.pop_front();
+        }
+        self.whole.push_back((at, Arc::clone(&whole)));
+        whole
     }
 
     /// All that was published on the way `at`, without the root.
     pub(super) fn fold(&mut self, at: u32, among: &Ways<'_>) -> Arc<Context> {
         // What is folded for this answer is kept until it is given, whatever is forgotten meanwhile.
         let mut fresh: HashMap<u32, Arc<Context>> = HashMap::new();
+        let mut opened: HashSet<u32> = HashSet::new();
         let mut todo = vec![at];
         while let Some(way) = todo.last().copied() {
             if fresh.contains_key(&way) {
@@ -64,11 +86,13 @@ impl Folded {
                 fresh.insert(way, Arc::clone(known));
                 continue;
             }
-            let arrivals = &among.ways[way as usize];
-            let before = arrivals.iter().map(|arrival| (among.way_of)(arrival.from));
-            let missing = todo.len();
-            todo.extend(before.filter(|before| !fresh.contains_key(before)));
-            if todo.len() == missing {
+            let arrivals = &among.all[way as usize];
+            if opened.insert(way) {
+                // A way never leads to itself; rows that say so are damaged, and it ends there.
+                let before = arrivals.iter().map(|arrival| (among.way_of)(arrival.from));
+                let open = |before: &u32| !fresh.contains_key(before) && !opened.contains(before);
+                todo.extend(before.filter(open));
+            } else {
                 let folded = Arc::new(fold_one(arrivals, &fresh, among));
                 fresh.insert(way, Arc::clone(&folded));
                 self.remember(way, folded);
@@ -122,6 +146,25 @@ pub(super) fn lay_over(context: &mut Context, delta: &Context) {
             }
         }
     }
+}
+
+/// `published` laid over `root`; the root is mostly the smaller of the two.
+fn lay_under(published: &Context, root: &Context) -> Context {
+    let mut context = published.clone();
+    for (name, under) in root {
+        match context.get_mut(name) {
+            None => drop(context.insert(Arc::clone(name), Arc::clone(under))),
+            Some(over) => {
+                if let (Value::Object(left), Value::Object(right)) = (under.as_ref(), over.as_ref())
+                {
+                    let mut left = left.clone();
+                    merge(&mut left, right, MERGE_DEPTH);
+                    *over = Arc::new(Value::Object(left));
+                }
+            }
+        }
+    }
+    context
 }
 
 /// Objects deeper than this inside each other are replaced instead of merged.

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::workflows::Context;
-use crate::workflows::conduct::flow::{Fault, Staged};
+use crate::workflows::conduct::flow::number;
+use crate::workflows::conduct::joins::Criteria;
+use crate::workflows::conduct::parts::Staged;
 use crate::workflows::conduct::render::{Eyes, seen};
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::State;
-use crate::workflows::conduct::steps::{Criteria, Steps};
+use crate::workflows::conduct::steps::Steps;
 use crate::workflows::conduct::trail::Arrival;
+use crate::workflows::conduct::view::Fault;
 use crate::workflows::definition::is_command;
 use crate::workflows::graph::{Edge, Node};
 
@@ -23,8 +26,8 @@ struct Ended {
     name: Arc<str>,
     route: u32,
     state: State,
-    context: Context,
-    result: Value,
+    context: Arc<Context>,
+    result: Arc<Value>,
 }
 
 /// What the transitions of one task have staged.
@@ -36,11 +39,19 @@ struct Outcome {
     tasks: Vec<u32>,
     /// Whether the command `fail` is among them.
     fails: bool,
+    /// The edges whose expressions failed, where that holds the flow.
+    broken: Vec<u32>,
+    /// Why they failed.
+    why: String,
 }
 
 impl Ended {
     fn eyes<'s>(&'s self, steps: &'s Steps<'_>) -> Eyes<'s> {
-        let mut eyes = steps.eyes(&self.context, self.route);
+        self.eyes_on(&self.context, steps)
+    }
+
+    fn eyes_on<'s>(&'s self, context: &'s Context, steps: &'s Steps<'_>) -> Eyes<'s> {
+        let mut eyes = steps.eyes(context, self.route);
         eyes.task = Some(seen(&self.name, self.route, self.state, &self.result));
         eyes
     }
@@ -54,12 +65,17 @@ impl Steps<'_> {
         if state.is_done() {
             self.clear_stage(at);
             let ended = self.ended(at);
-            if self.is_tried_again(&ended) {
+            if state != before && self.is_tried_again(&ended) {
                 self.try_again(at);
             } else if state != before {
                 outcome = self.follow(&ended);
             }
         }
+        self.conclude(at, outcome);
+        self.flow.entries[at as usize].state
+    }
+
+    fn conclude(&mut self, at: u32, outcome: Outcome) {
         self.tell_flow(at);
         for serial in outcome.commands {
             self.command(serial);
@@ -67,7 +83,34 @@ impl Steps<'_> {
         if self.flow.head.status.is_done() {
             self.flow.set_term(at, true);
         }
-        self.flow.entries[at as usize].state
+    }
+
+    /// Evaluates the transitions of the run at `at` as if it had just ended; those whose expressions failed,
+    /// where it was these that failed, otherwise all.
+    pub(super) fn follow_again(&mut self, at: u32) {
+        let mut broken = Vec::new();
+        self.flow.amend(at, |extra| broken = std::mem::take(&mut extra.broken));
+        let ended = self.ended(at);
+        let outcome = if broken.is_empty() {
+            self.forget_next(at);
+            self.follow(&ended)
+        } else {
+            self.follow_edges(&ended, &broken)
+        };
+        self.conclude(at, outcome);
+    }
+
+    /// Nothing followed from the run at `at`.
+    pub(super) fn forget_next(&mut self, at: u32) {
+        let route = self.flow.entries[at as usize].route;
+        if self.flow.is_latest(at) {
+            for to in self.led_to(at) {
+                self.inbound(to, route).satisfied -= 1;
+            }
+        }
+        self.flow.entries[at as usize].next.fill(None);
+        self.flow.set_term(at, false);
+        self.flow.touch(Row::Entry(at));
     }
 
     /// Takes a task that has ended from the stage; one with items that ended badly stays for a rerun.
@@ -85,10 +128,12 @@ impl Steps<'_> {
     /// Where the run at `at` is still staged.
     pub(super) fn stage_of(&self, at: u32) -> Option<u32> {
         let entry = &self.flow.entries[at as usize];
-        let serial = self.flow.find_staged(&entry.name, entry.route)?;
-        let batch = self.flow.staged[&serial].batch;
-        let own = self.flow.staged[&serial].entry == Some(at);
-        (own || (batch.is_some() && batch == entry.batch)).then_some(serial)
+        let own = self.flow.staged_for(&entry.name, entry.route, at);
+        own.or_else(|| {
+            let serial = self.flow.find_staged(&entry.name, entry.route)?;
+            let batch = self.flow.staged[&serial].batch;
+            (batch.is_some() && batch == entry.batch).then_some(serial)
+        })
     }
 
     fn ended(&mut self, at: u32) -> Ended {
@@ -129,30 +174,48 @@ impl Steps<'_> {
         let entry = &mut self.flow.entries[at as usize];
         let mut staged = Staged::ready(&entry.name, entry.route, entry.way);
         staged.entry = Some(at);
+        let (name, began) = (Arc::clone(&entry.name), entry.started.unwrap_or_default());
         if let Some(tries) = &mut entry.tries {
             tries.tally += 1;
-            staged.retry_ms = Some(tries.delay_ms);
         }
-        self.flow.touch(Row::Entry(at));
+        let tries = entry.tries.clone();
+        let retry = self.definition.graph().find(&name).and_then(|node| node.retry.as_ref());
+        staged.retry_ms = retry.zip(tries).map(|(retry, tries)| tries.pause(retry, (began, at)));
+        self.flow.amend(at, |extra| {
+            extra.turn += 1;
+            extra.rounds = 0;
+        });
         self.stage(staged);
     }
 
     /// Evaluates every transition of a task that has ended and stages what follows.
     fn follow(&mut self, ended: &Ended) -> Outcome {
-        let mut outcome = Outcome::default();
-        let node = self.node(&ended.name);
-        if node.out.is_empty() {
+        let count = number(self.node(&ended.name).out.len());
+        if count == 0 {
             self.flow.set_term(ended.at, true);
         }
-        for (at, edge) in node.out.iter().enumerate() {
+        self.follow_edges(ended, &(0..count).collect::<Vec<_>>())
+    }
+
+    fn follow_edges(&mut self, ended: &Ended, edges: &[u32]) -> Outcome {
+        let mut outcome = Outcome::default();
+        let node = self.node(&ended.name);
+        for at in edges.iter().map(|at| *at as usize) {
+            let edge = &node.out[at];
             let holds = edge.when.as_ref().map_or(Ok(true), |when| ended.eyes(self).truth(when));
             match holds {
                 Ok(holds) => self.set_next(ended, node, at, holds),
-                Err(message) => self.broken(ended, edge, vec![message]),
+                Err(message) => self.broken(ended, at, vec![message], &mut outcome),
             }
             if self.flow.entries[ended.at as usize].next[at] == Some(true) {
                 self.follow_edge(ended, node, at, &mut outcome);
             }
+        }
+        if !outcome.broken.is_empty() {
+            let broken = std::mem::take(&mut outcome.broken);
+            let why = std::mem::take(&mut outcome.why);
+            self.flow.amend(ended.at, |extra| extra.broken = broken);
+            self.hold(ended.at, why);
         }
         if outcome.fails {
             for serial in &outcome.tasks {
@@ -176,25 +239,31 @@ impl Steps<'_> {
         self.flow.touch(Row::Entry(ended.at));
     }
 
-    fn broken(&mut self, ended: &Ended, edge: &Edge, messages: Vec<String>) {
+    fn broken(&mut self, ended: &Ended, at: usize, messages: Vec<String>, outcome: &mut Outcome) {
+        if self.may_hold_task(&ended.name) {
+            outcome.broken.push(number(at));
+            outcome.why = messages.join("; ");
+        }
+        let edge = &self.node(&ended.name).out[at];
         for message in messages {
             let mut fault = Fault::new(message).at(&ended.name, ended.route);
             fault.transition = Some(Arc::clone(&edge.id));
             self.flow.add_fault(fault);
         }
-        self.fail();
+        if outcome.broken.is_empty() {
+            self.fail();
+        }
     }
 
     fn follow_edge(&mut self, ended: &Ended, node: &Node, at: usize, outcome: &mut Outcome) {
         let edge = &node.out[at];
         let delta = match self.publish(ended, edge) {
             Ok(delta) => delta,
-            Err(messages) => return self.broken(ended, edge, messages),
+            Err(messages) => return self.broken(ended, at, messages, outcome),
         };
         let to = self.definition.graph().node(edge.to);
         let route = self.route_over(ended.route, edge, to);
-        let edge_number = u32::try_from(at).expect("fewer edges than 2^32");
-        let arrival = Arrival { from: ended.at, edge: edge_number, delta };
+        let arrival = Arrival { from: ended.at, edge: number(at), delta };
         let serial = self.stage_next(&to.name, route, arrival);
         // Whether the join is met is asked on the route on which the task ran, as Orquesta does.
         let ready = to.barrier.is_none() || self.criteria(to, ended.route) == Criteria::Satisfied;
@@ -212,14 +281,18 @@ impl Steps<'_> {
         let task = self.definition.task(&ended.name).expect("only known tasks run");
         let mut published = Context::new();
         let mut errors = Vec::new();
-        let mut rolling: Option<Ended> = None;
-        for (name, source) in &task.next[edge.transition].publish {
-            let seen_so_far = rolling.as_ref().unwrap_or(ended);
-            match seen_so_far.eyes(self).value(source).map(Arc::new) {
+        let mut rolling: Option<Context> = None;
+        let publish = &task.next[edge.transition].publish;
+        for (at, (name, source)) in publish.iter().enumerate() {
+            let known = rolling.as_ref().unwrap_or(&ended.context);
+            match ended.eyes_on(known, self).value(source).map(Arc::new) {
                 Ok(value) => {
                     let name: Arc<str> = name.as_str().into();
-                    let rolling = rolling.get_or_insert_with(|| ended.again());
-                    rolling.context.insert(Arc::clone(&name), Arc::clone(&value));
+                    // Only what is published after it sees it: the last needs no context of its own.
+                    if at + 1 < publish.len() {
+                        let rolling = rolling.get_or_insert_with(|| Context::clone(&ended.context));
+                        rolling.insert(Arc::clone(&name), Arc::clone(&value));
+                    }
                     published.insert(name, value);
                 }
                 Err(message) => errors.push(message),
@@ -251,8 +324,9 @@ impl Steps<'_> {
         };
         let staged = &self.flow.staged[&serial];
         let mut way = staged.way;
-        let user = self.flow.latest(name, route);
-        if let Some(user) = user.filter(|user| self.flow.entries[*user as usize].way == way) {
+        let uses = |user: &u32| self.flow.entries[*user as usize].way == way;
+        let user = staged.entry.or_else(|| self.flow.latest(name, route)).filter(uses);
+        if let Some(user) = user {
             // A run of the task is on that way already: what arrives now must not change its past.
             way = self.flow.add_way();
             self.flow.arrive(way, Arrival { from: user, edge: SAME_WAY, delta: None });
@@ -261,15 +335,19 @@ impl Steps<'_> {
         self.flow.restage(serial, |staged| {
             staged.way = way;
             staged.batch = None;
+            staged.entry = None;
             staged.completed = false;
         });
         serial
     }
 
+    /// What is staged of that task and can be joined: it has not begun, or has ended badly and stays.
     fn waiting_for(&self, name: &Arc<str>, route: u32) -> Option<u32> {
-        let serial = self.flow.find_staged(name, route)?;
-        // What waits for its time has begun as far as others are concerned.
-        self.flow.staged[&serial].due.is_none().then_some(serial)
+        let begun = |at: u32| !self.flow.entries[at as usize].state.is_done();
+        self.flow.all_staged(name, route).find(|serial| {
+            let staged = &self.flow.staged[serial];
+            staged.due.is_none() && !staged.asked && !staged.entry.is_some_and(begun)
+        })
     }
 
     /// Carries out a command that was staged: it is a task that ends at once.
@@ -287,18 +365,5 @@ impl Steps<'_> {
         let now = self.now();
         self.flow.set_state(at, state, now);
         self.after(at, State::Unset);
-    }
-}
-
-impl Ended {
-    fn again(&self) -> Self {
-        Self {
-            at: self.at,
-            name: Arc::clone(&self.name),
-            route: self.route,
-            state: self.state,
-            context: self.context.clone(),
-            result: self.result.clone(),
-        }
     }
 }

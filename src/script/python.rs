@@ -79,6 +79,10 @@ pub(crate) fn text(value: &Value) -> String {
 }
 
 /// Python's `repr()`.
+pub(crate) fn repr(value: &Value) -> String {
+    shown(value)
+}
+
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "None".to_owned(),
@@ -101,16 +105,28 @@ fn shown(value: &Value) -> String {
 
 /// Rust and Python choose the same digits; exponents look otherwise: `1e16` is `1e+16`.
 fn digits(number: &Number) -> String {
-    let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
-        return number.to_string();
-    };
+    match number.as_f64().filter(|_| number.is_f64()) {
+        Some(number) => float(number),
+        None => number.to_string(),
+    }
+}
+
+/// A float's `repr()`.
+pub(crate) fn float(float: f64) -> String {
+    if float.is_infinite() {
+        return if float > 0.0 { "inf".to_owned() } else { "-inf".to_owned() };
+    }
+    if float.is_nan() {
+        return "nan".to_owned();
+    }
     let text = format!("{float:?}");
     let Some((digits, exponent)) = text.split_once('e') else { return text };
     let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
     format!("{digits}e{sign}{exponent:0>2}")
 }
 
-fn quoted(text: &str) -> String {
+/// A text's `repr()`.
+pub(crate) fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut quoted = String::from(quote);
     for letter in text.chars() {
@@ -153,7 +169,7 @@ fn compare(a: Numeric, b: Numeric) -> Ordering {
 }
 
 /// Exact, as Python is: a large integer is not rounded before it is compared.
-fn mixed(integer: i128, float: f64) -> Ordering {
+pub(crate) fn mixed(integer: i128, float: f64) -> Ordering {
     let floor = float.floor();
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, far beyond all integers")]
     let whole = floor as i128;
