@@ -118,6 +118,11 @@ impl Play {
         self.flow = read;
     }
 
+    /// The rows that the flow lies in.
+    pub(super) const fn rows(&self) -> &BTreeMap<Vec<u8>, Vec<u8>> {
+        &self.disk
+    }
+
     /// Bytes that the whole flow takes on disk, keys included.
     pub(super) fn size(&self) -> usize {
         self.disk.iter().map(|(key, row)| key.len() + row.len()).sum()
