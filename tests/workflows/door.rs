@@ -254,3 +254,10 @@ fn parameters_that_are_no_object_fail_the_task_with_a_reason() {
     assert_eq!(play.status(), Status::Failed);
     assert!(play.errors()[0].contains("The input of task \"a\" is `5`"), "{:?}", play.errors());
 }
+
+#[test]
+fn flows_and_definitions_go_from_thread_to_thread() {
+    fn goes<T: Send + Sync + 'static>() {}
+    goes::<ifso::workflows::conduct::Flow>();
+    goes::<ifso::workflows::definition::Definition>();
+}
