@@ -79,6 +79,10 @@ pub(crate) fn text(value: &Value) -> String {
 }
 
 /// Python's `repr()`.
+pub(crate) fn repr(value: &Value) -> String {
+    shown(value)
+}
+
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "None".to_owned(),

@@ -2,6 +2,7 @@
 //! written as Python writes them. Rules and workflows share it.
 
 pub(crate) mod methods;
+mod filters;
 
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
@@ -28,6 +29,9 @@ pub(crate) fn environment(fuel: u64) -> Environment<'static> {
         };
         out.write_str(&text).map_err(Error::from)
     });
+    // Nothing of a template outlives a turn of its loop, so that nothing doubles with every turn.
+    environment.add_function("namespace", minijinja::functions::dict);
+    filters::add(&mut environment);
     // Values come opened from the store; StackStorm's templates say so.
     environment.add_filter("decrypt_kv", |value: minijinja::Value| value);
     environment.add_filter("use_none", |value: minijinja::Value| {

@@ -13,7 +13,8 @@
 mod fault;
 mod text;
 mod ask;
-mod data;
+mod path;
+mod functions;
 mod yaql;
 mod jinja;
 mod rhai;
@@ -150,6 +151,16 @@ pub enum Error {
     TooDeep,
 }
 
+/// Orquesta takes the quotes off at both ends of what YAQL says.
+fn stripped(dialect: Dialect, kind: &str, message: String) -> String {
+    let own = kind.starts_with("Yaql") || kind.starts_with("No") || kind == "JSONDecodeError";
+    if dialect == Dialect::Yaql && (own || kind == "ValueError" || kind == "TypeError") {
+        message.trim_matches('\'').to_owned()
+    } else {
+        message
+    }
+}
+
 impl Error {
     fn of(dialect: Dialect, expression: &str, reason: Reason) -> Self {
         let expression = expression.to_owned();
@@ -160,7 +171,12 @@ impl Error {
                     Kind::Key => "KeyError",
                     Kind::Named(kind) => kind,
                 };
-                Self::Failed { dialect, expression, kind, message: reason.message }
+                Self::Failed {
+                    dialect,
+                    expression,
+                    kind,
+                    message: stripped(dialect, kind, reason.message),
+                }
             }
         }
     }
@@ -248,6 +264,11 @@ pub fn evaluate_text(text: &str, scope: &Scope<'_>) -> Result<Value, Error> {
     let parts = text::parts(text, dialect);
     let one = |expression: &str| -> Result<Option<Value>, Error> {
         let inside = text::inside(expression, dialect);
+        if dialect != Dialect::Yaql
+            && let Some(value) = path::value(inside, scope)
+        {
+            return Ok(Some(value));
+        }
         match dialect {
             Dialect::Jinja => jinja::evaluate(inside, scope),
             Dialect::Yaql => yaql::evaluate(inside, scope).map(Some),

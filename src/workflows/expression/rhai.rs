@@ -15,7 +15,7 @@ use crate::script::fault::Fault as Trouble;
 use crate::script::limits::{DECIDING, Deadline, Limits, admit};
 use crate::workflows::expression::ask::{self, Desk, Question, Reply, answered};
 use crate::workflows::expression::fault::Fault;
-use crate::workflows::expression::{Scope, data};
+use crate::workflows::expression::{Scope, functions};
 
 /// One expression: as a rule's closure, with room for the items of a task.
 const LIMITS: Limits = Limits {
@@ -111,7 +111,7 @@ fn functions() -> Module {
     let mut module = Module::new();
     about_context(&mut module);
     about_tasks(&mut module);
-    for row in data::TABLE {
+    for row in functions::TABLE {
         on_data(&mut module, row);
     }
     module
@@ -195,7 +195,7 @@ fn about_tasks(module: &mut Module) {
 }
 
 /// Registers a function on data with each number of arguments that it takes.
-fn on_data(module: &mut Module, row: &'static data::Row) {
+fn on_data(module: &mut Module, row: &'static functions::Row) {
     use rhai::FuncRegistration as Register;
     let least = row.1.iter().filter(|take| !take.ends_with('=')).count();
     let register = || Register::new(row.0);
@@ -215,9 +215,9 @@ fn on_data(module: &mut Module, row: &'static data::Row) {
     }
 }
 
-fn called(row: &data::Row, given: &[Dynamic]) -> Answer {
+fn called(row: &functions::Row, given: &[Dynamic]) -> Answer {
     let values = given.iter().map(to_json).collect::<Result<_, _>>();
     let values = values.map_err(|error| error.to_string())?;
-    let result = data::call(row, values, Vec::new()).map_err(|fault| fault.message)?;
+    let result = functions::call(row, values, Vec::new()).map_err(|fault| fault.message)?;
     Ok(to_dynamic(&result))
 }

@@ -18,10 +18,13 @@ pub(super) fn of(said: &str, text: &str) -> String {
     if let Some(tag) = said.strip_prefix("unknown statement ") {
         return unknown_tag(tag, text);
     }
+    if said == "unexpected input after expression" {
+        return "chunk after expression".to_owned();
+    }
     let Some(rest) = said.strip_prefix("unexpected ") else { return said.to_owned() };
     let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, ""));
     match (found.starts_with("end of "), expected) {
-        (true, "") => "unexpected end of template".to_owned(),
+        (true, "" | "expression") => "unexpected 'end of template'".to_owned(),
         (true, expected) if expected.contains('`') => {
             format!("unexpected end of template, expected '{}'.", quoted(expected))
         }
@@ -50,11 +53,11 @@ fn unknown_tag(tag: &str, text: &str) -> String {
     let block = open.last().and_then(|open| BLOCKS.iter().find(|(name, _)| name == open));
     if let Some((name, inner)) = block {
         let tags: Vec<String> = inner.iter().map(|tag| format!("'{tag}'")).collect();
-        message.push_str(&format!(
+        message.extend([format!(
             " Jinja was looking for the following tags: {}. The innermost block that needs to be \
              closed is '{name}'.",
             tags.join(" or ")
-        ));
+        )]);
     }
     message
 }

@@ -6,20 +6,25 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Enumerator, Kwargs, Object, ObjectExt, ObjectRepr, Rest, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::value::{
+    Enumerator, Kwargs, Object, ObjectExt, ObjectRepr, Rest, ValueKind, ValueOrKwargs,
+};
+use minijinja::{Environment, Error, ErrorKind, Expression, State, Value};
 use serde_json::Value as Json;
 
 use crate::script::jinja;
 use crate::script::jinja::{json, said, wrong};
 use crate::workflows::expression::ask::{self, Desk, Question, Reply, answered};
 use crate::workflows::expression::fault::Fault;
-use crate::workflows::expression::{Scope, data};
+use crate::workflows::expression::{Scope, TEXT_BYTES, functions};
 
 /// Steps of one template at most: 10,000 items may be looked at ten times each.
 const FUEL: u64 = 1_000_000;
 /// The name under which functions find their desk.
 const DESK: &str = "__desk";
+
+/// What is said where the engine does not tell what is undefined.
+const NO_VALUE: &str = "a value is undefined";
 
 /// The environment of all templates; a constant in all but name.
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
@@ -31,12 +36,33 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
 pub(super) fn evaluate(text: &str, scope: &Scope<'_>) -> Result<Option<Json>, Fault> {
     let expression = ENVIRONMENT.compile_expression(text).map_err(|error| fault(&error, None))?;
     answered(scope, |desk| {
-        let value = expression.eval(names(desk)).map_err(|error| fault(&error, Some(desk)))?;
+        let value = expression.eval(names(desk)).map_err(|error| {
+            let fault = fault(&error, Some(desk));
+            match unknown_name(&expression).filter(|_| fault.message == NO_VALUE) {
+                Some(name) => Fault { message: format!("'{name}' is undefined"), ..fault },
+                None => fault,
+            }
+        })?;
         if value.is_undefined() {
-            return Ok(None);
+            return Ok(is_open_condition(text).then(|| Json::String(String::new())));
         }
         json(&value).map(Some).map_err(|error| fault(&error, Some(desk)))
     })
+}
+
+/// A name of an expression that nobody defines.
+fn unknown_name(expression: &Expression<'_, '_>) -> Option<String> {
+    let known = |name: &str| ENVIRONMENT.globals().any(|(known, _)| known == name);
+    let mut names: Vec<String> = expression.undeclared_variables(false).into_iter().collect();
+    names.sort();
+    names.into_iter().find(|name| !known(name))
+}
+
+/// Whether an expression is `a if b`: where `b` does not hold, it is an empty text.
+fn is_open_condition(text: &str) -> bool {
+    text.contains(" if ")
+        && !text.contains(" else ")
+        && ENVIRONMENT.compile_expression(&format!("{text} else ''")).is_ok()
 }
 
 /// A text with blocks, rendered.
@@ -45,7 +71,47 @@ pub(super) fn evaluate(text: &str, scope: &Scope<'_>) -> Result<Option<Json>, Fa
 /// Why it cannot be.
 pub(super) fn render(text: &str, scope: &Scope<'_>) -> Result<String, Fault> {
     let template = ENVIRONMENT.template_from_str(text).map_err(|error| fault(&error, None))?;
-    answered(scope, |desk| template.render(names(desk)).map_err(|error| fault(&error, Some(desk))))
+    if is_recursive(text) {
+        // Each turn could hand the double of its text to the next, which fuel does not see.
+        return Err(Fault::new(
+            "TemplateRuntimeError",
+            "loops that call themselves are not allowed",
+        ));
+    }
+    answered(scope, |desk| {
+        let mut out = Bounded(Vec::new());
+        match template.render_captured_to(names(desk), &mut out) {
+            Ok(_) => {}
+            Err(_) if out.0.len() > TEXT_BYTES => {
+                return Err(Fault::limit("the text becomes too large"));
+            }
+            Err(error) => return Err(fault(&error, Some(desk))),
+        }
+        String::from_utf8(out.0).map_err(|error| Fault::value(error.to_string()))
+    })
+}
+
+fn is_recursive(text: &str) -> bool {
+    let mut blocks =
+        text.split("{%").skip(1).map(|block| block.split("%}").next().unwrap_or(block));
+    blocks.any(|block| block.split_whitespace().any(|word| word == "recursive"))
+}
+
+/// A text that is written, up to a size.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() > TEXT_BYTES {
+            return Err(std::io::Error::other("the text becomes too large"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What is wrong with a text, as far as it can be read.
@@ -82,9 +148,7 @@ fn fault(error: &Error, desk: Option<&Arc<Desk>>) -> Fault {
         }
         (ErrorKind::UndefinedError, detail) => match desk.and_then(|desk| desk.missing()) {
             Some(name) => undefined(format!("'dict object' has no attribute '{name}'")),
-            None => {
-                undefined(detail.map_or_else(|| "a value is undefined".to_owned(), str::to_owned))
-            }
+            None => undefined(detail.map_or_else(|| NO_VALUE.to_owned(), str::to_owned)),
         },
         (ErrorKind::SyntaxError, _) => {
             Fault::new("TemplateSyntaxError", complaint::of(&said(error), ""))
@@ -93,6 +157,21 @@ fn fault(error: &Error, desk: Option<&Arc<Desk>>) -> Fault {
         (ErrorKind::UnknownFilter, Some(detail)) => {
             let name = detail.split(' ').nth(1).unwrap_or(detail);
             Fault::new("TemplateAssertionError", format!("No filter named '{name}'."))
+        }
+        (ErrorKind::UnknownMethod, Some(detail)) => {
+            let name = detail.rsplit(' ').next().unwrap_or(detail);
+            undefined(format!("the value has no attribute '{name}'"))
+        }
+        (ErrorKind::InvalidOperation, Some(detail))
+            if detail.starts_with("unable to calculate") && detail.ends_with(" 0") =>
+        {
+            Fault::new("ZeroDivisionError", "division by zero")
+        }
+        (ErrorKind::InvalidOperation, Some(detail)) if detail.contains("unsupported types") => {
+            match desk.and_then(|desk| desk.missing()).filter(|_| detail.contains("undefined")) {
+                Some(name) => undefined(format!("'dict object' has no attribute '{name}'")),
+                None => Fault::kind_of_value(detail),
+            }
         }
         (ErrorKind::TooManyArguments | ErrorKind::MissingArgument, _) => {
             Fault::kind_of_value(said(error))
@@ -106,9 +185,13 @@ fn environment() -> Environment<'static> {
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         environment.set_syntax(syntax);
     }
-    for row in data::TABLE {
-        environment.add_function(row.0, move |given: Rest<Value>| on_data(row, &given));
-        environment.add_filter(row.0, move |given: Rest<Value>| on_data(row, &given));
+    for row in functions::TABLE {
+        environment.add_function(row.0, move |given: Rest<ValueOrKwargs>| {
+            on_data(row, &given.into_values())
+        });
+        environment.add_filter(row.0, move |given: Rest<ValueOrKwargs>| {
+            on_data(row, &given.into_values())
+        });
     }
     environment.add_function("ctx", ctx);
     environment.add_function("zip", zip);
@@ -173,7 +256,9 @@ fn replied(desk: &Desk, question: Question) -> Result<Option<Value>, Error> {
         Some(Reply::Value(value)) => Ok(Some(lent(&value))),
         Some(Reply::Context(all)) => {
             let shown = all.iter().filter(|(name, _)| !name.starts_with("__"));
-            Ok(Some(shown.map(|(name, value)| (name.to_string(), lent(value))).collect()))
+            let all: BTreeMap<String, Value> =
+                shown.map(|(name, value)| (name.to_string(), lent(value))).collect();
+            Ok(Some(Value::from(all)))
         }
         Some(Reply::Nothing) => Ok(None),
         Some(Reply::Failed(fault)) => Err(raised(fault)),
@@ -210,6 +295,7 @@ fn item(state: &State<'_, '_>, key: Option<&str>) -> Result<Value, Error> {
     Ok(found)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands values over")]
 fn st2kv(state: &State<'_, '_>, name: Value, named: Kwargs) -> Result<Value, Error> {
     let Some(name) = name.as_str() else {
         return Err(raised(Fault::kind_of_value("Given key is not typeof string.")));
@@ -229,7 +315,8 @@ fn st2kv(state: &State<'_, '_>, name: Value, named: Kwargs) -> Result<Value, Err
     found.or(default).ok_or_else(|| raised(Fault::expression(ask::no_such_key(name))))
 }
 
-fn zip(given: Rest<Value>) -> Result<Value, Error> {
+fn zip(given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let given = given.into_values();
     let (given, named): (&[Value], Kwargs) = minijinja::value::from_args(&given)?;
     let pad: Option<Value> = named.get("pad")?;
     let pad = pad.unwrap_or(Value::from(()));
@@ -252,19 +339,19 @@ fn zip(given: Rest<Value>) -> Result<Value, Error> {
     Ok((0..length).map(row).collect())
 }
 
-fn on_data(row: &'static data::Row, given: &[Value]) -> Result<Value, Error> {
+fn on_data(row: &'static functions::Row, given: &[Value]) -> Result<Value, Error> {
     let (given, named): (&[Value], Kwargs) = minijinja::value::from_args(given)?;
     if given.iter().any(Value::is_undefined) {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
     let values = given.iter().map(json).collect::<Result<_, _>>()?;
-    let names: Vec<String> = named.args().map(str::to_owned).collect();
-    let mut by_name = Vec::with_capacity(names.len());
-    for name in names {
+    let keys: Vec<String> = named.args().map(str::to_owned).collect();
+    let mut by_name = Vec::with_capacity(keys.len());
+    for name in keys {
         let value: Value = named.get(&name)?;
         by_name.push((name, json(&value)?));
     }
-    let result = data::call(row, values, by_name).map_err(raised)?;
+    let result = functions::call(row, values, by_name).map_err(raised)?;
     Ok(lent(&Arc::new(result)))
 }
 

@@ -5,8 +5,8 @@
 
 use std::rc::Rc;
 
-use crate::workflows::expression::data;
 use crate::workflows::expression::fault::Fault;
+use crate::workflows::expression::functions;
 use crate::workflows::expression::yaql::Answer;
 use crate::workflows::expression::yaql::frame::{Body, Frame, Lambda};
 use crate::workflows::expression::yaql::run::{Run, literal, no_match};
@@ -65,17 +65,17 @@ enum Target {
 pub(super) fn call<'a>(
     run: &mut Run<'a>,
     name: &str,
-    receiver: Option<Datum<'a>>,
+    receiver: Option<&Datum<'a>>,
     arguments: &Arguments<'_, 'a>,
     signatures: &[&Signature],
 ) -> Answer<'a> {
     let plain = signatures.iter().any(|signature| signature.plain);
     let (mut slots, mut named) = (Vec::new(), Vec::new());
-    slots.extend(receiver.clone().map(Slot::Ready));
+    slots.extend(receiver.cloned().map(Slot::Ready));
     let frame = split(arguments, plain, &mut slots, &mut named)?;
     let found: Vec<Mapping<'_>> =
         signatures.iter().filter_map(|signature| map(signature, &slots, &named)).collect();
-    let Some(first) = found.first() else { return Err(mismatch(name, receiver.as_ref())) };
+    let Some(first) = found.first() else { return Err(mismatch(name, receiver)) };
     let mut values = Vec::with_capacity(slots.len());
     for (slot, target) in slots.into_iter().zip(&first.positional) {
         values.push(evaluate(run, slot, first.kind(*target), frame)?);
@@ -90,7 +90,7 @@ pub(super) fn call<'a>(
             return (mapping.signature.body)(run, &mut given);
         }
     }
-    Err(mismatch(name, receiver.as_ref()))
+    Err(mismatch(name, receiver))
 }
 
 /// Calls what `def` defined.
@@ -120,7 +120,7 @@ pub(super) fn defined<'a>(
 /// What it fails with.
 pub(super) fn with_data<'a>(
     run: &mut Run<'a>,
-    row: &data::Row,
+    row: &functions::Row,
     arguments: &Arguments<'_, 'a>,
 ) -> Answer<'a> {
     let (mut slots, mut named) = (Vec::new(), Vec::new());
@@ -133,7 +133,7 @@ pub(super) fn with_data<'a>(
     for (name, slot) in named {
         by_name.push((name, ready(run, slot, frame)?.to_json(run)?));
     }
-    let result = data::call(row, values, by_name)?;
+    let result = functions::call(row, values, by_name)?;
     run.spend_bytes(result.as_str().map_or(0, str::len))?;
     Datum::own(result)
 }
@@ -180,11 +180,10 @@ fn map<'s, 'a>(
     for (at, slot) in slots.iter().enumerate() {
         match signature.takes.get(at) {
             Some(take) if take.accepts(slot) => positional.push(Target::Fixed(at)),
-            Some(_) => return None,
             None if signature.rest.as_ref().is_some_and(|rest| rest.accepts(slot)) => {
                 positional.push(Target::Rest);
             }
-            None => return None,
+            _ => return None,
         }
     }
     let mut by_name = Vec::with_capacity(named.len());
@@ -307,7 +306,7 @@ fn mismatch(name: &str, receiver: Option<&Datum<'_>>) -> Fault {
             "NoMatchingMethodException",
             format!(
                 "No method \"{name}\" for receiver {} matches supplied arguments",
-                receiver.shown()
+                receiver.shown_shortly()
             ),
         ),
     }

@@ -15,7 +15,7 @@ const NESTING: usize = 100;
 /// # Errors
 /// What is not expected, and where.
 pub(super) fn parse(text: &str) -> Result<Expr, Fault> {
-    let mut parser = Parser { text, lexer: Lexer::new(text), next: None, depth: 0 };
+    let mut parser = Parser { text, lexer: Lexer::new(text), next: Ahead::Unseen, depth: 0 };
     let expr = parser.expression(0)?;
     match parser.take()? {
         None => Ok(expr),
@@ -23,11 +23,17 @@ pub(super) fn parse(text: &str) -> Result<Expr, Fault> {
     }
 }
 
+/// The token ahead, or the end; or nobody looked yet.
+enum Ahead {
+    Unseen,
+    Seen(Option<Token>),
+}
+
 struct Parser<'t> {
     text: &'t str,
     lexer: Lexer,
     /// The token ahead, once somebody looked at it: what is wrong behind it is complained of later.
-    next: Option<Option<Token>>,
+    next: Ahead,
     depth: usize,
 }
 
@@ -62,17 +68,20 @@ impl Parser<'_> {
     }
 
     fn take(&mut self) -> Result<Option<Token>, Fault> {
-        match self.next.take() {
-            Some(token) => Ok(token),
-            None => self.lexer.next(),
+        match std::mem::replace(&mut self.next, Ahead::Unseen) {
+            Ahead::Seen(token) => Ok(token),
+            Ahead::Unseen => self.lexer.next(),
         }
     }
 
     fn peek(&mut self) -> Result<Option<&Token>, Fault> {
-        if self.next.is_none() {
-            self.next = Some(self.lexer.next()?);
+        if matches!(self.next, Ahead::Unseen) {
+            self.next = Ahead::Seen(self.lexer.next()?);
         }
-        Ok(self.next.as_ref().and_then(Option::as_ref))
+        Ok(match &self.next {
+            Ahead::Seen(token) => token.as_ref(),
+            Ahead::Unseen => None,
+        })
     }
 
     fn sign(&mut self) -> Result<Option<&'static str>, Fault> {
@@ -145,7 +154,7 @@ impl Parser<'_> {
             Kind::Sign("{") => Expr::Map(self.arguments("}")?),
             Kind::Sign("not") => Expr::Unary("not", Box::new(self.expression(NOT)?)),
             Kind::Sign(sign @ ("+" | "-")) => Expr::Unary(sign, Box::new(self.expression(SIGN)?)),
-            _ => return Err(self.unexpected(Some(&token))),
+            Kind::Sign(_) => return Err(self.unexpected(Some(&token))),
         })
     }
 

@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
             Expr::Missing => Ok(Datum::Null),
             Expr::Rule(..) => Err(Fault::kind_of_value("`=>` stands outside of arguments")),
             Expr::Call(name, arguments) => {
-                library::call(run, name, None, Arguments::Written(arguments, frame))
+                library::call(run, name, None, &Arguments::Written(arguments, frame))
             }
             Expr::List(items) => {
                 let mut all = Vec::with_capacity(items.len());
@@ -126,11 +126,11 @@ impl<'a> Run<'a> {
                 }
                 run.list(all)
             }
-            Expr::Map(rules) => library::call(run, "#map", None, Arguments::Written(rules, frame)),
+            Expr::Map(rules) => library::call(run, "#map", None, &Arguments::Written(rules, frame)),
             Expr::Index(value, arguments) => {
                 let value = run.eval(value, frame)?;
                 let arguments = Arguments::Written(arguments, frame);
-                library::call(run, "#indexer", Some(value), arguments)
+                library::call(run, "#indexer", Some(value), &arguments)
             }
             Expr::Unary(sign, value) => {
                 let value = run.eval(value, frame)?;
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
     fn dot(&mut self, receiver: Datum<'a>, what: &'a Expr, frame: &Rc<Frame<'a>>) -> Answer<'a> {
         match what {
             Expr::Call(name, arguments) => {
-                library::call(self, name, Some(receiver), Arguments::Written(arguments, frame))
+                library::call(self, name, Some(receiver), &Arguments::Written(arguments, frame))
             }
             Expr::Word(field) if receiver.is_iterable() => {
                 let mut items = Cursor::over(&receiver);

@@ -8,6 +8,9 @@ use crate::workflows::expression::yaql::run::Run;
 use crate::workflows::expression::yaql::stream::Cursor;
 use crate::workflows::expression::yaql::value::Datum;
 
+/// Characters of a value that a complaint shows at most.
+const SHOWN: usize = 300;
+
 impl<'a> Datum<'a> {
     /// Python's `str()`, in which lists are tuples.
     pub(super) fn shown(&self) -> String {
@@ -18,6 +21,15 @@ impl<'a> Datum<'a> {
                 other.write(&mut out);
                 out
             }
+        }
+    }
+
+    /// As complaints name it: `ctx()` may be large, and hold what is nobody's business.
+    pub(super) fn shown_shortly(&self) -> String {
+        let text = self.shown();
+        match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
         }
     }
 
@@ -32,7 +44,7 @@ impl<'a> Datum<'a> {
             Self::Moment(moment) => out.push_str(&moment.shown()),
             Self::Span(span) => out.push_str(&span.shown()),
             Self::Regex(regex) => {
-                out.push_str(&format!("re.compile({})", python::quoted(regex.as_str())));
+                out.extend(["re.compile(", &python::quoted(regex.as_str()), ")"]);
             }
             Self::Stream(_) => out.push_str("<generator object>"),
             Self::Memo(_) => out.push_str("<remembering iterator>"),

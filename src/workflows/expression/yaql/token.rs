@@ -31,8 +31,9 @@ impl Kind {
             Self::Constant(Constant::Bool(false)) => "False".to_owned(),
             Self::Constant(Constant::Int(number)) => number.to_string(),
             Self::Constant(Constant::Float(number)) => format!("{number:?}"),
-            Self::Constant(Constant::Text(text)) => text.clone(),
-            Self::Word(text) | Self::Function(text) => text.clone(),
+            Self::Constant(Constant::Text(text)) | Self::Word(text) | Self::Function(text) => {
+                text.clone()
+            }
             Self::Variable(name) => format!("${name}"),
             Self::Sign(sign) => (*sign).to_owned(),
         }

@@ -1,5 +1,7 @@
 //! What expressions may call, by what it is about; each file has a table of its functions.
 
+#![expect(clippy::unnecessary_wraps, reason = "all functions of a table have one shape")]
+
 pub(super) mod operator;
 mod math;
 mod text;
@@ -17,8 +19,8 @@ mod stackstorm;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::workflows::expression::data;
 use crate::workflows::expression::fault::Fault;
+use crate::workflows::expression::functions;
 use crate::workflows::expression::yaql::Answer;
 use crate::workflows::expression::yaql::call::{self, Arguments};
 use crate::workflows::expression::yaql::run::Run;
@@ -58,30 +60,30 @@ pub(super) fn call<'a>(
     run: &mut Run<'a>,
     name: &str,
     receiver: Option<Datum<'a>>,
-    arguments: Arguments<'_, 'a>,
+    arguments: &Arguments<'_, 'a>,
 ) -> Answer<'a> {
     if receiver.is_none() {
-        let (Arguments::Written(_, frame) | Arguments::Given(_, _, frame)) = &arguments;
+        let (Arguments::Written(_, frame) | Arguments::Given(_, _, frame)) = arguments;
         if let Some(lambda) = frame.function(name) {
-            return call::defined(run, &lambda, &arguments);
+            return call::defined(run, &lambda, arguments);
         }
     }
     let other = if receiver.is_some() { Way::Function } else { Way::Method };
     let known = SIGNATURES.get(name).map_or(&[][..], Vec::as_slice);
     let fitting: Vec<&Signature> = known.iter().filter(|known| known.way != other).collect();
     if !fitting.is_empty() {
-        return call::call(run, name, receiver, &arguments, &fitting);
+        return call::call(run, name, receiver.as_ref(), arguments, &fitting);
     }
     if receiver.is_none()
-        && let Some(row) = data::find(name)
+        && let Some(row) = functions::find(name)
     {
-        return call::with_data(run, row, &arguments);
+        return call::with_data(run, row, arguments);
     }
     Err(match receiver {
         None => Fault::new("NoFunctionRegisteredException", format!("Unknown function \"{name}\"")),
         Some(receiver) => Fault::new(
             "NoMethodRegisteredException",
-            format!("Unknown method \"{name}\" for receiver {}", receiver.shown()),
+            format!("Unknown method \"{name}\" for receiver {}", receiver.shown_shortly()),
         ),
     })
 }

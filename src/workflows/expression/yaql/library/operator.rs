@@ -251,7 +251,9 @@ fn times<'a>(run: &mut Run<'a>, left: &Datum<'a>, right: &Datum<'a>) -> Option<A
         _ => None,
     };
     match (left, right) {
-        (Datum::Span(span), number) | (number, Datum::Span(span)) => scaled(*span, factor(number)?),
+        (Datum::Span(span), number) | (number, Datum::Span(span)) => {
+            Some(scaled(*span, factor(number)?))
+        }
         (Datum::Text(text), number) | (number, Datum::Text(text)) => {
             let count = count(number)?;
             if let Err(fault) = run.spend_bytes(text.len().saturating_mul(count)) {
@@ -285,10 +287,10 @@ fn factor(number: &Datum<'_>) -> Option<f64> {
 }
 
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "checked")]
-fn scaled<'a>(whole: Span, factor: f64) -> Option<Answer<'a>> {
+fn scaled<'a>(whole: Span, factor: f64) -> Answer<'a> {
     let micros = (whole.micros as f64 * factor).round();
     let fits = micros.abs() < 9.2e18;
-    Some(span(fits.then_some(micros as i64)))
+    span(fits.then_some(micros as i64))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "so does Python")]
@@ -301,7 +303,7 @@ fn divided<'a>(left: &Datum<'a>, right: &Datum<'a>) -> Option<Answer<'a>> {
         }
         (Datum::Span(span), number) => match factor(number)? {
             0.0 => zero("float division by zero"),
-            number => scaled(*span, 1.0 / number),
+            number => Some(scaled(*span, 1.0 / number)),
         },
         _ => match pair(left, right)? {
             Pair::Whole(_, 0) => zero("integer division or modulo by zero"),

@@ -217,18 +217,18 @@ fn enumerate<'a>(_: &mut Run<'a>, given: &mut Given<'a>) -> Answer<'a> {
     })
 }
 
-fn counting<'a>(start: i128, stop: Option<i128>, step: i128) -> Answer<'a> {
-    if step == 0 && stop.is_some() {
+fn counting<'a>(first: i128, stop: Option<i128>, by: i128) -> Answer<'a> {
+    if by == 0 && stop.is_some() {
         return Err(Fault::value("range() arg 3 must not be zero"));
     }
-    let mut next = start;
+    let mut next = first;
     Stream::over(0, move |_| {
-        let at_end = stop.is_some_and(|stop| if step > 0 { next >= stop } else { next <= stop });
+        let at_end = stop.is_some_and(|stop| if by > 0 { next >= stop } else { next <= stop });
         if at_end {
             return Ok(None);
         }
         let number = next;
-        match whole(next.checked_add(step))? {
+        match whole(next.checked_add(by))? {
             Datum::Int(following) => next = following,
             _ => return Ok(None),
         }
@@ -405,12 +405,12 @@ fn generate_many<'a>(_: &mut Run<'a>, given: &mut Given<'a>) -> Answer<'a> {
             if decycle && !seen.add(item.clone())? {
                 continue;
             }
-            let produced = run.apply(&producer, one(&item))?;
-            let produced = Cursor::over(&produced).rest(run)?;
+            let more = run.apply(&producer, one(&item))?;
+            let more = Cursor::over(&more).rest(run)?;
             if depth_first {
-                produced.into_iter().rev().for_each(|item| waiting.push_front(item));
+                more.into_iter().rev().for_each(|item| waiting.push_front(item));
             } else {
-                waiting.extend(produced);
+                waiting.extend(more);
             }
             return match &selector {
                 Some(selector) => run.apply(selector, one(&item)).map(Some),

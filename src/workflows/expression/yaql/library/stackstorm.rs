@@ -36,7 +36,7 @@ fn ctx<'a>(run: &mut Run<'a>, given: &mut Given<'a>) -> Answer<'a> {
         return Ok(Datum::Variables(run.scope.context));
     }
     let name = key.shown();
-    ask::variable(run.scope, &name).map(|value| Datum::lent(value))
+    ask::variable(run.scope, &name).map(Datum::lent)
 }
 
 fn zip<'a>(run: &mut Run<'a>, given: &mut Given<'a>) -> Answer<'a> {

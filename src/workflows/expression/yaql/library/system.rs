@@ -72,5 +72,5 @@ fn call<'a>(run: &mut Run<'a>, given: &mut Given<'a>) -> Answer<'a> {
     let values = Cursor::over(&given.value(1)).rest(run)?;
     let named = given.value(2).entries().into_iter().map(|(name, value)| (name.shown(), value));
     let arguments = Arguments::Given(values, named.collect(), &given.frame);
-    super::call(run, &given.text(0), given.maybe(3), arguments)
+    super::call(run, &given.text(0), given.maybe(3), &arguments)
 }

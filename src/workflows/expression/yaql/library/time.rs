@@ -65,7 +65,20 @@ fn part<T: TryFrom<i128>>(given: &Given<'_>, at: usize, name: &str) -> Result<T,
     T::try_from(given.int(at, 0)).map_err(|_| Fault::value(format!("{name} is out of range")))
 }
 
+/// What Python says of parts that are no date.
+fn checked(given: &Given<'_>) -> Result<(), Fault> {
+    let parts =
+        [(1, "month", 1, 12), (3, "hour", 0, 23), (4, "minute", 0, 59), (5, "second", 0, 59)];
+    for (at, name, least, most) in parts {
+        if !(least..=most).contains(&given.int(at, least)) {
+            return Err(Fault::value(format!("{name} must be in {least}..{most}")));
+        }
+    }
+    Ok(())
+}
+
 fn build<'a>(_: &mut Run<'a>, given: &mut Given<'a>) -> Answer<'a> {
+    checked(given)?;
     let civil = jiff::civil::DateTime::new(
         part(given, 0, "year")?,
         part(given, 1, "month")?,
@@ -75,7 +88,7 @@ fn build<'a>(_: &mut Run<'a>, given: &mut Given<'a>) -> Answer<'a> {
         part(given, 5, "second")?,
         part::<i32>(given, 6, "microsecond")?.saturating_mul(1000),
     );
-    let civil = civil.map_err(|error| Fault::value(error.to_string()))?;
+    let civil = civil.map_err(|_| Fault::value("day is out of range for month"))?;
     Moment::civil(civil, offset(given, 7)).map(Datum::Moment)
 }
 

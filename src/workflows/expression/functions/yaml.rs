@@ -1,4 +1,4 @@
-//! YAML as text: what one reads is what PyYAML reads, what one writes looks as PyYAML writes it.
+//! YAML as text: what one reads is what `PyYAML` reads, what one writes looks as `PyYAML` writes it.
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub(super) fn dump(given: &[Value]) -> Result<Value, Fault> {
         Value::Array(items) if !items.is_empty() => style.block(&given[0], 0, 0, &mut out)?,
         Value::Object(fields) if !fields.is_empty() => style.block(&given[0], 0, 0, &mut out)?,
         value => {
-            style.scalar(value, &mut out);
+            style.scalar(value, 0, &mut out);
             out.push('\n');
             if !value.is_array() && !value.is_object() && !out.starts_with(['\'', '"']) {
                 out.push_str("...\n");
@@ -55,7 +55,7 @@ impl Style {
                     if at > 0 {
                         out.push_str(&" ".repeat(by));
                     }
-                    self.text(name, out);
+                    self.text(name, by, out);
                     out.push(':');
                     self.nested(field, by, depth, out)?;
                 }
@@ -77,7 +77,7 @@ impl Style {
                         }
                         item => {
                             out.push(' ');
-                            self.scalar(item, out);
+                            self.scalar(item, by, out);
                             out.push('\n');
                         }
                     }
@@ -102,7 +102,7 @@ impl Style {
             Value::Array(items) if !items.is_empty() => by,
             value => {
                 out.push(' ');
-                self.scalar(value, out);
+                self.scalar(value, by, out);
                 out.push('\n');
                 return Ok(());
             }
@@ -112,9 +112,9 @@ impl Style {
         self.block(value, by, depth + 1, out)
     }
 
-    fn scalar(&self, value: &Value, out: &mut String) {
+    fn scalar(&self, value: &Value, by: usize, out: &mut String) {
         match value {
-            Value::String(text) => self.text(text, out),
+            Value::String(text) => self.text(text, by, out),
             Value::Array(_) => out.push_str("[]"),
             Value::Object(_) => out.push_str("{}"),
             Value::Number(number) if number.is_f64() => {
@@ -124,7 +124,7 @@ impl Style {
         }
     }
 
-    fn text(&self, text: &str, out: &mut String) {
+    fn text(&self, text: &str, by: usize, out: &mut String) {
         let special = |letter: char| {
             (letter.is_control() && letter != '\n') || (self.ascii && !letter.is_ascii())
         };
@@ -138,13 +138,13 @@ impl Style {
                     '\r' => out.push_str("\\r"),
                     '\t' => out.push_str("\\t"),
                     letter if special(letter) && u32::from(letter) < 0x100 => {
-                        out.push_str(&format!("\\x{:02X}", u32::from(letter)));
+                        out.extend([format!("\\x{:02X}", u32::from(letter))]);
                     }
                     letter if special(letter) && u32::from(letter) < 0x1_0000 => {
-                        out.push_str(&format!("\\u{:04X}", u32::from(letter)));
+                        out.extend([format!("\\u{:04X}", u32::from(letter))]);
                     }
                     letter if special(letter) => {
-                        out.push_str(&format!("\\U{:08X}", u32::from(letter)));
+                        out.extend([format!("\\U{:08X}", u32::from(letter))]);
                     }
                     letter => out.push(letter),
                 }
@@ -154,7 +154,8 @@ impl Style {
             out.push_str(text);
         } else {
             out.push('\'');
-            out.push_str(&text.replace('\'', "''").replace('\n', "\n\n"));
+            let next = format!("\n\n{}", " ".repeat(by + self.spaces));
+            out.push_str(&text.replace('\'', "''").replace('\n', &next));
             out.push('\'');
         }
     }

@@ -24,7 +24,19 @@ pub(super) fn parse(given: &[Value]) -> Result<Value, Fault> {
 }
 
 fn read(text: &str) -> Result<Value, Fault> {
-    serde_json::from_str(text).map_err(|error| Fault::new("JSONDecodeError", error.to_string()))
+    serde_json::from_str(text).map_err(|error| {
+        let said = error.to_string();
+        let is_value =
+            said.starts_with("expected value") || said.starts_with("EOF while parsing a value");
+        let (line, column) = (error.line(), error.column().max(1));
+        let before: usize = text.lines().take(line - 1).map(|line| line.chars().count() + 1).sum();
+        let message = if is_value {
+            format!("Expecting value: line {line} column {column} (char {})", before + column - 1)
+        } else {
+            said
+        };
+        Fault::new("JSONDecodeError", message)
+    })
 }
 
 pub(super) fn dump(given: &[Value]) -> Result<Value, Fault> {
@@ -127,7 +139,7 @@ fn quoted(text: &str, out: &mut String) {
             ' '..='~' => out.push(letter),
             letter => {
                 for unit in letter.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04x}"));
+                    out.extend([format!("\\u{unit:04x}")]);
                 }
             }
         }
@@ -142,6 +154,7 @@ pub(super) fn escape(given: &[Value]) -> Result<Value, Fault> {
     Ok(Value::String(out.trim_matches('"').to_owned()))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "all functions of the table have one shape")]
 pub(super) fn use_none(given: &[Value]) -> Result<Value, Fault> {
     Ok(if given[0].is_null() { NONE.into() } else { given[0].clone() })
 }

@@ -33,7 +33,7 @@ pub(super) fn human(given: &[Value]) -> Result<Value, Fault> {
     ];
     let first = parts.iter().position(|(number, _)| *number != 0);
     let Some(first) = first else { return Ok("0s".into()) };
-    let text: String =
-        parts[first..].iter().map(|(number, unit)| format!("{number}{unit}")).collect();
-    Ok(text.into())
+    let written = |(number, unit): &(i64, char)| format!("{number}{unit}");
+    let text: Vec<String> = parts[first..].iter().map(written).collect();
+    Ok(text.concat().into())
 }
