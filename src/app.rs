@@ -268,6 +268,7 @@ struct House {
     watch: Watch,
     intake: intake::Stage,
     dispatcher: executions::Dispatcher,
+    conductor: executions::Conductor,
     supervisor: Supervisor,
     state: api::State,
     url: String,
@@ -300,7 +301,7 @@ impl House {
             ids: ids.clone(),
             metrics: metrics.clone(),
         });
-        let (executions, dispatcher) = executions::open(executions::Parts {
+        let (executions, dispatcher, conductor) = executions::open(executions::Parts {
             store: Arc::clone(&store),
             catalog: catalog.clone(),
             clock: clock.clone(),
@@ -355,6 +356,7 @@ impl House {
             watch,
             intake,
             dispatcher,
+            conductor,
             supervisor,
             state,
             url,
@@ -367,6 +369,7 @@ impl House {
     fn start(self, listener: TcpListener) -> Stages {
         let mut stages = Stages { tasks: self.tasks, stages: Vec::new() };
         stages.add("executions", |stop| self.dispatcher.run(stop));
+        stages.add("workflows", |stop| self.conductor.run(stop));
         stages.add("intake", |stop| self.intake.run(stop));
         stages.add("retention", |stop| sweep(self.store, self.clock, self.keep, stop));
         stages.add("api", |stop| api::serve(self.state, listener, stop));

@@ -43,7 +43,11 @@ pub struct World {
     pub metrics: Metrics,
     /// Tokens of actions that are good now.
     pub tokens: Arc<AtomicUsize>,
+    runners: Real,
 }
+
+/// Runners of the product beside the test's own hands, by short name.
+pub type Real = HashMap<&'static str, Arc<dyn Runner>>;
 
 impl World {
     /// A new engine on an empty store.
@@ -54,6 +58,11 @@ impl World {
 
     /// A new engine on a store that is there already: what a restart is.
     pub fn on(store: Handle, catalog: Catalog, manual: Manual) -> Self {
+        Self::with(store, catalog, manual, Real::new())
+    }
+
+    /// The same with runners that do something.
+    pub fn with(store: Handle, catalog: Catalog, manual: Manual, runners: Real) -> Self {
         let clock = manual.clock();
         let ids = Ids::new(clock.clone());
         let catalog: Current = Arc::new(ArcSwap::from_pointee(catalog));
@@ -69,13 +78,17 @@ impl World {
         let hands = Hands::default();
         let tokens = Arc::new(AtomicUsize::new(0));
         let runner: Arc<dyn Runner> = Arc::new(hands.clone());
-        let (executions, dispatcher) = executions::open(executions::Parts {
+        let (executions, dispatcher, conductor) = executions::open(executions::Parts {
             store: store.clone(),
             catalog: catalog.clone(),
             clock,
             ids,
             tasks: tasks.clone(),
-            runners: HashMap::from([("shell", Arc::clone(&runner)), ("hands", runner)]),
+            runners: [("shell", Arc::clone(&runner)), ("hands", runner)]
+                .into_iter()
+                .chain(ifso::runners::own().into_iter().map(|own| (own.name(), own)))
+                .chain(runners.clone())
+                .collect(),
             tokens: counted(&tokens),
             metrics: metrics.clone(),
             settings: executions::Settings {
@@ -87,14 +100,15 @@ impl World {
         });
         tasks.spawn(stage.run(tasks.stop().clone()));
         tasks.spawn(dispatcher.run(tasks.stop().clone()));
-        Self { store, manual, catalog, tasks, door, executions, hands, metrics, tokens }
+        tasks.spawn(conductor.run(tasks.stop().clone()));
+        Self { store, manual, catalog, tasks, door, executions, hands, metrics, tokens, runners }
     }
 
     /// Stops this engine at once and starts another one on its store, as after a crash.
     pub async fn restart(self) -> Self {
         let catalog = (*self.catalog.load_full()).clone();
         self.tasks.drain(Duration::from_millis(1)).await;
-        Self::on(self.store, catalog, self.manual)
+        Self::with(self.store, catalog, self.manual, self.runners)
     }
 
     /// The same, with so much time between the two.
@@ -102,7 +116,7 @@ impl World {
         let catalog = (*self.catalog.load_full()).clone();
         self.tasks.drain(Duration::from_millis(1)).await;
         self.manual.advance(span);
-        Self::on(self.store, catalog, self.manual)
+        Self::with(self.store, catalog, self.manual, self.runners)
     }
 
     /// Reports events and gives what became of them.
@@ -175,6 +189,7 @@ pub fn action(name: &str) -> Action {
 pub struct Hands {
     state: Arc<Mutex<State>>,
     began: Arc<Notify>,
+    released: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -200,9 +215,21 @@ impl Hands {
         self.state.lock().unwrap().script.push(entry);
     }
 
+    /// The next attempt prints this to stdout and ends so.
+    pub fn will_print_and(&self, text: &str, end: Ended) {
+        let piece = Piece { stream: Stream::Stdout, text: text.to_owned() };
+        self.state.lock().unwrap().script.push((end, vec![piece]));
+    }
+
     /// Attempts do not end until they are stopped.
     pub fn hold(&self) {
         self.state.lock().unwrap().hold = true;
+    }
+
+    /// Attempts end by themselves again, those under way too.
+    pub fn go_on(&self) {
+        self.state.lock().unwrap().hold = false;
+        self.released.notify_waiters();
     }
 
     /// Waits until an attempt has begun.
@@ -258,8 +285,15 @@ impl Runner for Hands {
             job.output.send(piece).await.unwrap();
         }
         if hold {
-            stop.cancelled().await;
-            ended = Ended::So(End::Canceled);
+            let released = self.released.notified();
+            tokio::pin!(released);
+            released.as_mut().enable();
+            let held = self.state.lock().unwrap().hold;
+            tokio::select! {
+                () = stop.cancelled() => ended = Ended::So(End::Canceled),
+                () = released, if held => {}
+                () = std::future::ready(()), if !held => {}
+            }
         }
         self.state.lock().unwrap().active -= 1;
         Outcome { ended, result: json!({ "attempt": job.attempt }), reason: None }

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::api::call::Call;
 use crate::api::filter::{self, Filter};
-use crate::api::paging::{self, Page};
+use crate::api::paging::{self, Listing, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::{RunnerType, runners, shape};
@@ -24,8 +24,9 @@ use crate::model::execution::Execution;
 use crate::model::id::ExecutionId;
 use crate::model::reference::Reference;
 use crate::model::time::Time;
+use crate::model::workflow::Again;
 use crate::store::table::{self, Rows};
-use crate::store::tables::Output;
+use crate::store::tables::{Output, Progress};
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
@@ -49,7 +50,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/v1/executions/{id}",
         Access::Needs(Right::View),
         |call| Box::pin(get(call)),
-        "Shows one execution; `last` is the newest.",
+        "Shows one execution; `last` is the newest that is no part of another.",
     )
     .query(&[("wait", "Wait so many seconds, 60 at most, for it to end.")])
     .gives(200, Shape::One("Execution")),
@@ -134,6 +135,8 @@ pub(crate) const KNOWN: &[&str] = &[
     "started",
     "workflow_execution",
     "task_execution",
+    "task",
+    "progress",
 ];
 
 #[derive(Debug, Deserialize)]
@@ -168,13 +171,16 @@ struct RerunDraft {
     tasks: Vec<String>,
     #[serde(default)]
     reset: Vec<String>,
+    /// Ours: all tasks that failed.
+    #[serde(default)]
+    failed: bool,
 }
 
 async fn list(call: Call) -> Answer {
     let page = Page::of(&call)?;
     let filter = Filter::of(&call)?;
     let listing = filter.page(&call.state.store, page).await?;
-    listing.map(|execution| row(&call, &execution)).answer(&call, KNOWN)
+    rows(&call, listing).await?.answer(&call, KNOWN)
 }
 
 async fn children(call: Call) -> Answer {
@@ -182,14 +188,13 @@ async fn children(call: Call) -> Answer {
     let parent = find(&call).await?;
     let filter = Filter::under(parent.id);
     let listing = filter.page(&call.state.store, page).await?;
-    listing.map(|execution| row(&call, &execution)).answer(&call, KNOWN)
+    rows(&call, listing).await?.answer(&call, KNOWN)
 }
 
-/// The execution that the path names; `last` is the newest.
+/// The execution that the path names; `last` is the newest that is no part of another.
 pub(crate) async fn find(call: &Call) -> Result<Execution, Problem> {
     if call.path("id") == "last" {
-        let mut found = table::scan::<Execution>(&call.state.store, Rows::last(1)).await?;
-        return found.pop().map(|held| held.row).ok_or_else(|| {
+        return last(call).await?.ok_or_else(|| {
             Problem::bad("no_executions", "there is no execution yet")
                 .help("`ifso run core.noop` makes one")
         });
@@ -197,6 +202,22 @@ pub(crate) async fn find(call: &Call) -> Result<Execution, Problem> {
     let id: ExecutionId = call.named("id", "execution")?;
     let found = call.state.executions.get(id).await?;
     found.ok_or_else(|| Problem::unknown("execution", &id.to_string()))
+}
+
+/// The newest execution that is no part of another.
+async fn last(call: &Call) -> Result<Option<Execution>, Problem> {
+    const PAGE: usize = 256;
+    let mut after = None;
+    loop {
+        let rows = Rows::last(PAGE).after(after);
+        let found = table::scan::<Execution>(&call.state.store, rows).await?;
+        let Some(oldest) = found.last() else { return Ok(None) };
+        after = Some(table::Row::key(&oldest.row));
+        let whole = found.into_iter().map(|held| held.row).find(|row| row.parent.is_none());
+        if whole.is_some() {
+            return Ok(whole);
+        }
+    }
 }
 
 /// The longest wait of one call.
@@ -215,7 +236,12 @@ async fn get(call: Call) -> Answer {
             wait(&call, found, moved, Duration::from_secs(seconds).min(WAIT_MOST)).await?
         }
     };
-    paging::one(&call, row(&call, &execution), KNOWN)
+    let mut row = row(&call, &execution);
+    let progress = call.state.executions.progress(&[&execution]).await?.pop().flatten();
+    if let Some(progress) = progress {
+        row["progress"] = how_far(&progress);
+    }
+    paging::one(&call, row, KNOWN)
 }
 
 /// The execution once it is done, or as it is when the time is over.
@@ -305,14 +331,11 @@ async fn cancel(call: Call) -> Answer {
 
 async fn again(call: Call) -> Answer {
     let draft: RerunDraft = call.json_or_empty()?;
-    if !draft.tasks.is_empty() || !draft.reset.is_empty() {
-        return Err(Problem::bad(
-            "no_tasks",
-            "Task option is only supported for Orquesta workflows.",
-        ));
-    }
     let user = whoever(&call, draft.user.as_deref())?;
     let old = find(&call).await?;
+    if !draft.tasks.is_empty() || !draft.reset.is_empty() || draft.failed {
+        return tasks_again(&call, &old, draft, &user).await;
+    }
     let mut parameters = old.given.clone();
     parameters.extend(draft.parameters.unwrap_or_default());
     let mut context = context(&call, None)?;
@@ -329,6 +352,33 @@ async fn again(call: Call) -> Answer {
     };
     let execution = call.state.executions.request(request).await?;
     Ok((StatusCode::CREATED, Json(row(&call, &execution))).into_response())
+}
+
+/// Runs tasks of a workflow again, with StackStorm's refusals.
+async fn tasks_again(call: &Call, old: &Execution, draft: RerunDraft, user: &str) -> Answer {
+    if old.action.workflow.is_none() {
+        let message = "Task option is only supported for Orquesta workflows.";
+        return Err(Problem::bad("no_tasks", message)
+            .help("leave `tasks` out: the action runs again as a whole"));
+    }
+    if draft.parameters.is_some_and(|parameters| !parameters.is_empty()) {
+        let message =
+            "Parameters override is not supported when re-running task(s) for a workflow.";
+        return Err(Problem::bad("no_parameters", message)
+            .help("leave `tasks` out to run the whole workflow with other parameters"));
+    }
+    if draft.reset.iter().any(|reset| !draft.tasks.contains(reset)) {
+        let message = "List of tasks to reset does not match the tasks to rerun.";
+        return Err(Problem::bad("reset_other", message)
+            .help("`reset` names some of `tasks`: those whose items are all done again"));
+    }
+    let again = draft
+        .tasks
+        .into_iter()
+        .map(|name| Again { reset_items: draft.reset.contains(&name), name });
+    let (executions, context) = (&call.state.executions, context(call, None)?);
+    let execution = executions.rerun(old.id, again.collect(), user, context).await?;
+    Ok((StatusCode::CREATED, Json(row(call, &execution))).into_response())
 }
 
 /// Pieces of output that one call reads at most; each is cut at some KiB, and executions are capped.
@@ -412,7 +462,7 @@ pub(crate) fn shown(known: &[RunnerType], execution: &Execution) -> Value {
         "liveaction": {
             "id": execution.id,
             "action": action.reference,
-            "action_is_workflow": false,
+            "action_is_workflow": action.runner == "workflow",
             "parameters": parameters,
             "callback": {},
             "runner_info": {},
@@ -437,6 +487,24 @@ pub(crate) fn shown(known: &[RunnerType], execution: &Execution) -> Value {
     row
 }
 
+/// A page of executions as the caller may see them, with how far each is.
+async fn rows(call: &Call, listing: Listing<Execution>) -> Result<Listing<Value>, Problem> {
+    let of: Vec<&Execution> = listing.rows.iter().collect();
+    let mut progress = call.state.executions.progress(&of).await?.into_iter();
+    Ok(listing.map(|execution| {
+        let mut row = row(call, &execution);
+        if let Some(progress) = progress.next().flatten() {
+            row["progress"] = how_far(&progress);
+        }
+        row
+    }))
+}
+
+/// How far an execution says that it is.
+pub(crate) fn how_far(progress: &Progress) -> Value {
+    json!({ "progress": progress.progress, "message": progress.message, "at": progress.at })
+}
+
 /// What only some executions have: when they started and ended, and why they stand where they stand.
 fn moments(execution: &Execution, row: &mut Value) {
     if let Some(started) = execution.started {
@@ -451,6 +519,9 @@ fn moments(execution: &Execution, row: &mut Value) {
     }
     if let Some(parent) = execution.parent {
         row["parent"] = json!(parent);
+    }
+    if let Some(part) = &execution.part {
+        row["task"] = json!(part);
     }
 }
 

@@ -31,9 +31,15 @@ mod replay;
 mod runners;
 mod sensors;
 mod shape;
+mod steering;
 mod stream;
+mod growth;
+mod tree;
+mod graph;
+mod traces;
 mod triggers;
 mod webhooks;
+mod workflows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -110,8 +116,13 @@ const NOUNS: &[&[route::Route]] = &[
     backtests::ROUTES,
     packs::ROUTES,
     actions::ROUTES,
+    workflows::ROUTES,
     runners::ROUTES,
     executions::ROUTES,
+    steering::ROUTES,
+    tree::ROUTES,
+    graph::ROUTES,
+    traces::ROUTES,
     stream::ROUTES,
     keys::ROUTES,
     deadletters::ROUTES,

@@ -227,6 +227,11 @@ impl From<executions::Error> for Problem {
                 format!("this `Idempotency-Key` was used for another request, {execution}"),
             ),
             E::Illegal(_) => Self::conflict("illegal_move", message),
+            E::NoWorkflow(_) => Self::bad("no_workflow", message),
+            E::NoFailedTask { .. } => Self::conflict("no_failed_task", message),
+            E::Refused { .. } => Self::conflict("refused", message),
+            E::Broken { .. } => Self::conflict("broken_workflow", message),
+            E::Unstoppable { .. } => Self::conflict("unstoppable", message),
         };
         match help {
             Some(help) => problem.help(help),

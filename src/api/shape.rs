@@ -49,6 +49,7 @@ pub(crate) const ACTION: &[&str] = &[
     "metadata_file",
     "delivery",
     "timeout",
+    "pause",
     "version",
 ];
 
@@ -72,6 +73,7 @@ pub(crate) fn action(action: &Action) -> Value {
             "metadata_file": action.file,
             "delivery": action.delivery,
             "timeout": action.timeout.map(|timeout| timeout.as_secs()),
+            "pause": action.pause,
             "version": action.version,
         }),
     )

@@ -12,14 +12,16 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::api::State;
 use crate::api::call::Call;
-use crate::api::executions::{find, piece, shown};
+use crate::api::executions::{find, how_far, piece, shown};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::{State, growth};
 use crate::auth::Right;
+use crate::executions::Progressed;
 use crate::model::execution::Execution;
 use crate::model::id::ExecutionId;
+use crate::model::reference::Reference;
 use crate::store::table::{self, Row, Rows};
 use crate::store::tables::Output;
 
@@ -28,7 +30,8 @@ pub(crate) const ROUTES: &[Route] = &[
         "/stream/v1/stream",
         Access::Needs(Right::View),
         |call| Box::pin(async move { Ok(all(call)) }),
-        "Streams every execution that moves: `execution.create`, `execution.update`.",
+        "Streams every execution that moves (`execution.create`, `execution.update`) or says how far it \
+         is (`execution.progress`).",
     )
     .query(&[
         ("action_refs", "Only executions of these actions, parted by commas."),
@@ -43,21 +46,32 @@ pub(crate) const ROUTES: &[Route] = &[
          one `execution.end`.",
     )
     .gives(200, Shape::Events),
+    Route::get(
+        "/stream/v1/executions/{id}/tree",
+        Access::Needs(Right::View),
+        |call| Box::pin(growth::tree(call)),
+        "Streams the tree of a workflow whenever something in it moves, until it ends: `workflow.tree`, \
+         then one `execution.end`.",
+    )
+    .query(&[("output", "`true`: what its tasks write comes too, as `execution.output`.")])
+    .gives(200, Shape::Events),
 ];
 
 /// How often a silent stream says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(25);
 /// Events that wait for a slow reader; then it misses some executions, never output.
-const WAITING_LIMIT: usize = 256;
+pub(crate) const WAITING_LIMIT: usize = 256;
 
-type Sender = mpsc::Sender<Result<Event, Infallible>>;
+pub(crate) type Sender = mpsc::Sender<Result<Event, Infallible>>;
 
-fn answer(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+pub(crate) fn answer(
+    events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+) -> Response {
     let alive = KeepAlive::new().interval(HEARTBEAT);
     Sse::new(events).keep_alive(alive).into_response()
 }
 
-fn event(name: &str, data: &serde_json::Value) -> Event {
+pub(crate) fn event(name: &str, data: &serde_json::Value) -> Event {
     Event::default().event(name).data(data.to_string())
 }
 
@@ -71,36 +85,60 @@ fn all(call: Call) -> Response {
     let (actions, ids) = (words(&call, "action_refs"), words(&call, "execution_ids"));
     let (sender, receiver) = mpsc::channel(WAITING_LIMIT);
     let mut changes = call.state.executions.watch();
+    let mut progress = call.state.executions.progress_changes();
     let tasks = call.state.tasks.clone();
-    let wanted = move |execution: &Execution| {
-        (actions.is_empty() || actions.iter().any(|a| a == execution.action.reference.as_str()))
-            && (ids.is_empty() || ids.contains(&execution.id.to_string()))
+    let wanted = move |action: &Reference, id: ExecutionId| {
+        (actions.is_empty() || actions.iter().any(|wanted| wanted == action.as_str()))
+            && (ids.is_empty() || ids.contains(&id.to_string()))
     };
     tasks.spawn(async move {
         loop {
-            let execution = tokio::select! {
+            let (action, id, sent) = tokio::select! {
                 biased;
                 () = call.stop.cancelled() => return,
                 () = sender.closed() => return,
                 heard = changes.recv() => match heard {
-                    Ok(execution) => execution,
+                    Ok(moved) => (moved.action.reference.clone(), moved.id, Sent::Moved(moved)),
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return,
+                },
+                heard = progress.recv() => match heard {
+                    Ok(far) => (far.action.clone(), far.progress.execution, Sent::Progress(far)),
                     Err(RecvError::Lagged(_)) => continue,
                     Err(RecvError::Closed) => return,
                 },
             };
-            if !wanted(&execution) {
-                continue;
-            }
-            let name =
-                if execution.log.len() <= 1 { "execution.create" } else { "execution.update" };
-            let sent =
-                event(name, &shown(&call.state.runners, &execution)).id(execution.id.to_string());
-            if sender.send(Ok(sent)).await.is_err() {
+            if wanted(&action, id) && sender.send(Ok(sent.event(&call, id))).await.is_err() {
                 return;
             }
         }
     });
     answer(ReceiverStream::new(receiver))
+}
+
+/// What the stream of all executions tells.
+enum Sent {
+    Moved(Arc<Execution>),
+    Progress(Arc<Progressed>),
+}
+
+impl Sent {
+    fn event(&self, call: &Call, id: ExecutionId) -> Event {
+        let (name, row) = match self {
+            Self::Moved(execution) => {
+                let new = execution.log.len() <= 1;
+                let name = if new { "execution.create" } else { "execution.update" };
+                (name, shown(&call.state.runners, execution))
+            }
+            Self::Progress(far) => {
+                let mut row = how_far(&far.progress);
+                row["id"] = json!(id);
+                row["action"] = json!(far.action);
+                ("execution.progress", row)
+            }
+        };
+        event(name, &row).id(id.to_string())
+    }
 }
 
 async fn output(call: Call) -> Answer {
@@ -133,7 +171,7 @@ struct Follow {
 }
 
 /// How long to wait at most before looking again, heard or not.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 impl Follow {
     async fn run(

@@ -72,7 +72,7 @@ impl Check {
 }
 
 /// As the API shows it, with the place in its parts too.
-fn row(problem: &Problem) -> Value {
+pub(crate) fn row(problem: &Problem) -> Value {
     json!({
         "severity": problem.severity,
         "code": problem.code,

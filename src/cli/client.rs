@@ -177,11 +177,35 @@ impl Client {
         path: &str,
         mut each: impl FnMut(&str, &Value) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
+        let never = Duration::MAX;
+        self.follow_ticking(path, never, |heard| match heard {
+            Some((name, value)) => each(name, value),
+            None => Ok(true),
+        })
+        .await
+    }
+
+    /// The same, with a word of nothing whenever nothing came for as long as `tick`.
+    ///
+    /// # Errors
+    /// As `follow`.
+    pub async fn follow_ticking(
+        &self,
+        path: &str,
+        tick: Duration,
+        mut each: impl FnMut(Option<(&str, &Value)>) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
         let request = self.request(Method::GET, path, None);
         let response = request.send().await.map_err(|error| self.away(&error))?;
         let mut bytes = self.good(response).await?.bytes_stream();
         let (mut rest, mut name) = (Vec::new(), String::new());
-        while let Some(piece) = bytes.next().await {
+        loop {
+            let piece = match tokio::time::timeout(tick, bytes.next()).await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return Ok(()),
+                Err(_) if each(None)? => continue,
+                Err(_) => return Ok(()),
+            };
             rest.extend_from_slice(&piece.map_err(|error| self.away(&error))?);
             while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = rest.drain(..=end).collect();
@@ -191,13 +215,12 @@ impl Client {
                     word.trim().clone_into(&mut name);
                 } else if let Some(data) = line.strip_prefix("data:") {
                     let value = serde_json::from_str(data.trim()).unwrap_or(Value::Null);
-                    if !each(&name, &value)? {
+                    if !each(Some((&name, &value)))? {
                         return Ok(());
                     }
                 }
             }
         }
-        Ok(())
     }
 
     fn request(&self, method: Method, path: &str, time: Option<Duration>) -> RequestBuilder {

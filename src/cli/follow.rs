@@ -77,7 +77,7 @@ pub(crate) async fn tail(
 }
 
 /// An interrupt ends the waiting, never the execution.
-async fn unless_interrupted<T>(
+pub(crate) async fn unless_interrupted<T>(
     id: &str,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
@@ -167,7 +167,7 @@ fn answer(result: &Value) -> Option<String> {
 }
 
 /// The exit code for an execution in this status.
-fn code(status: &str) -> ExitCode {
+pub(crate) fn code(status: &str) -> ExitCode {
     if status == "succeeded" { ExitCode::SUCCESS } else { ExitCode::from(failure::FAILED) }
 }
 

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod moment;
 pub mod row;
 pub mod table;
+pub mod tree;
 pub mod output;
 pub mod client;
 
@@ -28,6 +29,7 @@ mod noun;
 mod pack;
 mod restore;
 mod rule;
+mod watch;
 mod why;
 mod backtest;
 mod plan;
@@ -38,7 +40,9 @@ mod sensor;
 mod serve;
 mod skeleton;
 mod token;
+mod trace;
 mod trigger;
+mod workflow;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -117,6 +121,8 @@ enum Verb {
     /// Look up, follow, repeat and cancel executions.
     #[command(subcommand)]
     Execution(execution::Execution),
+    /// Show what led to an event or an execution, and what came of it.
+    Trace(trace::Trace),
     /// Look up rules.
     #[command(subcommand)]
     Rule(rule::Rule),
@@ -126,6 +132,9 @@ enum Verb {
     /// Look up actions and their parameters.
     #[command(subcommand)]
     Action(action::Action),
+    /// Look workflows over, and draw them.
+    #[command(subcommand)]
+    Workflow(workflow::Workflow),
     /// Look up and restart sensors.
     #[command(subcommand)]
     Sensor(sensor::Sensor),
@@ -182,6 +191,7 @@ fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
         Verb::Token(token::Token::Create(verb)) if verb.is_offline() => {
             token::Create::recover(whereabouts, output)
         }
+        Verb::Workflow(workflow::Workflow::Inspect(verb)) => verb.run(whereabouts, output),
         Verb::Rule(rule::Rule::Test(verb)) => verb.run(whereabouts, output),
         Verb::Rule(rule::Rule::Plan(verb)) => {
             let client = Client::find(whereabouts)?;
@@ -214,6 +224,8 @@ async fn ask(verb: Verb, client: &Client, output: &mut Output) -> Result<ExitCod
         Verb::Run(verb) => return verb.run(client, output).await,
         Verb::Event(verb) => verb.run(client, output).await?,
         Verb::Execution(verb) => return verb.run(client, output).await,
+        Verb::Workflow(workflow::Workflow::Graph(verb)) => verb.run(client, output).await?,
+        Verb::Trace(verb) => verb.run(client, output).await?,
         Verb::Rule(verb) => verb.run(client, output).await?,
         Verb::Pack(verb) => verb.run(client, output).await?,
         Verb::Action(verb) => verb.run(client, output).await?,

@@ -23,6 +23,18 @@ impl Here {
         Self { now, zone }
     }
 
+    /// The reader's now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The same reader later.
+    #[must_use]
+    pub fn at(&self, now: Time) -> Self {
+        Self { now, zone: self.zone.clone() }
+    }
+
     /// Whether `time` is over.
     #[must_use]
     pub fn is_past(&self, time: Time) -> bool {

@@ -74,6 +74,20 @@ impl Output {
         }
     }
 
+    /// Columns and rows of the terminal, where one shows the answer and does what escapes say.
+    #[must_use]
+    pub fn screen(&self) -> Option<(usize, usize)> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        let known = self.colours && self.width.is_some() && size.ws_row > 0 && size.ws_col > 0;
+        known.then(|| (usize::from(size.ws_col), usize::from(size.ws_row)))
+    }
+
+    /// How wide the answer may be, where somebody reads it.
+    #[must_use]
+    pub fn width(&self) -> Option<usize> {
+        self.width.map(usize::from)
+    }
+
     /// Whether colours are shown.
     #[must_use]
     pub fn has_colours(&self) -> bool {

@@ -261,6 +261,7 @@ pub(crate) fn doing(effect: &Value) -> String {
         "run" => format!("{} {}", text(effect, "action"), effect["parameters"]),
         "emit" => format!("{} {}", text(effect, "trigger"), effect["data"]),
         "notify" => format!("{} {}", text(effect, "channel"), text(effect, "text")),
+        "steer" => return safe(&format!("{} {}", text(effect, "wish"), effect["selector"])),
         "set" => format!("{} = {}", text(effect, "key"), effect["value"]),
         _ => text(effect, "text"),
     };

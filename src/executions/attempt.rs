@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
+use crate::executions::hold::{self, Reins};
 use crate::executions::output::{PIECES_LIMIT, Printer};
 use crate::executions::templates::{self, Rendered};
 use crate::executions::{Room, Token, secrets, settle};
+use crate::model::action::Pause;
 use crate::model::execution::{End, Execution};
 use crate::packs::{self, parameters};
-use crate::runners::{Begin, Ended, Job, Outcome, Runner};
+use crate::runners::{Begin, Brake, Ended, Job, Outcome, Piece, Runner};
 use crate::store;
 use crate::store::queue::Ticket;
 use crate::store::table::Held;
@@ -21,6 +22,9 @@ use crate::vault::redact::Redactor;
 
 /// After the store failed, how long until the outcome is offered again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the token of an attempt is good that may be held.
+const HELD: Duration = Duration::from_hours(365 * 24);
 
 /// How long one attempt may take: as the caller says, else the action, else its `timeout` parameter
 /// (StackStorm's way), else the setting.
@@ -44,14 +48,13 @@ pub(super) async fn carry_out(
     room: &Room,
     execution: Execution,
     ticket: Held<Ticket>,
-    begin: Begin,
-    stop: CancellationToken,
+    (begin, reins): (Begin, Reins),
 ) {
     let runner = room.parts.runners.get(execution.action.runner.as_str());
     let survives = runner.is_some_and(|runner| runner.survives());
     tokio::select! {
         biased;
-        () = to_the_end(room, execution, ticket, begin, stop) => {}
+        () = to_the_end(room, execution, ticket, (begin, reins)) => {}
         () = room.parts.tasks.stop().cancelled(), if survives => {}
     }
 }
@@ -60,15 +63,16 @@ async fn to_the_end(
     room: &Room,
     execution: Execution,
     mut ticket: Held<Ticket>,
-    mut begin: Begin,
-    stop: CancellationToken,
+    (mut begin, reins): (Begin, Reins),
 ) {
     loop {
-        let done = once(room, &execution, &mut ticket, begin, &stop).await;
+        let done = once(room, &execution, &mut ticket, (begin, &reins)).await;
         match done {
             // Surely never begun: what comes now is its first start, under the same number.
-            Ok(Ended::NeverBegan) if begin == Begin::Return && !stop.is_cancelled() => {
+            Ok(Ended::NeverBegan) if begin == Begin::Return && !reins.stop.is_cancelled() => {
                 begin = Begin::Fresh;
+                // It may have been held before it began.
+                reins.look.notify_one();
             }
             Ok(_) => return,
             Err(error) => {
@@ -88,8 +92,7 @@ async fn once(
     room: &Room,
     execution: &Execution,
     ticket: &mut Held<Ticket>,
-    begin: Begin,
-    stop: &CancellationToken,
+    (begin, reins): (Begin, &Reins),
 ) -> Result<Ended, store::Error> {
     let catalog = room.parts.catalog.load_full();
     let config = catalog.configs.get(execution.action.reference.pack()).cloned();
@@ -103,16 +106,20 @@ async fn once(
             secrets.extend(packs::secrets::texts(&made.config, &parts));
         }
     }
-    let printer = Printer::open(room, (execution.id, execution.attempt), &secrets).await?;
+    let printer = Printer::open(room, execution, &secrets).await?;
     let (pieces, arriving) = mpsc::channel(PIECES_LIMIT);
+    let (brake, lever) = hold::brake();
     let ran = async {
-        match made.and_then(|made| job(room, execution, made, (begin, pieces))) {
-            Ok((runner, job, _token)) => runner.run(job, stop.clone()).await,
+        match made.and_then(|made| job(room, execution, made, (begin, pieces, brake))) {
+            Ok((runner, job, _token)) => {
+                let running = runner.run(job, reins.stop.clone());
+                hold::accompany(room, (execution, ticket), (reins, lever, begin), running).await
+            }
             Err(reason) => unfit(reason),
         }
     };
     let (mut outcome, output) = tokio::join!(ran, printer.print(arriving));
-    if outcome.ended == Ended::NeverBegan && begin == Begin::Return && !stop.is_cancelled() {
+    if outcome.ended == Ended::NeverBegan && begin == Begin::Return && !reins.stop.is_cancelled() {
         return Ok(Ended::NeverBegan);
     }
     strike(&mut outcome, &secrets);
@@ -137,7 +144,7 @@ fn job(
     room: &Room,
     execution: &Execution,
     Rendered { accepts, config }: Rendered,
-    (begin, output): (Begin, mpsc::Sender<crate::runners::Piece>),
+    (begin, output, brake): (Begin, mpsc::Sender<Piece>, Brake),
 ) -> Result<(Arc<dyn Runner>, Job, Token), String> {
     let action = &execution.action;
     let runner = room
@@ -149,7 +156,9 @@ fn job(
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     })?;
     let timeout = limit(room, execution);
-    let token = (room.parts.tokens)(execution, timeout);
+    // One that may be held is not to find its token too old afterwards: it ends with its attempt.
+    let holds = action.pause == Pause::Signal;
+    let token = (room.parts.tokens)(execution, if holds { HELD } else { timeout });
     let job = Job {
         execution: execution.id,
         attempt: execution.attempt,
@@ -161,6 +170,7 @@ fn job(
         timeout,
         begin,
         output,
+        brake,
     };
     Ok((Arc::clone(runner), job, token))
 }

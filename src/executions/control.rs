@@ -1,38 +1,286 @@
-//! What people and rules may do to an execution that is under way.
+//! What people and rules may do to an execution that is under way, and to all that is part of it, in
+//! one commit: once that is acknowledged, nothing new of it starts.
 
-use crate::executions::{Error, Executions};
-use crate::model::execution::{Execution, Status, Step};
+use crate::executions::{Error, Executions, Room, draft};
+use crate::model::action::Pause;
+use crate::model::execution::{End, Execution, Illegal, Selector, Status, Step, Wish};
 use crate::model::id::ExecutionId;
+use crate::model::time::Time;
+use crate::runners::Course;
 use crate::store::batch::Batch;
-use crate::store::{self, table};
+use crate::store::table::{self, Held, Rows};
+use crate::store::tables::{OPEN_UNDER, Work};
+use crate::store::{self, queue};
+
+/// Executions that are under way as parts of one other at most, to be looked at in one commit.
+pub(super) const PARTS_LIMIT: usize = 100_000;
+
+/// Executions that one commit steers at most, their parts not counted.
+const TOGETHER: usize = 256;
 
 impl Executions {
-    /// Stops an execution: one that waits is over at once, one that runs when its action has ended.
+    /// Stops an execution and what is part of it: what waits is over at once, what runs when its action
+    /// has ended.
     ///
     /// # Errors
     /// `NotFound`; `Illegal` where it is over already; `Store`.
     pub async fn cancel(&self, id: ExecutionId, user: &str) -> Result<Execution, Error> {
-        let parts = &self.room.parts;
+        self.steer(id, Wish::Cancel, &format!("canceled by `{user}`")).await
+    }
+
+    /// Holds an execution and what is part of it.
+    ///
+    /// # Errors
+    /// `NotFound`; `Illegal` where it does not run; `Unstoppable` where its runner cannot hold it;
+    /// `Store`.
+    pub async fn pause(&self, id: ExecutionId, user: &str) -> Result<Execution, Error> {
+        self.steer(id, Wish::Pause, &format!("paused by `{user}`")).await
+    }
+
+    /// Lets an execution go on, and what is part of it, exactly where it was held.
+    ///
+    /// # Errors
+    /// `NotFound`; `Illegal` where it is not held; `Store`.
+    pub async fn resume(&self, id: ExecutionId, user: &str) -> Result<Execution, Error> {
+        self.steer(id, Wish::Resume, &format!("resumed by `{user}`")).await
+    }
+
+    /// The same for every execution that a selector means and that it may be wanted of. Says which
+    /// moved.
+    ///
+    /// # Errors
+    /// `Store`; what was moved until then stays so.
+    pub async fn steer_all(
+        &self,
+        selector: &Selector,
+        wish: Wish,
+        why: &str,
+    ) -> Result<Vec<ExecutionId>, store::Error> {
+        steer_all(&self.room, selector, wish, why).await
+    }
+
+    async fn steer(&self, id: ExecutionId, wish: Wish, why: &str) -> Result<Execution, Error> {
+        let mut moved = steer(&self.room, &[id], wish, why).await?;
+        moved.pop().unwrap_or(Err(Error::NotFound(id)))
+    }
+}
+
+/// Steers every execution that a selector means.
+pub(super) async fn steer_all(
+    room: &Room,
+    selector: &Selector,
+    wish: Wish,
+    why: &str,
+) -> Result<Vec<ExecutionId>, store::Error> {
+    let mut meant = Vec::new();
+    for status in wish.applies() {
+        let (mut after, word) = (None, status.word().as_bytes());
         loop {
-            let held = table::get::<Execution>(&parts.store, id.to_bytes().to_vec()).await?;
-            let held = held.ok_or(Error::NotFound(id))?;
-            let mut execution = held.row.clone();
-            execution.step(Step::Cancel, parts.clock.now())?;
-            execution.reason = Some(format!("canceled by `{user}`"));
-            let mut batch = Batch::new();
-            table::replace(&mut batch, &held, &execution);
-            match parts.store.commit(batch).await {
-                Ok(_) => {}
-                Err(store::Error::Conflict { .. }) => continue,
-                Err(error) => return Err(error.into()),
+            let rows = Rows::first(TOGETHER).after(after.take());
+            let found = table::find::<Execution>(&room.parts.store, "status", word, rows).await?;
+            let whole = found.len() < TOGETHER;
+            after = found.last().map(|held| table::Row::key(&held.row));
+            let fitting = found.iter().filter(|held| selector.selects(&held.row));
+            meant.extend(fitting.map(|held| held.row.id));
+            if whole {
+                break;
             }
-            if execution.status == Status::Canceling
-                && let Some(stop) = self.room.running().get(&id)
-            {
-                stop.cancel();
-            }
-            self.room.tell(&execution);
-            return Ok(execution);
         }
     }
+    let mut moved = Vec::new();
+    for ids in meant.chunks(TOGETHER) {
+        let steered = steer(room, ids, wish, why).await?;
+        moved.extend(steered.into_iter().filter_map(|one| Some(one.ok()?.id)));
+    }
+    Ok(moved)
+}
+
+/// Steers executions with all their parts, in one commit. The answers stand in the order of the ids.
+async fn steer(
+    room: &Room,
+    ids: &[ExecutionId],
+    wish: Wish,
+    why: &str,
+) -> Result<Vec<Result<Execution, Error>>, store::Error> {
+    loop {
+        let now = room.parts.clock.now();
+        let keys = ids.iter().map(|id| id.to_bytes().to_vec());
+        let found = table::get_many::<Execution>(&room.parts.store, keys).await?;
+        let mut steering =
+            Steering { room, wish, why, now, batch: Batch::new(), moved: Vec::new() };
+        let mut answers = Vec::new();
+        for (id, held) in ids.iter().zip(found) {
+            answers.push(match held {
+                None => Err(Error::NotFound(*id)),
+                Some(held) => steering.tree(&held).await?,
+            });
+        }
+        let Steering { batch, moved, .. } = steering;
+        if !batch.is_empty() {
+            match room.parts.store.commit(batch).await {
+                Ok(_) => {}
+                Err(store::Error::Conflict { .. }) => continue,
+                Err(error) => return Err(error),
+            }
+        }
+        for execution in &moved {
+            after(room, execution);
+        }
+        return Ok(answers);
+    }
+}
+
+struct Steering<'a> {
+    room: &'a Room,
+    wish: Wish,
+    why: &'a str,
+    now: Time,
+    batch: Batch,
+    moved: Vec<Execution>,
+}
+
+impl Steering<'_> {
+    /// One execution and what is part of it. A part that cannot do it, or is there already, is none the
+    /// worse.
+    async fn tree(
+        &mut self,
+        root: &Held<Execution>,
+    ) -> Result<Result<Execution, Error>, store::Error> {
+        let wish = (self.wish, self.why, self.now);
+        let steered = match steered(self.room, &mut self.batch, root, wish) {
+            Ok(steered) => steered,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.moved.push(steered.clone());
+        for held in parts(self.room, &root.row).await? {
+            self.moved.extend(self::steered(self.room, &mut self.batch, &held, wish).ok());
+        }
+        Ok(Ok(steered))
+    }
+}
+
+/// What is part of an execution and not over, at any depth.
+async fn parts(room: &Room, root: &Execution) -> Result<Vec<Held<Execution>>, store::Error> {
+    let mut found = Vec::new();
+    let mut parents = vec![root.id];
+    while let Some(parent) = parents.pop() {
+        let under = open_under(room, parent).await?;
+        parents.extend(
+            under.iter().filter(|h| course(room, &h.row) == Course::Workflow).map(|h| h.row.id),
+        );
+        found.extend(under);
+        if found.len() > PARTS_LIMIT {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The parts of a workflow that are not over.
+pub(super) async fn open_under(
+    room: &Room,
+    parent: ExecutionId,
+) -> Result<Vec<Held<Execution>>, store::Error> {
+    let rows = Rows::first(PARTS_LIMIT);
+    table::find::<Execution>(&room.parts.store, OPEN_UNDER, &parent.to_bytes(), rows).await
+}
+
+/// How the engine goes about an execution.
+pub(super) fn course(room: &Room, execution: &Execution) -> Course {
+    let runner = room.parts.runners.get(execution.action.runner.as_str());
+    runner.map_or(Course::Attempts, |runner| runner.course())
+}
+
+/// Writes what becomes of one execution into the batch.
+pub(super) fn steered(
+    room: &Room,
+    batch: &mut Batch,
+    held: &Held<Execution>,
+    (wish, why, now): (Wish, &str, Time),
+) -> Result<Execution, Error> {
+    let mut execution = held.row.clone();
+    let course = course(room, &execution);
+    match wish {
+        Wish::Pause => pause(&mut execution, course, now)?,
+        Wish::Resume => execution.step(Step::Resume, now)?,
+        Wish::Cancel => cancel(&mut execution, course, now)?,
+    }
+    execution.reason = Some(why.to_owned());
+    table::replace(batch, held, &execution);
+    if course == Course::Workflow && !execution.status.is_done() {
+        queue::push(
+            batch,
+            queue::CONDUCT,
+            now,
+            room.parts.ids.record(),
+            Work::Conduct(execution.id),
+        );
+    } else if wish == Wish::Resume && !execution.begun {
+        draft::line_up(room, batch, &execution, now);
+    }
+    told(room, batch, &execution, now);
+    Ok(execution)
+}
+
+fn pause(execution: &mut Execution, course: Course, now: Time) -> Result<(), Error> {
+    let waits = matches!(execution.status, Status::Requested | Status::Delayed | Status::Scheduled);
+    if waits || course == Course::Workflow {
+        return Ok(execution.step(Step::Pause, now)?);
+    }
+    if execution.status.is_done() || matches!(execution.status, Status::Pausing | Status::Paused) {
+        return Err(Illegal { from: execution.status, step: Step::Pause }.into());
+    }
+    if execution.status == Status::Resuming && !execution.begun {
+        execution.step(Step::Pause, now)?;
+        return Ok(execution.step(Step::Quiet, now)?);
+    }
+    if course == Course::Attempts && execution.action.pause == Pause::Signal {
+        return Ok(execution.step(Step::Pause, now)?);
+    }
+    Err(Error::Unstoppable {
+        execution: execution.id,
+        action: execution.action.reference.clone(),
+        status: execution.status,
+    })
+}
+
+/// Nothing of it runs unless an attempt is under way or it is a workflow that has begun.
+fn cancel(execution: &mut Execution, course: Course, now: Time) -> Result<(), Illegal> {
+    let from = execution.status;
+    execution.step(Step::Cancel, now)?;
+    let rests = match course {
+        Course::Workflow => from == Status::Paused && execution.started.is_none(),
+        Course::Inquiry => true,
+        Course::Attempts | Course::AtOnce => {
+            !execution.begun && matches!(from, Status::Paused | Status::Resuming)
+        }
+    };
+    if rests && execution.status == Status::Canceling {
+        execution.step(Step::End(End::Canceled), now)?;
+    }
+    Ok(())
+}
+
+/// Lets the workflow of which an execution is a part know that it has moved.
+pub(super) fn told(room: &Room, batch: &mut Batch, part: &Execution, now: Time) {
+    let worth = part.status.is_done()
+        || matches!(part.status, Status::Pending | Status::Paused | Status::Resuming);
+    if part.parent.is_some() && worth {
+        queue::push(batch, queue::CONDUCT, now, room.parts.ids.record(), Work::Moved(part.id));
+    }
+}
+
+/// What follows once it is on disk.
+pub(super) fn after(room: &Room, execution: &Execution) {
+    if let Some(reins) = room.running().get(&execution.id) {
+        match execution.status {
+            Status::Canceling => reins.stop.cancel(),
+            Status::Pausing | Status::Resuming => reins.look.notify_one(),
+            _ => {}
+        }
+    }
+    if execution.status.is_done() {
+        room.parts.metrics.ended(execution.status.word());
+    }
+    room.tell(execution);
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::executions::Room;
-use crate::executions::attempt;
+use crate::executions::hold::Reins;
+use crate::executions::{Room, attempt, hold};
 use crate::model::execution::{Execution, Status, Step};
 use crate::model::time::Time;
 use crate::runners::Begin;
@@ -19,9 +19,6 @@ use crate::store::tables::Work;
 
 /// Tickets that are looked at in one round at most.
 const ROUND: usize = 256;
-/// How long a ticket stays taken beyond the attempt's own time. The embedded store has one owner,
-/// which takes everything back when it starts; the lease only matters where several nodes share one.
-const LEASE_SLACK: Duration = Duration::from_mins(5);
 /// After the store failed, how long until it is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -33,12 +30,27 @@ pub struct Dispatcher {
     places: Arc<Semaphore>,
 }
 
+/// What a look at the queue found.
+#[derive(Default)]
+struct Round {
+    looked_at: usize,
+    /// Whether there was one among them whose attempt this process follows.
+    ours: bool,
+}
+
+/// What becomes of a ticket that is due.
+enum Lot {
+    Start,
+    Leave,
+    Drop,
+}
+
 /// One attempt that may begin.
 struct Start {
     execution: Execution,
     ticket: Held<Ticket>,
     begin: Begin,
-    stop: CancellationToken,
+    reins: Reins,
 }
 
 impl Dispatcher {
@@ -62,7 +74,8 @@ impl Dispatcher {
         loop {
             changes.mark_unchanged();
             let round = self.round(&stop).await;
-            let more = round.as_ref().is_ok_and(|started| *started == ROUND);
+            let more = round.as_ref().is_ok_and(|round| round.looked_at == ROUND);
+            let ours = round.as_ref().is_ok_and(|round| round.ours);
             let due = self.next_due().await;
             let failed = match round.and(due.clone()) {
                 Ok(_) => false,
@@ -73,6 +86,8 @@ impl Dispatcher {
                 }
             };
             let due = due.ok().flatten().filter(|_| self.places.available_permits() > 0);
+            // A lease that ran out under its own attempt is renewed by that, not by looking again.
+            let due = due.map(|due| if ours { self.soon() } else { due });
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -85,9 +100,12 @@ impl Dispatcher {
         }
     }
 
+    fn soon(&self) -> Time {
+        self.room.parts.clock.now().plus(PAUSE)
+    }
+
     async fn pause(&self) {
-        let clock = &self.room.parts.clock;
-        clock.sleep_until(clock.now().plus(PAUSE)).await;
+        self.room.parts.clock.sleep_until(self.soon()).await;
     }
 
     async fn sleep(&self, due: Option<Time>) {
@@ -124,37 +142,41 @@ impl Dispatcher {
         }
     }
 
-    /// Starts what is due, as far as there are places. Says how many tickets were looked at.
-    async fn round(&self, stop: &CancellationToken) -> Result<usize, store::Error> {
+    /// Starts what is due, as far as there are places.
+    async fn round(&self, stop: &CancellationToken) -> Result<Round, store::Error> {
         let parts = &self.room.parts;
         let places = self.places.available_permits().min(ROUND);
         if places == 0 || stop.is_cancelled() {
-            return Ok(0);
+            return Ok(Round::default());
         }
         let now = parts.clock.now();
         let tickets = queue::due(&parts.store, queue::DISPATCH, now, places).await?;
-        let looked_at = tickets.len();
+        let mut round = Round { looked_at: tickets.len(), ours: false };
         let keys = tickets.iter().map(|ticket| match &ticket.row.work {
             Work::Dispatch(id) => id.to_bytes().to_vec(),
-            Work::Report(_) => Vec::new(),
+            _ => Vec::new(),
         });
         let executions = table::get_many::<Execution>(&parts.store, keys).await?;
         let mut batch = Batch::new();
-        let mut starts = Vec::new();
+        let mut starts: Vec<Start> = Vec::new();
         for (ticket, execution) in tickets.into_iter().zip(executions) {
-            match execution {
-                Some(held) if !held.row.status.is_done() => {
-                    starts.extend(self.start(&mut batch, &ticket, &held, now));
-                }
-                _ => queue::done(&mut batch, &ticket),
+            let execution = execution.filter(|held| !held.row.status.is_done());
+            let Some(held) = execution else {
+                queue::done(&mut batch, &ticket);
+                continue;
+            };
+            match self.lot(&ticket, &held, &starts) {
+                Lot::Start => starts.extend(self.start(&mut batch, &ticket, &held, now)),
+                Lot::Leave => round.ours = true,
+                Lot::Drop => queue::done(&mut batch, &ticket),
             }
         }
         if batch.is_empty() {
-            return Ok(looked_at);
+            return Ok(round);
         }
         // Registered before the start is on disk: whoever reads `running` there can stop it.
         for start in &starts {
-            self.room.running().insert(start.execution.id, start.stop.clone());
+            self.room.running().insert(start.execution.id, start.reins.clone());
         }
         match parts.store.commit(batch).await {
             Ok(revision) => {
@@ -162,7 +184,7 @@ impl Dispatcher {
                     start.ticket.revision = revision;
                     self.spawn(start);
                 }
-                Ok(looked_at)
+                Ok(round)
             }
             Err(error) => {
                 for start in &starts {
@@ -173,8 +195,24 @@ impl Dispatcher {
         }
     }
 
-    /// Writes one start into the batch. An execution that was running when the engine died is taken
-    /// up where it was; a paused one keeps its ticket for later.
+    /// What is to become of a ticket that is due. No attempt is followed twice: one whose lease ran out
+    /// under it keeps its ticket, and another ticket for the same is none.
+    fn lot(&self, ticket: &Held<Ticket>, held: &Held<Execution>, starts: &[Start]) -> Lot {
+        let running = self.room.running();
+        let follower = running.get(&held.row.id);
+        if starts.iter().any(|start| start.execution.id == held.row.id) {
+            return Lot::Drop;
+        }
+        match follower {
+            None => Lot::Start,
+            Some(reins) if reins.ticket != ticket.row.id && is_under_way(&held.row) => Lot::Drop,
+            // It follows it still, or has just settled it.
+            Some(_) => Lot::Leave,
+        }
+    }
+
+    /// Writes one start into the batch. An execution that was running when the engine died, or was held,
+    /// is taken up where it was; one that is paused otherwise gets a new ticket when it is resumed.
     fn start(
         &self,
         batch: &mut Batch,
@@ -183,7 +221,7 @@ impl Dispatcher {
         now: Time,
     ) -> Option<Start> {
         let mut execution = held.row.clone();
-        let running = matches!(execution.status, Status::Running | Status::Canceling);
+        let running = is_under_way(&execution);
         if !running {
             if execution.step(Step::Start, now).is_err() {
                 queue::done(batch, ticket);
@@ -192,27 +230,33 @@ impl Dispatcher {
             execution.attempt += 1;
             table::replace(batch, held, &execution);
         }
-        let until = now.plus(attempt::limit(&self.room, &execution)).plus(LEASE_SLACK);
+        let until = now.plus(attempt::limit(&self.room, &execution)).plus(hold::LEASE_SLACK);
         let taken = queue::take(batch, ticket, &self.owner, until);
         let begin = if running { Begin::Return } else { Begin::Fresh };
         let stop = CancellationToken::new();
         if execution.status == Status::Canceling {
             stop.cancel();
         }
-        Some(Start { execution, ticket: Held { row: taken, revision: 0 }, begin, stop })
+        let reins = Reins { stop, look: Arc::default(), ticket: taken.id };
+        Some(Start { execution, ticket: Held { row: taken, revision: 0 }, begin, reins })
     }
 
     fn spawn(&self, start: Start) {
-        let Start { execution, ticket, begin, stop } = start;
+        let Start { execution, ticket, begin, reins } = start;
         let room = Arc::clone(&self.room);
         let place = Arc::clone(&self.places).try_acquire_owned().ok();
         room.tell(&execution);
         self.room.parts.tasks.spawn(async move {
             let id = execution.id;
-            attempt::carry_out(&room, execution, ticket, begin, stop).await;
+            attempt::carry_out(&room, execution, ticket, (begin, reins)).await;
             room.running().remove(&id);
             drop(place);
             room.freed.notify_one();
         });
     }
+}
+
+/// Whether an attempt has begun that has not ended.
+fn is_under_way(execution: &Execution) -> bool {
+    execution.begun || matches!(execution.status, Status::Running | Status::Canceling)
 }

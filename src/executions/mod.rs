@@ -2,13 +2,22 @@
 //! comes back after a crash finds in the store where to go on.
 
 mod attempt;
+mod conductor;
 mod control;
 mod dispatch;
+mod draft;
+mod flows;
+mod hold;
+mod inquiries;
+mod orders;
 mod output;
+mod progress;
 mod request;
 mod secrets;
 mod templates;
 mod settle;
+mod turn;
+mod watching;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,23 +26,27 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::model::action::Action;
 use crate::model::cause::Cause;
-use crate::model::execution::{Execution, Illegal};
+use crate::model::execution::{Execution, Illegal, Status};
 use crate::model::id::ExecutionId;
 use crate::model::parameter::Parameters;
 use crate::model::reference::Reference;
 use crate::packs::catalog::Current;
 use crate::packs::parameters;
 use crate::runners::Runner;
+use crate::store::tables::Progress;
 use crate::store::{self, Handle, table};
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
+use crate::workflows::conduct::Refused;
 
+pub use conductor::Conductor;
 pub use dispatch::Dispatcher;
+pub use orders::Remedy;
+pub use watching::{Parts as Children, read as definition};
 
 /// State changes that a slow watcher may be behind before it misses some.
 const WATCH_LIMIT: usize = 4096;
@@ -93,6 +106,45 @@ pub enum Error {
     /// It cannot make that move.
     #[error(transparent)]
     Illegal(#[from] Illegal),
+    /// What carries it out cannot hold it.
+    #[error(
+        "execution `{execution}` is `{status}`, and action `{action}` cannot be held meanwhile"
+    )]
+    Unstoppable {
+        /// The execution.
+        execution: ExecutionId,
+        /// Its action.
+        action: Reference,
+        /// Where it stands.
+        status: Status,
+    },
+    /// It is no workflow, or one that has not begun.
+    #[error("execution `{0}` is no workflow that has begun")]
+    NoWorkflow(ExecutionId),
+    /// No task of it failed.
+    #[error("execution `{execution}` has no failed task{}", task.as_ref().map(|task| format!(" `{task}`")).unwrap_or_default())]
+    NoFailedTask {
+        /// The execution.
+        execution: ExecutionId,
+        /// The task that was named.
+        task: Option<String>,
+    },
+    /// Its workflow does not do that where it stands.
+    #[error("{refused}")]
+    Refused {
+        /// The execution.
+        execution: ExecutionId,
+        /// Why.
+        refused: Refused,
+    },
+    /// Its workflow cannot go on.
+    #[error("the workflow of execution `{execution}` cannot go on: {what}")]
+    Broken {
+        /// The execution.
+        execution: ExecutionId,
+        /// Why.
+        what: String,
+    },
     /// The store did not take it.
     #[error("the execution could not be stored")]
     Store(#[from] store::Error),
@@ -112,6 +164,17 @@ impl Error {
             Self::OnceAgain { .. } => "use a new key for a new request".to_owned(),
             Self::NotFound(_) => "`ifso execution list` shows the ones that are kept".to_owned(),
             Self::Illegal(_) => return None,
+            Self::NoWorkflow(_) => "`ifso execution rerun` runs any action again".to_owned(),
+            Self::NoFailedTask { execution, .. } => {
+                format!("`ifso execution show {execution}` lists its tasks")
+            }
+            Self::Refused { refused, .. } => refused.help().to_owned(),
+            Self::Broken { .. } => "`ifso doctor` looks at every record".to_owned(),
+            Self::Unstoppable { .. } => {
+                "a shell or python action can be held that says `pause: signal` in its file; \
+                 a workflow always"
+                    .to_owned()
+            }
             Self::Store(error) => error.help()?.to_owned(),
         })
     }
@@ -176,12 +239,23 @@ pub struct Executions {
     room: Arc<Room>,
 }
 
+/// An execution has said how far it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progressed {
+    /// Its action.
+    pub action: Reference,
+    /// How far.
+    pub progress: Progress,
+}
+
 /// What handle, dispatcher and attempts share.
 struct Room {
     parts: Parts,
-    running: Mutex<HashMap<ExecutionId, CancellationToken>>,
+    /// The attempts that this process follows.
+    running: Mutex<HashMap<ExecutionId, hold::Reins>>,
     changed: broadcast::Sender<Arc<Execution>>,
     printed: broadcast::Sender<ExecutionId>,
+    progressed: broadcast::Sender<Arc<Progressed>>,
     /// Rings when an attempt's place is free again.
     freed: tokio::sync::Notify,
 }
@@ -197,7 +271,7 @@ impl Room {
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, CancellationToken>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, hold::Reins>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -209,17 +283,19 @@ impl Room {
     }
 }
 
-/// Builds the handle and the loop behind it.
+/// Builds the handle and the loops behind it.
 #[must_use]
-pub fn open(parts: Parts) -> (Executions, Dispatcher) {
+pub fn open(parts: Parts) -> (Executions, Dispatcher, Conductor) {
     let room = Arc::new(Room {
         parts,
         running: Mutex::default(),
         changed: broadcast::channel(WATCH_LIMIT).0,
         printed: broadcast::channel(WATCH_LIMIT).0,
+        progressed: broadcast::channel(WATCH_LIMIT).0,
         freed: tokio::sync::Notify::new(),
     });
-    (Executions { room: Arc::clone(&room) }, Dispatcher::new(room))
+    let conductor = Conductor::new(Arc::clone(&room));
+    (Executions { room: Arc::clone(&room) }, Dispatcher::new(room), conductor)
 }
 
 impl Executions {
@@ -243,6 +319,26 @@ impl Executions {
     #[must_use]
     pub fn output_changes(&self) -> broadcast::Receiver<ExecutionId> {
         self.room.printed.subscribe()
+    }
+
+    /// How far executions say that they are, from now on: what is told here is on disk.
+    #[must_use]
+    pub fn progress_changes(&self) -> broadcast::Receiver<Arc<Progressed>> {
+        self.room.progressed.subscribe()
+    }
+
+    /// How far these say that they are, in their order: nothing where the attempt under way, or the
+    /// last one, said nothing.
+    ///
+    /// # Errors
+    /// As `Store::get`.
+    pub async fn progress(&self, of: &[&Execution]) -> Result<Vec<Option<Progress>>, store::Error> {
+        let keys = of.iter().map(|execution| execution.id.to_bytes().to_vec());
+        let found = table::get_many::<Progress>(&self.room.parts.store, keys).await?;
+        let current = |(execution, held): (&&Execution, Option<table::Held<Progress>>)| {
+            held.map(|held| held.row).filter(|progress| progress.attempt == execution.attempt)
+        };
+        Ok(of.iter().zip(found).map(current).collect())
     }
 
     /// How many attempts are under way.

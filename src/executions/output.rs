@@ -1,17 +1,21 @@
 //! What an attempt prints, on its way to the store: secrets struck out, pieces gathered for a moment
-//! so that a chatty action does not cost a commit a line.
+//! so that a chatty action does not cost a commit a line. What it says of its progress goes with them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::executions::Room;
+use crate::executions::progress::{Listener, Said};
+use crate::executions::{Progressed, Room};
+use crate::model::execution::Execution;
 use crate::model::id::ExecutionId;
+use crate::model::reference::Reference;
 use crate::model::time::Time;
 use crate::runners::{Piece, Stream};
 use crate::store::batch::Batch;
 use crate::store::table::{self, Rows};
-use crate::store::tables::Output;
+use crate::store::tables::{Output, Progress};
 use crate::store::{self, Handle};
 use crate::vault::redact::Redactor;
 
@@ -27,11 +31,14 @@ pub(super) struct Printer<'a> {
     room: &'a Room,
     execution: ExecutionId,
     attempt: u32,
+    action: Reference,
     next: u32,
     gathered: Vec<(Stream, String)>,
     bytes: usize,
     since: Option<Time>,
     redactors: [Redactor; 2],
+    listener: Listener,
+    said: Option<Said>,
 }
 
 impl<'a> Printer<'a> {
@@ -39,19 +46,24 @@ impl<'a> Printer<'a> {
     /// died is forgotten: its runner hands the whole over again.
     pub(super) async fn open(
         room: &'a Room,
-        (execution, attempt): (ExecutionId, u32),
+        execution: &Execution,
         secrets: &[String],
     ) -> Result<Self, store::Error> {
+        let action = execution.action.reference.clone();
+        let (execution, attempt) = (execution.id, execution.attempt);
         let next = forget(&room.parts.store, execution, attempt).await?;
         Ok(Self {
             room,
             execution,
             attempt,
+            action,
             next,
             gathered: Vec::new(),
             bytes: 0,
             since: None,
             redactors: [Redactor::new(secrets), Redactor::new(secrets)],
+            listener: Listener::default(),
+            said: None,
         })
     }
 
@@ -83,6 +95,9 @@ impl<'a> Printer<'a> {
         if text.is_empty() {
             return;
         }
+        if stream == Stream::Stdout {
+            self.said = self.listener.hear(&text).or(self.said.take());
+        }
         self.bytes += text.len();
         self.since.get_or_insert_with(|| self.room.parts.clock.now());
         match self.gathered.last_mut() {
@@ -91,27 +106,43 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn batch(&mut self) -> Batch {
+    fn batch(&mut self) -> (Batch, Option<Progress>) {
         let mut batch = Batch::new();
         let at = self.since.take().unwrap_or_default();
+        let (execution, attempt) = (self.execution, self.attempt);
+        let progress = self.said.take().map(|Said { progress, message }| Progress {
+            execution,
+            attempt,
+            progress,
+            message,
+            at,
+        });
+        if let Some(progress) = &progress {
+            table::put(&mut batch, progress);
+        }
         for (stream, text) in self.gathered.drain(..) {
             let stream = match stream {
                 Stream::Stdout => "stdout",
                 Stream::Stderr => "stderr",
             };
-            let (execution, attempt, number) = (self.execution, self.attempt, self.next);
-            let stream = stream.to_owned();
+            let (number, stream) = (self.next, stream.to_owned());
             table::put(&mut batch, &Output { execution, number, attempt, stream, at, text });
             self.next += 1;
         }
         self.bytes = 0;
-        batch
+        (batch, progress)
     }
 
     async fn flush(&mut self) {
-        let batch = self.batch();
+        let (batch, progress) = self.batch();
         match self.room.parts.store.commit(batch).await {
-            Ok(_) => drop(self.room.printed.send(self.execution)),
+            Ok(_) => {
+                drop(self.room.printed.send(self.execution));
+                if let Some(progress) = progress {
+                    let action = self.action.clone();
+                    drop(self.room.progressed.send(Arc::new(Progressed { action, progress })));
+                }
+            }
             // The action goes on; its result is settled when the store is back.
             Err(error) => {
                 tracing::warn!(execution = %self.execution, %error, "output was not stored");
@@ -124,7 +155,12 @@ impl<'a> Printer<'a> {
             let held_back = self.redactors[redactor].finish();
             self.keep(stream, held_back);
         }
-        self.batch()
+        if let Some(said) = self.listener.finish() {
+            self.said = Some(said);
+            // A line that ends with the attempt was gathered before, or is now.
+            self.since.get_or_insert_with(|| self.room.parts.clock.now());
+        }
+        self.batch().0
     }
 }
 

@@ -1,18 +1,11 @@
 //! From asked to accepted.
 
-use std::sync::Arc;
-
-use serde_json::Value;
-
+use crate::executions::draft::{self, Draft};
 use crate::executions::{Error, Executions, Request};
-use crate::model::execution::{Execution, Status, Step};
-use crate::model::problem::nearest;
-use crate::model::reference::Reference;
-use crate::model::time::Time;
-use crate::packs::parameters;
+use crate::model::execution::{Execution, Step};
 use crate::store::batch::Batch;
-use crate::store::tables::{Requested, Work};
-use crate::store::{self, queue, table};
+use crate::store::tables::Requested;
+use crate::store::{self, table};
 
 impl Executions {
     /// Accepts a request; it is on disk when this returns.
@@ -25,15 +18,23 @@ impl Executions {
             return Ok(before);
         }
         let now = parts.clock.now();
-        let mut execution = self.checked(&request, now)?;
+        let draft = Draft {
+            action: &request.action,
+            parameters: &request.parameters,
+            user: &request.user,
+            cause: request.cause.clone(),
+            timeout: request.timeout,
+            context: &request.context,
+            hops: 0,
+            part: None,
+        };
+        let mut execution = draft::accept(&self.room, draft, now)?;
         let mut batch = Batch::new();
         if request.delay.is_some() {
             execution.step(Step::Delay, now)?;
         }
-        table::create(&mut batch, &execution);
         let due = now.plus(request.delay.unwrap_or_default());
-        let work = Work::Dispatch(execution.id);
-        queue::push(&mut batch, queue::DISPATCH, due, parts.ids.record(), work);
+        draft::put_in_line(&self.room, &mut batch, &execution, due);
         if let Some(once) = &request.once {
             let digest = digest(&request);
             table::create(
@@ -67,44 +68,6 @@ impl Executions {
             return Err(Error::OnceAgain { once: once.clone(), execution });
         }
         self.get(execution).await?.map(Some).ok_or(Error::NotFound(execution))
-    }
-
-    fn checked(&self, request: &Request, now: Time) -> Result<Execution, Error> {
-        let catalog = self.room.parts.catalog.load();
-        let Some(action) = catalog.actions.get(&request.action) else {
-            let names = catalog.actions.keys().map(Reference::as_str);
-            return Err(Error::NoSuchAction {
-                name: request.action.clone(),
-                nearest: nearest(request.action.as_str(), names).map(str::to_owned),
-            });
-        };
-        if !action.enabled {
-            return Err(Error::Disabled(request.action.clone()));
-        }
-        parameters::check(&self.room.accepts(action), &request.parameters).map_err(|problems| {
-            Error::BadParameters { problems: problems.iter().map(ToString::to_string).collect() }
-        })?;
-        Ok(Execution {
-            id: self.room.parts.ids.execution(),
-            action: Arc::clone(action),
-            given: request.parameters.clone(),
-            cause: request.cause.clone(),
-            hops: 0,
-            parent: None,
-            user: request.user.clone(),
-            status: Status::Requested,
-            attempt: 0,
-            timeout_ms: request
-                .timeout
-                .map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
-            created: now,
-            started: None,
-            ended: None,
-            result: Value::Null,
-            reason: None,
-            log: vec![(now, Status::Requested)],
-            context: request.context.clone(),
-        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::executions::{Room, secrets};
+use crate::executions::{Room, control, secrets};
 use crate::model::cause::Cause;
 use crate::model::event::Report;
 use crate::model::execution::{End, Execution, Status, Step};
@@ -120,17 +120,35 @@ fn apply(
         Next::Over(end) => {
             settled.step(Step::End(end), now).expect("whatever was started can end");
             queue::done(batch, ticket);
+            control::told(room, batch, settled, now);
             report(room, settled, batch, now);
         }
         Next::Again(wait) => {
+            let holds = matches!(settled.status, Status::Pausing | Status::Paused);
             settled.step(Step::Delay, now).expect("whatever was started can wait");
-            queue::postpone(batch, ticket, now.plus(wait), None);
+            if holds {
+                wait_for_resume(room, settled, ticket, (batch, now));
+            } else {
+                queue::postpone(batch, ticket, now.plus(wait), None);
+            }
         }
     }
 }
 
+/// What was held and has to be tried again is paused before its next attempt.
+fn wait_for_resume(
+    room: &Room,
+    settled: &mut Execution,
+    ticket: &Held<Ticket>,
+    (batch, now): (&mut Batch, Time),
+) {
+    queue::done(batch, ticket);
+    settled.step(Step::Pause, now).expect("what waits can be paused");
+    control::told(room, batch, settled, now);
+}
+
 /// An ended execution is an event, where any rule wants to hear of it.
-fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Time) {
+pub(super) fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Time) {
     let trigger = ENDED.parse().expect("the constant is a reference");
     if room.parts.catalog.load().rules.subscribed(&trigger).is_empty() {
         return;

@@ -35,7 +35,7 @@ pub(super) async fn render(
     }
     let mut keys = BTreeMap::new();
     for wanted in render::keys(&defaults).into_iter().chain(render::keys(&config)) {
-        if let Some(value) = value(room, execution, &wanted).await? {
+        if let Some(value) = value(room, &execution.user, &wanted).await? {
             keys.insert(wanted, value);
         }
     }
@@ -60,15 +60,15 @@ fn rendered(
     Ok(Rendered { accepts, config: Arc::new(config) })
 }
 
-/// The value of `system.name` or `user.name`, the user being the execution's.
-async fn value(
+/// The value of `system.name` or `user.name`, the user being `user`.
+pub(super) async fn value(
     room: &Room,
-    execution: &Execution,
+    user: &str,
     wanted: &str,
 ) -> Result<Option<Value>, store::Error> {
     let Some((scope, name)) = wanted.split_once('.') else { return Ok(None) };
     let scope = match scope {
-        "user" => format!("st2kv.user:{}", execution.user),
+        "user" => format!("st2kv.user:{user}"),
         scope => format!("st2kv.{scope}"),
     };
     let key = [scope.as_bytes(), &[0], name.as_bytes()].concat();

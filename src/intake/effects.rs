@@ -20,7 +20,7 @@ use crate::packs::parameters;
 use crate::store::batch::Batch;
 use crate::store::queue;
 use crate::store::table;
-use crate::store::tables::Work;
+use crate::store::tables::{Definition, Work};
 
 /// The user in whose name rules act.
 pub const RULES_USER: &str = "rules";
@@ -69,6 +69,12 @@ impl Effects<'_> {
                     let trigger = NOTIFICATION.parse().expect("the constant is a reference");
                     self.emit(event, cause, &trigger, data);
                 }
+                Effect::Steer { wish, selector } => {
+                    let why = format!("by rule `{}`", decision.rule);
+                    let work = Work::Steer { wish: *wish, selector: selector.clone(), why };
+                    let id = self.ids.record();
+                    queue::push(self.batch, queue::CONDUCT, self.now, id, work);
+                }
                 Effect::Set { key, value } => self.set(key, value),
                 Effect::Log { text } => {
                     tracing::info!(rule = %decision.rule, event = %event.id, %text, "log");
@@ -92,9 +98,12 @@ impl Effects<'_> {
             cause,
             hops: event.hops + 1,
             parent: None,
+            part: None,
             user: RULES_USER.to_owned(),
             status: Status::Requested,
             attempt: 0,
+            begun: false,
+            turn: None,
             timeout_ms: option(options, "timeout").map(millis),
             created: self.now,
             started: None,
@@ -140,7 +149,12 @@ impl Effects<'_> {
         }
         let due = self.now.plus(delay.unwrap_or_default());
         let work = Work::Dispatch(execution.id);
-        queue::push(self.batch, queue::DISPATCH, due, self.ids.record(), work);
+        let line = queue::line(&execution.action.runner);
+        queue::push(self.batch, line, due, self.ids.record(), work);
+        if let Some(pinned) = &execution.action.workflow {
+            let (hash, definition) = (Arc::clone(&pinned.hash), Arc::clone(&pinned.definition));
+            table::put(self.batch, &Definition { hash, definition });
+        }
     }
 
     fn emit(&mut self, event: &Event, cause: Cause, trigger: &Reference, data: Value) {

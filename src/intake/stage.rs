@@ -509,7 +509,7 @@ async fn wait(clock: &Clock, until: Option<Time>) {
 fn report(ticket: &Ticket) -> Option<Report> {
     match &ticket.work {
         Work::Report(report) => Some((**report).clone()),
-        Work::Dispatch(_) => None,
+        _ => None,
     }
 }
 

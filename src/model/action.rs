@@ -38,14 +38,42 @@ pub struct Action {
     pub timeout: Option<Duration>,
     /// When to try again.
     pub retry: Option<Retry>,
+    /// Whether an attempt that runs can be held.
+    #[serde(default)]
+    pub pause: Pause,
     /// Free tags.
     pub tags: Vec<Value>,
     /// StackStorm's `notify` block, kept as written.
     pub notify: Value,
     /// A hash of the files that make it: what ran is told apart from what would run now.
     pub version: Arc<str>,
+    /// The workflow that it is, where its runner is `workflow`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<Pinned>,
     /// The file it was read from, as seen from the home.
     pub file: PathBuf,
+}
+
+/// Whether an attempt that runs can be held, and how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pause {
+    /// It cannot: what runs runs to its end.
+    #[default]
+    Never,
+    /// Its processes are stopped where they are (`SIGSTOP`) and let go on there (`SIGCONT`).
+    Signal,
+}
+
+/// A workflow's definition under a name that follows from its content: executions keep the name, and
+/// the store keeps each definition once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// SHA-256 of the definition, as text.
+    pub hash: Arc<str>,
+    /// The definition, in Orquesta's form; null in an execution that was read back from the store.
+    #[serde(skip)]
+    pub definition: Arc<Value>,
 }
 
 impl Action {
@@ -66,9 +94,11 @@ impl Action {
             delivery: Delivery::AtMostOnce,
             timeout: None,
             retry: None,
+            pause: Pause::Never,
             tags: Vec::new(),
             notify: Value::Null,
             version: "".into(),
+            workflow: None,
             file: PathBuf::new(),
         }
     }

@@ -108,16 +108,21 @@ impl Status {
             (S::Requested | S::Scheduled | S::Running | S::Delayed, T::Delay) => S::Delayed,
             (S::Requested | S::Delayed | S::Scheduled, T::Start) => S::Running,
             (S::Running, T::Ask) => S::Pending,
-            (S::Running | S::Pending, T::Pause) => S::Pausing,
+            (S::Running | S::Pending | S::Resuming, T::Pause) => S::Pausing,
             (S::Requested | S::Delayed | S::Scheduled, T::Pause) => S::Paused,
             (S::Pausing, T::Quiet) => S::Paused,
+            // What was held came to an end that is no end: it waits, and has to be paused again.
+            (S::Pausing | S::Paused | S::Resuming, T::Delay) => S::Delayed,
             (S::Paused | S::Pausing, T::Resume) => S::Resuming,
             (S::Resuming, T::Start) => S::Running,
-            (S::Requested | S::Delayed | S::Scheduled | S::Paused, T::Cancel) => S::Canceled,
-            (S::Running | S::Pending | S::Pausing | S::Resuming | S::Canceling, T::Cancel) => {
-                S::Canceling
+            (S::Requested | S::Delayed | S::Scheduled, T::Cancel) => S::Canceled,
+            (
+                S::Running | S::Pending | S::Pausing | S::Paused | S::Resuming | S::Canceling,
+                T::Cancel,
+            ) => S::Canceling,
+            (S::Running | S::Pausing | S::Paused | S::Pending | S::Resuming, T::End(end)) => {
+                end.status()
             }
-            (S::Running | S::Pausing | S::Pending | S::Resuming, T::End(end)) => end.status(),
             (S::Canceling, T::End(End::Abandoned)) => S::Abandoned,
             (S::Canceling, T::End(_)) => S::Canceled,
             (S::Requested | S::Delayed | S::Scheduled, T::End(End::Failed)) => S::Failed,
@@ -244,12 +249,22 @@ pub struct Execution {
     pub hops: u16,
     /// The execution of which it is a part.
     pub parent: Option<ExecutionId>,
+    /// Which part of its parent's workflow it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// The user in whose name it runs.
     pub user: String,
     /// Where it stands.
     pub status: Status,
     /// Attempts begun so far.
     pub attempt: u32,
+    /// Whether an attempt has begun that has not ended: what is paused so is held, and goes on where it
+    /// was; what is paused otherwise begins when it is resumed.
+    #[serde(default)]
+    pub begun: bool,
+    /// Where it stands before the policies of its action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
     /// How long one attempt may take, in milliseconds, where the caller said so.
     pub timeout_ms: Option<u64>,
     /// When it was accepted.
@@ -268,6 +283,123 @@ pub struct Execution {
     pub context: Map<String, Value>,
 }
 
+/// Where an execution stands before the policies that limit its action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// It waits for a place, in the order of this time.
+    Waits {
+        /// When it came.
+        since: Time,
+    },
+    /// It has its places.
+    Has {
+        /// Their names.
+        gates: Vec<Arc<str>>,
+    },
+}
+
+/// The place of an execution in the workflow of its parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The task's name.
+    pub task: Arc<str>,
+    /// The way through the graph on which it is, from 0.
+    pub route: u32,
+    /// The task's position in the sequence of the workflow, from 0.
+    pub entry: u32,
+    /// Which item of `with`, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// Which of the task's runs, from 0: one that asks first, or tries until something holds, has more.
+    #[serde(default)]
+    pub turn: u32,
+}
+
+/// What may be wanted of executions that are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// Start nothing new; let what runs end, or hold it where its runner can.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Stop.
+    Cancel,
+}
+
+impl Wish {
+    /// The word in rules, JSON and commands.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    /// Where executions stand that this may be wanted of.
+    #[must_use]
+    pub const fn applies(self) -> &'static [Status] {
+        use Status as S;
+        match self {
+            Self::Pause => &[S::Requested, S::Delayed, S::Scheduled, S::Running, S::Resuming],
+            Self::Resume => &[S::Pausing, S::Paused],
+            Self::Cancel => &[
+                S::Requested,
+                S::Delayed,
+                S::Scheduled,
+                S::Running,
+                S::Pending,
+                S::Pausing,
+                S::Paused,
+                S::Resuming,
+            ],
+        }
+    }
+}
+
+/// Which executions are meant. What is not said may be anything.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selector {
+    /// This one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<ExecutionId>,
+    /// Runs of this action; `*` stands for any letters (`storage.migrate_*`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Runs that were given these parameters, perhaps among others.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+}
+
+impl Selector {
+    /// Whether an execution is meant.
+    #[must_use]
+    pub fn selects(&self, execution: &Execution) -> bool {
+        let action = execution.action.reference.as_str();
+        self.execution.is_none_or(|id| id == execution.id)
+            && self.action.as_deref().is_none_or(|pattern| fits(pattern, action))
+            && self.parameters.iter().all(|(name, value)| execution.given.get(name) == Some(value))
+    }
+}
+
+/// Whether `text` is `pattern`, in which `*` stands for any letters.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
 /// Moves kept in an execution's log at most; the oldest but the first are forgotten.
 pub const LOG_LIMIT: usize = 64;
 
@@ -278,6 +410,18 @@ impl Execution {
     /// `Illegal` where the step does not fit; nothing is changed.
     pub fn step(&mut self, step: Step, now: Time) -> Result<(), Illegal> {
         let next = self.status.after(step)?;
+        self.begun = match next {
+            Status::Running => true,
+            Status::Delayed => false,
+            _ if next.is_done() => false,
+            // One that an older Ifso had begun says so by its status only.
+            _ => self.begun || self.status == Status::Running,
+        };
+        // Its place goes back when it is over, or waits without having begun.
+        let rests = next == Status::Delayed || (next == Status::Paused && !self.begun);
+        if rests || next.is_done() {
+            self.turn = None;
+        }
         self.status = next;
         if next == Status::Running {
             self.started.get_or_insert(now);
@@ -328,6 +472,22 @@ mod tests {
             let canceled = status.after(Step::Cancel).unwrap();
             let end = canceled.after(Step::End(End::Failed)).unwrap_or(canceled);
             assert_eq!(end, Status::Canceled, "from {status}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_letters() {
+        for (pattern, text, is) in [
+            ("storage.grow", "storage.grow", true),
+            ("storage.grow", "storage.grown", false),
+            ("storage.*", "storage.grow", true),
+            ("*", "a.b", true),
+            ("s*e.*w", "storage.grow", true),
+            ("s*x*w", "storage.grow", false),
+            ("*aa", "a", false),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(fits(pattern, text), is, "{pattern} {text}");
         }
     }
 

@@ -19,5 +19,6 @@ pub mod memory;
 pub mod action;
 pub mod policy;
 pub mod execution;
+pub mod workflow;
 pub mod pack;
 pub mod key;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::model::execution::{Selector, Wish};
 use crate::model::id::{EventId, ExecutionId};
 use crate::model::reference::Reference;
 use crate::model::time::Time;
@@ -42,6 +43,13 @@ pub enum Effect {
         key: String,
         /// The value; null removes the key.
         value: Value,
+    },
+    /// Pause, resume or cancel executions that are not over.
+    Steer {
+        /// Which of the three.
+        wish: Wish,
+        /// Which executions.
+        selector: Selector,
     },
     /// Leave a line in the decision and the log.
     Log {

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::action::Action;
+use crate::model::action::{Action, Pause};
 use crate::model::parameter::Parameters;
 use crate::model::policy::{Delivery, Retry};
 use crate::model::problem::{Place, Problem, Severity};
@@ -14,16 +14,11 @@ use crate::packs::disk::{self, File};
 use crate::packs::fields::{Fields, listed, meant};
 use crate::packs::load::Runners;
 use crate::packs::yaml::{Node, Tree};
-use crate::packs::{parameters, schema};
+use crate::packs::{parameters, schema, workflow};
 
 /// StackStorm's runners that come with later versions.
-const LATER: [&str; 12] = [
-    "orquesta",
-    "orchestra",
-    "workflow",
+const LATER: [&str; 7] = [
     "action-chain",
-    "inquirer",
-    "inquiry",
     "remote-shell-cmd",
     "remote-shell-script",
     "ssh",
@@ -34,6 +29,9 @@ const LATER: [&str; 12] = [
 
 /// Keys that API clients send along and that mean nothing in a file.
 const UNUSED: [&str; 4] = ["metadata_file", "uid", "id", "ref"];
+
+/// The runners that can hold what runs.
+const HOLDING: [&str; 2] = ["shell", "python"];
 
 /// What an action file is read against.
 pub(crate) struct Surroundings<'a> {
@@ -74,9 +72,9 @@ pub(crate) fn read(
     );
     let timeout = fields.span("timeout");
     let retry_node = fields.node("retry");
+    let pause = fields.word("pause", &[("signal", Pause::Signal)]);
     fields.finish(Severity::Error, &UNUSED);
 
-    let retry = retry_node.map(|node| retry(node, place, problems));
     let own = schema::parameters(parameters_node, place, problems);
     positions(&own, parameters_node.unwrap_or(node), place, problems);
     if pack.as_ref().is_some_and(|pack| pack != around.pack) {
@@ -116,9 +114,11 @@ pub(crate) fn read(
         output_schema: Arc::new(output_schema),
         delivery: delivery.unwrap_or_default(),
         timeout,
-        retry,
+        retry: retry_node.map(|node| retry(node, place, problems)),
+        pause: held(pause, &known.name, node, place, problems),
         tags,
         notify,
+        workflow: None,
         file: file.place.file.as_ref().clone(),
     })
 }
@@ -141,6 +141,28 @@ pub(crate) fn named(
             problems.push(Problem::error("bad_name", at, message));
         })
         .ok()
+}
+
+/// What the action says of being held, where its runner can.
+fn held(
+    given: Option<Pause>,
+    runner: &str,
+    node: &Node,
+    place: &Place,
+    problems: &mut Vec<Problem>,
+) -> Pause {
+    if given.is_some() && !HOLDING.contains(&runner) {
+        let help = if runner == "workflow" {
+            "remove the line: a workflow can always be paused"
+        } else {
+            "remove the line: such an action runs to its end, and is paused only while it waits"
+        };
+        let runners = listed(&HOLDING);
+        let message = format!("runner `{runner}` cannot hold what runs; `pause` is for {runners}");
+        let at = node.find("pause", place);
+        problems.push(Problem::error("cannot_pause", at, message).help(help));
+    }
+    given.unwrap_or_default()
 }
 
 fn unknown_runner(given: &str, node: &Node, place: &Place, runners: &Runners) -> Problem {
@@ -225,7 +247,9 @@ fn entry_point(
     node: &Node,
     context: &mut Entry<'_, '_>,
 ) -> Option<PathBuf> {
-    let needed = matches!(runner_type, "python" | "rhai") || runner_type.ends_with("-script");
+    let needed = matches!(runner_type, "python" | "rhai")
+        || runner_type.ends_with("-script")
+        || workflow::runs(runner_type);
     let at = node.find("entry_point", context.place);
     let Some(entry) = entry else {
         if needed {

@@ -10,6 +10,7 @@ macro_rules! held {
 /// Every file of them, by path; each home may replace a pack by one of the same name.
 pub const FILES: &[(&str, &str)] = &[
     held!("core/actions/announcement.yaml"),
+    held!("core/actions/ask.yaml"),
     held!("core/actions/echo.yaml"),
     held!("core/actions/error.yaml"),
     held!("core/actions/http.yaml"),

@@ -17,6 +17,7 @@ use crate::packs::catalog::{Catalog, Pack, RuleFile};
 use crate::packs::disk::{self, Disk, File};
 use crate::packs::load::{CheckSensor, Kinds, Runners};
 use crate::packs::manifest::SITE;
+use crate::packs::workflow::{self, Workflow};
 use crate::packs::yaml::Node;
 use crate::packs::{action, calendar, config, manifest, rule, schema, sensor, timer, trigger};
 use crate::rules;
@@ -35,6 +36,8 @@ pub(crate) struct Draft {
     pub(crate) shown: PathBuf,
     pub(crate) pack: Pack,
     pub(crate) actions: Vec<Action>,
+    /// The workflows of its actions.
+    pub(crate) workflows: Vec<Workflow>,
     pub(crate) triggers: Vec<Trigger>,
     pub(crate) sensors: Vec<Arc<Definition>>,
     pub(crate) calendars: Vec<(Reference, Arc<Calendar>)>,
@@ -72,6 +75,7 @@ impl Draft {
             shown,
             pack,
             actions: Vec::new(),
+            workflows: Vec::new(),
             triggers: Vec::new(),
             sensors: Vec::new(),
             calendars: Vec::new(),
@@ -188,6 +192,8 @@ impl Draft {
     fn read_actions(&mut self, disk: &Disk<'_>, runners: &Runners) {
         let folder = self.folder.join("actions");
         let mut unread = disk.strays(&folder, &YAML);
+        // What lies there is read with the actions that start from it.
+        unread.retain(|problem| !problem.place.file.ends_with("actions/workflows"));
         let files = disk.files(&folder, &YAML, &mut unread);
         for problem in &unread {
             let stem = problem.place.file.file_stem().and_then(|stem| stem.to_str());
@@ -198,17 +204,18 @@ impl Draft {
         self.problems.append(&mut unread);
         for file in files {
             self.hash(&file);
-            self.read_action(&file, runners);
+            self.read_action(disk, &file, runners);
         }
     }
 
-    fn read_action(&mut self, file: &File, runners: &Runners) {
+    fn read_action(&mut self, disk: &Disk<'_>, file: &File, runners: &Runners) {
         let mut problems = Vec::new();
         let node = file.yaml(&mut problems);
         let name = node.as_ref().and_then(|node| node.get("name")).map(Node::to_json);
         let around = action::Surroundings { pack: &self.name, folder: &self.folder, runners };
         let read = node.and_then(|node| {
-            let action = action::read(file, &node, &around, &mut problems)?;
+            let mut action = action::read(file, &node, &around, &mut problems)?;
+            let workflow = workflow::of(&mut action, disk, &mut problems);
             let twice = self.actions.iter().find(|held| held.reference == action.reference);
             if let Some(other) = twice {
                 let (action, other) = (&action.reference, other.file.display());
@@ -217,10 +224,11 @@ impl Draft {
                 let problem = Problem::error("action_twice", place, message);
                 problems.push(problem.help("give one of the two another name"));
             }
-            Some(action)
+            Some((action, workflow))
         });
         match read {
-            Some(action) if !has_error(&problems) => {
+            Some((action, workflow)) if !has_error(&problems) => {
+                self.workflows.extend(workflow);
                 self.hashed.push(Arc::clone(&action.version));
                 self.actions.push(action);
             }

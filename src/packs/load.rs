@@ -17,6 +17,7 @@ use crate::packs::compile::{accepted, compile, distinct};
 use crate::packs::disk::{self, Disk};
 use crate::packs::draft::Draft;
 use crate::packs::strays;
+use crate::packs::workflow::Workflow;
 use crate::rules;
 
 /// One runner as actions see it.
@@ -75,17 +76,19 @@ pub fn load(home: &Path, kinds: Kinds<'_>, previous: &Catalog) -> Catalog {
     compile(&mut drafts, kinds.runners, previous);
     let mut catalog = Catalog { generation: previous.generation + 1, ..Catalog::default() };
     catalog.problems = problems;
-    let (mut seen, mut named) = (BTreeSet::new(), Vec::new());
+    let (mut seen, mut named, mut workflows) = (BTreeSet::new(), Vec::new(), Vec::new());
     for mut draft in drafts {
         catalog.problems.extend(draft.problems.iter().cloned());
         named.append(&mut draft.named);
         if seen.insert(draft.name.clone()) {
+            let kept = draft.failed;
+            workflows.extend(draft.workflows.drain(..).filter(|_| !kept));
             draft.enter(&mut catalog, previous);
         }
     }
     catalog.problems.extend(doubtful(&named, &catalog));
     apart(&mut catalog, kinds);
-    finish(&mut catalog, kinds.runners);
+    finish(&mut catalog, kinds.runners, &workflows);
     catalog
 }
 
@@ -184,10 +187,12 @@ fn keep(pack: &str, catalog: &mut Catalog, previous: &Catalog) {
     }
 }
 
-fn finish(catalog: &mut Catalog, runners: &Runners) {
+fn finish(catalog: &mut Catalog, runners: &Runners, workflows: &[Workflow]) {
     let accepts =
         |action: &Arc<Action>| (action.reference.clone(), Arc::new(accepted(action, runners)));
     catalog.accepts = catalog.actions.values().map(accepts).collect();
+    let doubts: Vec<_> = workflows.iter().flat_map(|one| one.against(catalog)).collect();
+    catalog.problems.extend(doubts);
     let all = distinct(catalog);
     catalog.problems.extend(rules::loops(&all));
     catalog.rules = Arc::new(rules::Set::new(all));

@@ -10,6 +10,7 @@ mod draft;
 mod compile;
 mod manifest;
 mod action;
+pub mod workflow;
 mod trigger;
 mod rule;
 mod timer;

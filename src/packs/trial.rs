@@ -385,6 +385,11 @@ fn effects(decision: &Decision, pack: &str) -> Vec<Value> {
         Effect::Notify { channel, text } => {
             json!({ "rule": rule, "notify": channel, "text": text })
         }
+        Effect::Steer { wish, selector } => {
+            let mut row = json!({ "rule": rule });
+            row[wish.word()] = json!(selector);
+            row
+        }
         Effect::Set { key, value } => json!({ "rule": rule, "set": key, "value": value }),
         Effect::Log { text } => json!({ "rule": rule, "log": text }),
     });

@@ -7,6 +7,7 @@ use rhai::plugin::export_module;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, Shared};
 use serde_json::{Map as Object, Value};
 
+use crate::model::execution::{Selector, Wish};
 use crate::model::reference::Reference;
 use crate::model::rule::Effect;
 use crate::model::span;
@@ -90,6 +91,30 @@ fn gather(returned: &Dynamic, effects: &mut Vec<Effect>) -> Result<(), String> {
     ))
 }
 
+/// The executions that a text or a map means.
+fn selector(written: &Dynamic) -> Result<Selector, Box<EvalAltResult>> {
+    if let Ok(text) = written.clone().into_string() {
+        return Ok(match text.parse() {
+            Ok(id) => Selector { execution: Some(id), ..Selector::default() },
+            Err(_) => Selector { action: Some(text), ..Selector::default() },
+        });
+    }
+    let json = to_json(written).map_err(|error| format!("in the selector: {error}"))?;
+    let read: Selector = serde_json::from_value(json).map_err(|error| {
+        let expected = "expected an action (`\"storage.migrate_*\"`), an execution's id, or \
+                        `#{ action: …, parameters: #{ … } }`";
+        format!("in the selector: {error}; {expected}")
+    })?;
+    if read == Selector::default() {
+        return Err("an empty selector means every execution; say `\"*\"` if that is wanted".into());
+    }
+    Ok(read)
+}
+
+fn steer(wish: Wish, written: &Dynamic) -> Result<Effect, Box<EvalAltResult>> {
+    Ok(Effect::Steer { wish, selector: selector(written)? })
+}
+
 #[export_module]
 #[expect(unreachable_pub, reason = "Rhai's macro wants public functions")]
 mod functions {
@@ -136,6 +161,31 @@ mod functions {
     /// > notify("ops", "pool p1 is full") is an effect
     pub fn notify(channel: &str, text: &str) -> Effect {
         Effect::Notify { channel: channel.to_owned(), text: text.to_owned() }
+    }
+
+    /// Pauses executions and what is part of them: an action's (`*` stands for any letters), the one of
+    /// an id, or those that `#{ action: …, parameters: #{ … } }` means.
+    ///
+    /// > pause("storage.migrate_*") is an effect
+    #[rhai_fn(return_raw)]
+    pub fn pause(selector: Dynamic) -> Result<Effect, Box<EvalAltResult>> {
+        steer(Wish::Pause, &selector)
+    }
+
+    /// Lets paused executions go on; says which as `pause` does.
+    ///
+    /// > resume(#{ action: "storage.migrate_bucket" }) is an effect
+    #[rhai_fn(return_raw)]
+    pub fn resume(selector: Dynamic) -> Result<Effect, Box<EvalAltResult>> {
+        steer(Wish::Resume, &selector)
+    }
+
+    /// Cancels executions; says which as `pause` does.
+    ///
+    /// > cancel(#{ action: "storage.grow", parameters: #{ pool: "p1" } }) is an effect
+    #[rhai_fn(return_raw)]
+    pub fn cancel(selector: Dynamic) -> Result<Effect, Box<EvalAltResult>> {
+        steer(Wish::Cancel, &selector)
     }
 
     /// Writes a value to the key-value store; `()` removes the key.

@@ -3,6 +3,7 @@
 
 mod announce;
 mod http;
+mod inquiry;
 mod kafka;
 mod noop;
 mod process;
@@ -10,6 +11,7 @@ mod python;
 mod rhai;
 mod shell;
 pub mod supervisor;
+mod workflow;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::supervisor::Supervisor;
@@ -51,6 +53,11 @@ pub trait Runner: Send + Sync {
         false
     }
 
+    /// How the engine goes about an execution of this runner.
+    fn course(&self) -> Course {
+        Course::Attempts
+    }
+
     /// Carries out one attempt, or re-attaches to it (`Job::begin`). Ends by itself at the job's
     /// timeout or soon after `stop`.
     async fn run(&self, job: Job, stop: CancellationToken) -> Outcome;
@@ -58,6 +65,19 @@ pub trait Runner: Send + Sync {
     /// Says that the outcome of an attempt is stored. Runners whose attempts survive the engine keep
     /// each outcome until then, so that an engine that died in between finds it (`Begin::Return`).
     async fn release(&self, _execution: ExecutionId, _attempt: u32) {}
+}
+
+/// How the engine goes about an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// In attempts: `Runner::run` is called for each.
+    Attempts,
+    /// There is nothing to do outside: as a task of a workflow it is over in the commit that makes it.
+    AtOnce,
+    /// It is a workflow: its tasks are executions of their own.
+    Workflow,
+    /// It waits for a person.
+    Inquiry,
 }
 
 /// What runners are made of.
@@ -104,7 +124,15 @@ pub const KINDS: &[Make] = &[
     |_| Arc::new(kafka::Kafka::new()),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
+    |_| Arc::new(workflow::Workflow),
+    |_| Arc::new(inquiry::Inquiry),
 ];
+
+/// The kinds that the engine carries out itself, and that need no tools.
+#[must_use]
+pub fn own() -> Vec<Arc<dyn Runner>> {
+    vec![Arc::new(noop::Noop), Arc::new(workflow::Workflow), Arc::new(inquiry::Inquiry)]
+}
 
 /// The runners of this process, by name.
 #[derive(Clone)]
@@ -154,6 +182,25 @@ pub struct Job {
     pub begin: Begin,
     /// Where output goes, piece by piece; a full channel slows the reader down, not the action.
     pub output: mpsc::Sender<Piece>,
+    /// Holds it, where its runner and its action can be held.
+    pub brake: Brake,
+}
+
+/// The line between an attempt and whoever may want it held.
+#[derive(Debug, Clone)]
+pub struct Brake {
+    /// Whether it is to stand still.
+    pub wanted: watch::Receiver<bool>,
+    /// Whether all of it stands still; nothing while that is not known.
+    pub stands: Arc<watch::Sender<Option<bool>>>,
+}
+
+impl Brake {
+    /// One that nobody pulls.
+    #[must_use]
+    pub fn unused() -> Self {
+        Self { wanted: watch::channel(false).1, stands: Arc::new(watch::channel(None).0) }
+    }
 }
 
 /// A start, or a return.

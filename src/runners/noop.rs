@@ -5,7 +5,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::parameter::Parameters;
-use crate::runners::{Job, Outcome, Runner};
+use crate::runners::{Course, Job, Outcome, Runner};
 
 /// Does nothing, well.
 pub(super) struct Noop;
@@ -26,6 +26,10 @@ impl Runner for Noop {
 
     fn parameters(&self, _runner_type: &str) -> Parameters {
         Parameters::new()
+    }
+
+    fn course(&self) -> Course {
+        Course::AtOnce
     }
 
     async fn run(&self, _job: Job, _stop: CancellationToken) -> Outcome {

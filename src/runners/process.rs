@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::supervisor::protocol::{AttemptId, Exit, ExitCause, Program, Reply};
@@ -90,7 +91,8 @@ impl Tools {
             return Err(Outcome::ended(Ended::So(End::Canceled), "it was cancelled"));
         }
         let id = AttemptId { execution: job.execution, attempt: job.attempt };
-        let follow = Follow { supervisor: &self.supervisor, job, id, stop, asked: false };
+        let hold = Hold { wanted: job.brake.wanted.clone(), asked: None, order: 0 };
+        let follow = Follow { supervisor: &self.supervisor, job, id, stop, asked: false, hold };
         follow.through(program).await
     }
 }
@@ -164,6 +166,31 @@ struct Follow<'a> {
     stop: &'a CancellationToken,
     /// Whether the supervisor was asked to stop it.
     asked: bool,
+    hold: Hold,
+}
+
+/// What is known of an attempt's standing still.
+struct Hold {
+    wanted: watch::Receiver<bool>,
+    /// What the supervisor was asked for last, or said of it; nothing while it is not attached.
+    asked: Option<bool>,
+    /// The number of the last order: what came of older ones no longer counts.
+    order: u64,
+}
+
+impl Hold {
+    /// Until something else is wanted than was asked for last: what is wanted.
+    ///
+    /// Cancel-safe.
+    async fn changed(&mut self) -> bool {
+        let asked = self.asked;
+        let other = self.wanted.wait_for(|want| asked.is_some_and(|asked| asked != *want)).await;
+        let Ok(want) = other.map(|want| *want) else {
+            // Nobody wants anything any more.
+            return std::future::pending().await;
+        };
+        want
+    }
 }
 
 /// What was heard of the streams so far.
@@ -216,6 +243,10 @@ impl Follow<'_> {
                     return Ok(Finished { exit, stdout: known.stdout, stderr: known.stderr });
                 }
                 Turn::Other(outcome) => return Err(outcome),
+                // The order to stop it came before the one to start it.
+                Turn::NeverBegan if fresh && self.asked => {
+                    return Err(Outcome::ended(Ended::So(End::Canceled), "it was cancelled"));
+                }
                 Turn::NeverBegan if fresh => start = true,
                 Turn::NeverBegan => {
                     return Err(Outcome::ended(Ended::NeverBegan, "it never began"));
@@ -228,11 +259,16 @@ impl Follow<'_> {
 
     async fn follow(&mut self, mut talk: Conversation, known: &mut Text) -> Turn {
         let mut now = Text::default();
+        self.hold.asked = None;
         loop {
             let heard = tokio::select! {
                 biased;
                 () = self.stop.cancelled(), if !self.asked => {
                     self.ask().await;
+                    continue;
+                }
+                want = self.hold.changed(), if !self.asked => {
+                    self.brake(want).await;
                     continue;
                 }
                 heard = talk.hear() => heard,
@@ -248,7 +284,16 @@ impl Follow<'_> {
                         self.say(Piece { stream, text: new }).await;
                     }
                 }
-                Ok(Heard::Reply(Reply::Known { .. } | Reply::Released)) => {}
+                Ok(Heard::Reply(Reply::Known { held, .. })) => {
+                    self.hold.asked = Some(held);
+                    self.job.brake.stands.send_replace(Some(held));
+                }
+                Ok(Heard::Reply(Reply::Held { order, held })) => {
+                    if order >= self.hold.order {
+                        self.job.brake.stands.send_replace(Some(held));
+                    }
+                }
+                Ok(Heard::Reply(Reply::Released | Reply::Ordered { .. })) => {}
                 Ok(Heard::Reply(Reply::Ended(exit))) => return Turn::Ended(exit),
                 Ok(Heard::Reply(Reply::Lost)) => {
                     return Turn::Other(lost("the supervisor that held it is gone"));
@@ -279,6 +324,18 @@ impl Follow<'_> {
                     }
                     return;
                 }
+            }
+        }
+    }
+
+    /// Asks that it stand still, or go on.
+    async fn brake(&mut self, want: bool) {
+        self.hold.asked = Some(want);
+        self.job.brake.stands.send_replace(None);
+        match self.supervisor.hold(self.id, want).await {
+            Ok(order) => self.hold.order = order.unwrap_or(self.hold.order),
+            Err(error) => {
+                tracing::warn!(id = %self.id, %error, "An attempt could not be held or let go");
             }
         }
     }

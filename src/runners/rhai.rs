@@ -2,19 +2,20 @@
 //! last value is the result; it has no file, network or clock.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
 use rhai::{Dynamic, Engine, EvalAltResult, Scope};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::process;
 use crate::model::execution::End;
 use crate::model::parameter::Parameters;
-use crate::runners::{Ended, Job, Outcome, Runner, Stream, described};
+use crate::runners::{Ended, Job, Outcome, Piece, Runner, Stream, described};
 use crate::script::convert::{to_dynamic, to_json};
 use crate::script::fault::Fault;
 use crate::script::limits::{DECIDING, Limits};
@@ -74,6 +75,7 @@ impl Runner for Rhai {
             config: (*job.config).clone(),
             deadline: Instant::now() + timeout,
             stop: Arc::default(),
+            output: job.output.clone(),
         };
         let halt = script.stop.clone();
         let evaluating = tokio::task::spawn_blocking(move || script.evaluate());
@@ -85,14 +87,7 @@ impl Runner for Rhai {
                 evaluating.await
             }
         };
-        let (text, outcome) = match evaluated {
-            Ok(evaluated) => evaluated,
-            Err(error) => return Outcome::failed(format!("the script crashed: {error}")),
-        };
-        if !text.is_empty() {
-            job.say(Stream::Stdout, text).await;
-        }
-        outcome
+        evaluated.unwrap_or_else(|error| Outcome::failed(format!("the script crashed: {error}")))
     }
 }
 
@@ -103,17 +98,18 @@ struct Script {
     config: Value,
     deadline: Instant,
     stop: Arc<AtomicBool>,
+    output: mpsc::Sender<Piece>,
 }
 
 impl Script {
-    /// What it printed, and what came of it.
-    fn evaluate(&self) -> (String, Outcome) {
+    /// What came of it. What it prints goes out line by line.
+    fn evaluate(&self) -> Outcome {
         let file = self.file.display();
         let size = std::fs::metadata(&self.file).map(|meta| meta.len());
         let text = match size {
             Ok(size) if size > LONGEST => {
                 let why = format!("script `{file}` is longer than {LONGEST} bytes");
-                return (String::new(), Outcome::failed(why));
+                return Outcome::failed(why);
             }
             Ok(_) => std::fs::read_to_string(&self.file),
             Err(error) => Err(error),
@@ -122,34 +118,32 @@ impl Script {
             Ok(text) => text,
             Err(error) => {
                 let why = format!("script `{file}` cannot be read: {error}");
-                return (String::new(), Outcome::failed(why));
+                return Outcome::failed(why);
             }
         };
-        let printed = Arc::new(Mutex::new(String::new()));
-        let engine = self.engine(&printed);
+        let engine = self.engine();
         let mut scope = Scope::new();
         scope.push_constant_dynamic("parameters", to_dynamic(&self.parameters));
         scope.push_constant_dynamic("config", to_dynamic(&self.config));
-        let outcome = match engine.eval_with_scope::<Dynamic>(&mut scope, &text) {
+        match engine.eval_with_scope::<Dynamic>(&mut scope, &text) {
             Err(error) => self.failed(&error),
             Ok(value) => match to_json(&value) {
                 Ok(result) => Outcome::succeeded(json!({ "result": result })),
                 Err(error) => Outcome::failed(format!("the result of `{file}`: {error}")),
             },
-        };
-        let printed = std::mem::take(&mut *printed.lock().unwrap_or_else(PoisonError::into_inner));
-        (printed, outcome)
+        }
     }
 
     /// The engine of the script room, with room for work that an event has not.
-    fn engine(&self, printed: &Arc<Mutex<String>>) -> Engine {
+    fn engine(&self) -> Engine {
         let (mut engine, _) = crate::script::engine(&WORKING);
-        let printed = printed.clone();
+        let (output, printed_bytes) = (self.output.clone(), AtomicUsize::new(0));
         engine.on_print(move |line| {
-            let mut text = printed.lock().unwrap_or_else(PoisonError::into_inner);
-            if text.len() + line.len() < LONGEST_OUTPUT {
-                text.push_str(line);
-                text.push('\n');
+            let before = printed_bytes.fetch_add(line.len() + 1, Ordering::Relaxed);
+            if before + line.len() < LONGEST_OUTPUT {
+                // Nobody listening is no error. A full channel is emptied by whoever stores output.
+                let text = format!("{line}\n");
+                drop(output.blocking_send(Piece { stream: Stream::Stdout, text }));
             }
         });
         let (stop, deadline) = (self.stop.clone(), self.deadline);

@@ -14,8 +14,20 @@ use crate::store::{Error, Handle};
 
 /// Executions to dispatch.
 pub const DISPATCH: &str = "dispatch";
+/// Workflows that something has happened to.
+pub const CONDUCT: &str = "conduct";
 /// Events made inside, to be taken in.
 pub const INTAKE: &str = "intake";
+
+/// The queue in which executions of a runner wait for their turn: what the engine carries out itself
+/// takes no place from what runs.
+#[must_use]
+pub fn line(runner: &str) -> &'static str {
+    match runner {
+        "workflow" | "inquiry" => CONDUCT,
+        _ => DISPATCH,
+    }
+}
 
 /// One piece of work that waits, or is being done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Forgets what `tables` says may be forgotten, in small commits, so that nobody waits long for it.
 //!
-//! Rows whose key is an id carry their age in it. An execution goes with its output and its index
-//! entries, and only when it is over; what still runs stays, however old it is.
+//! Rows whose key is an id carry their age in it. An execution goes with its output, its
+//! progress, its workflow's state and its index entries, and only when it is over; what still runs stays, however old it is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -179,7 +179,9 @@ async fn forget_executions(store: &Handle, before: Time, counts: &mut Counts) ->
         let mut batch = Batch::new();
         for held in &over {
             // The output first: an execution without its output is found by the next sweep.
-            forget_output_of(store, held.row.id, counts).await?;
+            forget_part_of(store, "outputs", held.row.id, counts).await?;
+            forget_part_of(store, "flows", held.row.id, counts).await?;
+            forget_part_of(store, "progress", held.row.id, counts).await?;
             table::remove(&mut batch, held);
         }
         commit(store, batch, Execution::TABLE, over.len(), counts).await?;
@@ -211,21 +213,23 @@ async fn forget_outputs(store: &Handle, before: Time, counts: &mut Counts) -> Re
             }
         };
         if is_over {
-            forget_output_of(store, id, counts).await?;
+            forget_part_of(store, "outputs", id, counts).await?;
         }
         // On to the next execution's first piece.
         after = Some([id.to_bytes().as_slice(), &[u8::MAX; 5]].concat());
     }
 }
 
-async fn forget_output_of(
+/// Removes an execution's rows of a table whose keys begin with its id.
+async fn forget_part_of(
     store: &Handle,
+    table: &'static str,
     id: ExecutionId,
     counts: &mut Counts,
 ) -> Result<(), Error> {
     loop {
         let range = Range {
-            table: "outputs",
+            table,
             prefix: id.to_bytes().to_vec(),
             after: None,
             order: Order::Up,
@@ -235,9 +239,9 @@ async fn forget_output_of(
         let rows = found.len();
         let mut batch = Batch::new();
         for (bytes, _) in found {
-            batch.remove(Key { table: "outputs", bytes });
+            batch.remove(Key { table, bytes });
         }
-        commit(store, batch, "outputs", rows, counts).await?;
+        commit(store, batch, table, rows, counts).await?;
         if rows < STEP_ROWS {
             return Ok(());
         }

@@ -9,13 +9,14 @@ use serde_json::Value;
 
 use crate::model::event::Event;
 use crate::model::event::Report;
-use crate::model::execution::Execution;
+use crate::model::execution::{Execution, Selector, Status, Wish};
 use crate::model::id::{ExecutionId, KeyId, RecordId};
 use crate::model::key::KeyValue;
 use crate::model::memory::Memory;
 use crate::model::reference::Reference;
 use crate::model::rule::Decision;
 use crate::model::time::Time;
+use crate::model::workflow::Order;
 use crate::store::queue::Ticket;
 use crate::store::table::{self, Row, decode};
 use crate::store::{Error, Key};
@@ -32,6 +33,13 @@ pub const TABLES: &[(&str, Option<Duration>)] = &[
     ("counts", None),
     ("executions", Some(Duration::from_hours(30 * 24))),
     ("executions_index", None),
+    ("definitions", None),
+    // Goes with its execution.
+    ("flows", None),
+    // Goes when it no longer counts.
+    ("taken", None),
+    // Goes with its execution too.
+    ("progress", None),
     ("outputs", Some(Duration::from_hours(30 * 24))),
     ("tickets", None),
     ("tickets_index", None),
@@ -57,7 +65,9 @@ pub fn entries(table: &str, key: &[u8], content: &[u8]) -> Result<Vec<Key>, Erro
         "memories" => of::<Remembered>(key, content),
         "counts" => of::<Count>(key, content),
         "executions" => of::<Execution>(key, content),
+        "definitions" => of::<Definition>(key, content),
         "outputs" => of::<Output>(key, content),
+        "progress" => of::<Progress>(key, content),
         "tickets" => of::<Ticket>(key, content),
         "dead_letters" => of::<DeadLetter>(key, content),
         "keys" => of::<KeyValue>(key, content),
@@ -217,12 +227,67 @@ impl Row for Execution {
         ];
         if let Some(parent) = self.parent {
             entries.push(("parent", parent.to_bytes().to_vec()));
+            if !self.status.is_done() {
+                entries.push((OPEN_UNDER, parent.to_bytes().to_vec()));
+            } else if self.status != Status::Succeeded {
+                entries.push((FAILED_UNDER, parent.to_bytes().to_vec()));
+            }
+        }
+        if self.turn.is_some() {
+            entries.push((TURN, Vec::new()));
         }
         if let Cause::Rule { rule, event, .. } = &self.cause {
             entries.push(("rule", rule.as_str().into()));
             entries.push(("event", event.to_bytes().to_vec()));
         }
         entries
+    }
+}
+
+/// The index entry of an execution that is part of another one and not over: to pause or cancel a
+/// workflow, only those are looked at.
+pub const OPEN_UNDER: &str = "open_under";
+
+/// The index entry of an execution that has a place before a policy, or waits for one.
+pub const TURN: &str = "turn";
+
+/// One start that counts for a policy's rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// What the starts are counted under.
+    pub gate: Arc<str>,
+    /// When it was.
+    pub at: Time,
+    /// What started.
+    pub execution: ExecutionId,
+}
+
+impl Row for Taken {
+    const TABLE: &'static str = "taken";
+
+    fn key(&self) -> Vec<u8> {
+        let at = self.at.millis().to_be_bytes();
+        [self.gate.as_bytes(), &[0], &at, &self.execution.to_bytes()].concat()
+    }
+}
+/// The index entry of an execution that is part of another one and did not end well: among ten thousand
+/// items, whoever watches wants those.
+pub const FAILED_UNDER: &str = "failed_under";
+
+/// A workflow's definition, as long as the store lives: executions name it by its hash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    /// SHA-256 of the definition, as text.
+    pub hash: Arc<str>,
+    /// The definition, in Orquesta's form.
+    pub definition: Arc<Value>,
+}
+
+impl Row for Definition {
+    const TABLE: &'static str = "definitions";
+
+    fn key(&self) -> Vec<u8> {
+        self.hash.as_bytes().to_vec()
     }
 }
 
@@ -248,6 +313,29 @@ impl Row for Output {
 
     fn key(&self) -> Vec<u8> {
         [self.execution.to_bytes().as_slice(), &self.number.to_be_bytes()].concat()
+    }
+}
+
+/// How far an attempt says that it is: the latest word of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Whose.
+    pub execution: ExecutionId,
+    /// The attempt that said it, from 1; a later attempt has its own.
+    pub attempt: u32,
+    /// From 0 to 1.
+    pub progress: f64,
+    /// What it says beside, cut at some hundred characters.
+    pub message: Option<String>,
+    /// When.
+    pub at: Time,
+}
+
+impl Row for Progress {
+    const TABLE: &'static str = "progress";
+
+    fn key(&self) -> Vec<u8> {
+        self.execution.to_bytes().to_vec()
     }
 }
 
@@ -319,6 +407,21 @@ impl Row for ApiKey {
 pub enum Work {
     /// An execution to dispatch, or one whose dispatcher's lease ran out.
     Dispatch(ExecutionId),
+    /// A workflow to look at: it begins, somebody wants something of it, or its time has come.
+    Conduct(ExecutionId),
+    /// An execution that is part of a workflow has moved.
+    Moved(ExecutionId),
+    /// What a person wants of a workflow that stands still.
+    Order(ExecutionId, Order),
+    /// What a rule wants of executions that are under way.
+    Steer {
+        /// What.
+        wish: Wish,
+        /// Of which.
+        selector: Selector,
+        /// Who wants it.
+        why: String,
+    },
     /// An event that was made inside and waits to be taken in.
     Report(Box<Report>),
 }

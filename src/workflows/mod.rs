@@ -5,10 +5,13 @@
 //! a store, a clock or a runner: time and stored keys are handed in.
 
 pub mod expression;
+pub mod inspect;
+pub mod mistral;
 pub mod definition;
 pub mod additions;
 pub mod graph;
 pub mod conduct;
+pub mod drawing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

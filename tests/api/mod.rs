@@ -5,6 +5,7 @@ mod events;
 mod gate;
 mod page;
 mod shapes;
+mod workflows;
 
 use std::sync::Arc;
 

@@ -86,6 +86,7 @@ fn every_verb_has_help() {
         "rule",
         "pack",
         "action",
+        "workflow",
         "sensor",
         "trigger",
         "key",

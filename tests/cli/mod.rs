@@ -4,7 +4,9 @@ mod alone;
 mod tables;
 mod talking;
 mod trying;
+mod workflows;
 mod trouble;
+mod watching;
 
 use std::path::Path;
 use std::process::{Command, Output};

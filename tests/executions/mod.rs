@@ -1,6 +1,9 @@
 //! The life of an execution, through the front door: accepted, started once, settled once, whatever
 //! stops in between.
 
+mod deaths;
+pub mod workflows;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,7 +21,9 @@ use serde_json::{Map, Value, json};
 
 use crate::world::{World, action, catalog};
 
-fn request(name: &str) -> Request {
+mod holding;
+
+pub fn request(name: &str) -> Request {
     Request {
         action: name.parse().unwrap(),
         parameters: Map::new(),

@@ -166,7 +166,7 @@ fn an_action_whose_file_is_wrong_is_said_to_be_not_in_force() {
     let home = Home::new();
     home.pack("p")
         .write("packs/p/actions/bad.yaml", BAD)
-        .write("packs/p/actions/flow.yaml", "name: flow\nrunner_type: orquesta\n")
+        .write("packs/p/actions/flow.yaml", "name: flow\nrunner_type: action-chain\n")
         .write(
             "rules/r.rhai",
             &(rule("a", "run(\"p.bad\", #{ x: 1 })") + &rule("b", "run(\"p.flow\")")),

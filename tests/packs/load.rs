@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use ifso::model::action::Pause;
 use ifso::model::policy::Delivery;
 use ifso::packs::catalog::Catalog;
 use serde_json::json;
@@ -21,6 +22,7 @@ parameters:
     default: systemctl restart
     immutable: true
 delivery: idempotent
+pause: signal
 timeout: 5m
 retry: {count: 2, delay: 10s, backoff: 2}
 ";
@@ -45,6 +47,7 @@ fn a_pack_becomes_actions_triggers_sensors_and_config() {
     assert_eq!(told(&catalog), [""; 0]);
     let action = &catalog.actions[&reference("linux.restart")];
     assert_eq!((action.runner.as_str(), action.delivery), ("shell", Delivery::Idempotent));
+    assert_eq!(action.pause, Pause::Signal);
     assert_eq!(action.timeout.unwrap().as_secs(), 300);
     assert_eq!(action.retry.as_ref().unwrap().wait(2).as_secs(), 20);
     let names: Vec<_> = action.parameters.iter().map(|(name, _)| name.as_str()).collect();
@@ -102,7 +105,7 @@ fn each_sensor_of_the_home_stands_for_itself() {
 fn what_comes_later_is_a_warning() {
     let home = Home::new();
     home.pack("old")
-        .write("packs/old/actions/flow.yaml", "name: flow\nrunner_type: orquesta\n")
+        .write("packs/old/actions/flow.yaml", "name: flow\nrunner_type: action-chain\n")
         .write("packs/old/aliases/a.yaml", "name: a\n")
         .write(
             "packs/old/sensors/s.yaml",

@@ -8,6 +8,7 @@ mod load;
 mod report;
 mod strays;
 mod watch;
+mod workflows;
 mod yaml_rules;
 
 use std::path::Path;
@@ -82,6 +83,8 @@ pub(crate) fn runners() -> Runners {
         ("announce", &["announcement"]),
         ("kafka", &[]),
         ("rhai", &[]),
+        ("workflow", &["orquesta", "orchestra", "mistral-v2"]),
+        ("inquiry", &["inquirer"]),
     ] {
         add(name, aliases, Parameters::new());
     }

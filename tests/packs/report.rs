@@ -42,6 +42,10 @@ mistakes! {
     an_action_with_a_key_twice: RESTART, "name: restart\nrunner_type: noop\nname: again\n";
     an_action_with_a_bad_retry: RESTART,
         "name: restart\nrunner_type: noop\nretry: {count: often, delay: soon}\ndelivery: at_most\n";
+    an_action_that_nothing_can_hold: RESTART,
+        "name: restart\nrunner_type: noop\npause: signal\n";
+    an_action_with_a_misspelt_pause: RESTART,
+        "name: restart\nrunner_type: shell\npause: signl\n";
     a_trigger_with_a_bad_schema: "packs/linux/triggers/full.yaml",
         "name: full\npayload_schema:\n  type: objekt\n";
     a_sensor_of_an_unknown_kind: "sensors/tick.yaml", "kind: intervall\nevery: 5s\n";

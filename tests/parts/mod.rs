@@ -2,6 +2,7 @@
 
 pub mod alertmanager;
 pub mod disk;
+pub mod hotpot;
 pub mod kafka;
 pub mod program;
 pub mod prometheus;

@@ -13,7 +13,7 @@ use ifso::model::id::ExecutionId;
 use ifso::model::parameter::{Parameter, Parameters};
 use ifso::model::policy::Delivery;
 use ifso::runners::supervisor::{Settings, Supervisor};
-use ifso::runners::{Begin, Ended, Job, Outcome, Piece, Runners, Stream, Tools};
+use ifso::runners::{Begin, Brake, Ended, Job, Outcome, Piece, Runners, Stream, Tools};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use serde_json::{Map, Value};
@@ -89,6 +89,7 @@ impl Desk {
             environment: BTreeMap::new(),
             timeout: Duration::from_mins(1),
             begin: Begin::Fresh,
+            brake: Brake::unused(),
         }
     }
 
@@ -139,6 +140,7 @@ pub(crate) struct Attempt {
     environment: BTreeMap<String, String>,
     timeout: Duration,
     begin: Begin,
+    pub(crate) brake: Brake,
 }
 
 /// What came of it.
@@ -228,9 +230,11 @@ impl Attempt {
             delivery: Delivery::default(),
             timeout: None,
             retry: None,
+            pause: ifso::model::action::Pause::Never,
             tags: Vec::new(),
             notify: Value::Null,
             version: "1".into(),
+            workflow: None,
             file: "packs/tests/actions/action.yaml".into(),
         }
     }
@@ -247,6 +251,7 @@ impl Attempt {
             timeout: self.timeout,
             begin: self.begin,
             output,
+            brake: self.brake.clone(),
         }
     }
 
@@ -305,6 +310,12 @@ pub(crate) fn alive_with(mark: &str) -> Vec<i32> {
 pub(crate) fn is_alive(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z') && !rest.starts_with('X'))
+}
+
+/// Whether a process is stopped, or will be before it comes out of the kernel.
+pub(crate) fn stands(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 'D']))
 }
 
 pub(crate) fn kill(pid: i32) {

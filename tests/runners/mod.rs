@@ -1,9 +1,10 @@
 //! The runners, through their front door and a real supervisor.
 
-mod desk;
+pub(crate) mod desk;
 
 mod contract;
 mod ending;
+mod holding;
 mod http;
 mod injection;
 mod kafka;

@@ -8,6 +8,8 @@ mod damage;
 mod door;
 mod expressions;
 mod holds;
+mod inspect;
+mod mistral;
 mod orders;
 mod play;
 mod rehearsals;

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::brake::Brake;
 use super::entry::{Ended, Entry};
 use super::family::{self, Tag};
 use super::launch::Launched;
@@ -42,6 +43,10 @@ pub(super) struct Attempt {
     pub(super) cancel: CancellationToken,
     /// It started more processes than it may.
     pub(super) too_many: CancellationToken,
+    /// The newest order to stand still or to go on, and its number.
+    pub(super) orders: watch::Sender<(u64, bool)>,
+    /// The last of them that is carried out.
+    stands: Mutex<(u64, bool)>,
     spools: Mutex<Spools>,
     /// How it ended, once it has; each change also says that there is new output.
     pub(super) changes: watch::Sender<Option<Exit>>,
@@ -79,6 +84,8 @@ impl Attempt {
             processes: program.limits.processes,
             cancel: CancellationToken::new(),
             too_many: CancellationToken::new(),
+            orders: watch::channel((0, false)).0,
+            stands: Mutex::default(),
             spools: Mutex::new(Spools { stdout: spool("stdout"), stderr: spool("stderr") }),
             changes: watch::channel(None).0,
         }
@@ -87,6 +94,23 @@ impl Attempt {
     /// Its output.
     pub(super) fn spools(&self) -> MutexGuard<'_, Spools> {
         self.spools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Orders it to stand still or to go on.
+    pub(super) fn order(&self, hold: bool) -> u64 {
+        self.orders.send_modify(|order| *order = (order.0 + 1, hold));
+        self.orders.borrow().0
+    }
+
+    /// The last order that is carried out, from 1, and whether it stands still.
+    pub(super) fn stands(&self) -> (u64, bool) {
+        *self.stands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An order is carried out.
+    pub(super) fn obeyed(&self, order: (u64, bool)) {
+        *self.stands.lock().unwrap_or_else(PoisonError::into_inner) = order;
+        self.changes.send_modify(|_| {});
     }
 
     fn push(&self, stream: Stream, bytes: &[u8]) {
@@ -138,6 +162,8 @@ impl Life {
         let limit = Duration::from_millis(self.program.timeout_ms);
         let alarm = tokio::time::sleep_until(later(limit));
         tokio::pin!(alarm);
+        let (service, attempt) = (Arc::clone(&self.service), Arc::clone(&self.attempt));
+        let mut brake = Brake::new(&service, &attempt);
         let mut cause = ExitCause::Itself;
         loop {
             let going = cause == ExitCause::Itself;
@@ -161,6 +187,10 @@ impl Life {
                         alarm.as_mut().reset(later(KILL_AGAIN));
                     }
                 }
+                () = brake.wanted(), if going => {
+                    let end = brake.pull(alarm.deadline());
+                    alarm.as_mut().reset(end);
+                }
                 () = out.flow(&self.attempt), if out.is_open() => {}
                 () = err.flow(&self.attempt), if err.is_open() => {}
             }
@@ -169,7 +199,10 @@ impl Life {
 
     /// Asks everybody to end, and says when to stop asking.
     fn ask(&self) -> Instant {
-        family::signal(&self.service.family(&self.attempt), Signal::TERM);
+        let family = self.service.family(&self.attempt);
+        family::signal(&family, Signal::TERM);
+        // One that is held hears it only then.
+        family::signal(&family, Signal::CONT);
         later(Duration::from_millis(self.program.grace_ms))
     }
 
@@ -312,7 +345,7 @@ fn code(status: WaitStatus) -> i32 {
 }
 
 /// That long from now. Deadlines of processes follow the monotonic clock, as their programs do.
-fn later(span: Duration) -> Instant {
+pub(super) fn later(span: Duration) -> Instant {
     // A year is for ever, and does not overflow.
     Instant::now() + span.min(Duration::from_hours(365 * 24))
 }

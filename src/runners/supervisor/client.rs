@@ -70,6 +70,9 @@ pub enum Error {
         /// Its log file.
         log: PathBuf,
     },
+    /// It is older than this engine.
+    #[error("the supervisor does not know how to hold what runs")]
+    Old,
     /// The conversation broke.
     #[error(transparent)]
     Protocol(#[from] protocol::Error),
@@ -82,6 +85,7 @@ impl Error {
         match self {
             Self::Start { .. } => "check that the binary exists and the data folder is writable",
             Self::Deaf { .. } => "read the supervisor's log, and end a process that hangs",
+            Self::Old => "wait until what it runs has ended; the next one knows it",
             Self::Protocol(_) => "the attempt is asked for again when the engine starts",
         }
     }
@@ -139,6 +143,19 @@ impl Supervisor {
     /// `Start`, `Deaf`, `Protocol`.
     pub async fn cancel(&self, id: AttemptId) -> Result<(), Error> {
         self.open(id, Request::Cancel).await?.hear().await.map(drop)
+    }
+
+    /// Asks that an attempt stand still, or go on. Gives the number of the order; nothing where it does
+    /// not run. Returns when the supervisor has heard it; once it is so, the conversation about the
+    /// attempt says it.
+    ///
+    /// # Errors
+    /// `Start`, `Deaf`, `Protocol`; `Old` where the supervisor does not know how.
+    pub async fn hold(&self, id: AttemptId, hold: bool) -> Result<Option<u64>, Error> {
+        match self.open(id, Request::Hold(hold)).await?.hear().await? {
+            Heard::Reply(Reply::Ordered { order }) => Ok(order),
+            Heard::Reply(_) | Heard::Silence => Err(Error::Old),
+        }
     }
 
     /// Says that an attempt's outcome is stored: the supervisor may forget it. Until then it keeps the

@@ -36,6 +36,10 @@ pub(super) async fn serve(service: Arc<Service>, socket: UnixStream) -> Result<(
             service.cancel(id);
             service.find(id, number)
         }
+        Request::Hold(hold) => {
+            let order = service.hold(id, hold);
+            return send(&mut writer, &Reply::Ordered { order }).await;
+        }
         Request::Release => {
             service.release(id);
             return send(&mut writer, &Reply::Released).await;
@@ -44,7 +48,7 @@ pub(super) async fn serve(service: Arc<Service>, socket: UnixStream) -> Result<(
     match answer {
         Answer::Running(attempt) => show_running(&attempt, &mut frames, &mut writer).await,
         Answer::Ended(ended) => {
-            send(&mut writer, &Reply::Known { pid: None }).await?;
+            send(&mut writer, &Reply::Known { pid: None, held: false }).await?;
             let (exit, spools) = Spools::of(ended);
             let mut shown = Shown::default();
             while let Some(piece) = shown.next(&spools, true) {
@@ -65,8 +69,9 @@ async fn show_running(
     writer: &mut OwnedWriteHalf,
 ) -> Result<(), Error> {
     let pid = u32::try_from(attempt.pid.as_raw_pid()).ok();
-    send(writer, &Reply::Known { pid }).await?;
     let mut changes = attempt.changes.subscribe();
+    let (mut order, held) = attempt.stands();
+    send(writer, &Reply::Known { pid, held }).await?;
     let mut shown = Shown::default();
     loop {
         let exit = changes.borrow_and_update().clone();
@@ -74,6 +79,11 @@ async fn show_running(
             let piece = shown.next(&attempt.spools(), exit.is_some());
             let Some(piece) = piece else { break };
             send(writer, &piece).await?;
+        }
+        let (newest, held) = attempt.stands();
+        if newest != order {
+            order = newest;
+            send(writer, &Reply::Held { order, held }).await?;
         }
         if let Some(exit) = exit {
             let end = pieces_of_end(&attempt.spools());

@@ -89,6 +89,18 @@ pub(crate) fn signal(pids: &[Pid], signal: Signal) {
     }
 }
 
+/// Whether a process that was sent `SIGSTOP` does nothing: it is stopped, or dead, or asleep in the kernel
+/// and stopped before it comes out of there. So waits a parent for a `vfork`ed child that is stopped
+/// before it became a program: it comes out only when that is let go.
+pub(crate) fn stands(pid: Pid) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else {
+        return true;
+    };
+    // Its name stands in brackets, and may hold anything.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    matches!(state, Some('T' | 't' | 'Z' | 'X' | 'D'))
+}
+
 /// Tasks on this machine, from `/proc/loadavg`: cheap enough to ask often.
 pub(crate) fn tasks_on_machine() -> Option<u64> {
     let load = fs::read_to_string("/proc/loadavg").ok()?;

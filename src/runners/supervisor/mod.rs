@@ -11,6 +11,7 @@
 //! beyond what a program is given.
 
 mod attempt;
+mod brake;
 mod client;
 mod connection;
 mod entry;

@@ -72,6 +72,9 @@ pub enum Request {
     Attach,
     /// Stop it: politely first. Sent on an attached connection.
     Cancel,
+    /// Let it stand still, or go on. Answered by `Ordered`, and by `Held` on the connection that is
+    /// attached, once it is so.
+    Hold(bool),
     /// Its outcome is stored; forget it.
     Release,
 }
@@ -139,6 +142,9 @@ pub enum Reply {
     Known {
         /// Its first process; nothing when it ended already.
         pid: Option<u32>,
+        /// Whether it stands still. Older supervisors hold nothing.
+        #[serde(default)]
+        held: bool,
     },
     /// A piece of its output.
     Output {
@@ -146,6 +152,18 @@ pub enum Reply {
         stream: Stream,
         /// The text.
         text: String,
+    },
+    /// The order to hold it, or to let it go, was taken.
+    Ordered {
+        /// Counts the attempt's orders from 1; nothing where it does not run.
+        order: Option<u64>,
+    },
+    /// All its processes stand still, or none does.
+    Held {
+        /// The order that led to it.
+        order: u64,
+        /// Which of the two.
+        held: bool,
     },
     /// It is over.
     Ended(Exit),

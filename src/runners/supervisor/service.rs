@@ -160,6 +160,11 @@ impl Service {
         }
     }
 
+    /// Asks an attempt to stand still or to go on, where it runs: the number of the order.
+    pub(super) fn hold(&self, id: AttemptId, hold: bool) -> Option<u64> {
+        self.known().attempts.get(&id).map(|attempt| attempt.order(hold))
+    }
+
     /// Forgets an attempt that ended.
     pub(super) fn release(&self, id: AttemptId) {
         let mut known = self.known();

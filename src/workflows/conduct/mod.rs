@@ -25,6 +25,7 @@ mod output;
 mod transitions;
 mod rerun;
 mod import;
+pub mod outline;
 mod door;
 mod children;
 mod hold;

@@ -71,7 +71,7 @@ impl Row {
         key
     }
 
-    fn parse(key: &[u8]) -> Option<Self> {
+    pub(super) fn parse(key: &[u8]) -> Option<Self> {
         let (kind, rest) = key.split_first()?;
         let part = |at: usize| {
             rest.get(at..at + 4).and_then(|part| part.try_into().ok()).map(u32::from_be_bytes)
@@ -312,7 +312,7 @@ fn dense<T>(rows: BTreeMap<u32, T>, kind: u8) -> Result<Vec<T>, Damaged> {
     Ok(rows.into_values().collect())
 }
 
-fn damaged(key: &[u8], why: &str) -> Damaged {
+pub(super) fn damaged(key: &[u8], why: &str) -> Damaged {
     let mut hex = String::new();
     for byte in key {
         for digit in [byte >> 4, byte & 15] {
