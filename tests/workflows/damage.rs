@@ -37,9 +37,10 @@ fn busy() -> Play {
 /// Reads what is left and, where that makes a flow, goes on with it.
 fn read(play: &Play, rows: BTreeMap<Vec<u8>, Vec<u8>>) -> bool {
     let Ok(mut flow) = Flow::restore(rows.into_iter()) else { return false };
-    let _ = flow.orquesta(&play.definition);
+    assert!(flow.orquesta(&play.definition).is_object());
     for happening in [Happening::Resume, Happening::Due, Happening::Cancel { reason: "x".into() }] {
-        let _: Result<_, _> = conduct(&play.definition, &mut flow, happening, &Still);
+        // Refused or not: it must come back.
+        conduct(&play.definition, &mut flow, happening, &Still).ok();
     }
     true
 }
@@ -64,8 +65,9 @@ fn a_cut_row_is_an_error_that_names_it() {
         let mut rows = play.rows().clone();
         rows.insert(key.clone(), row[..row.len() - 1].to_vec());
         let damaged = Flow::restore(rows.into_iter()).unwrap_err();
-        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(damaged.key, hex, "{damaged}");
+        let number = |at: usize| u8::from_str_radix(&damaged.key[at..at + 2], 16).unwrap();
+        let named: Vec<u8> = (0..damaged.key.len()).step_by(2).map(number).collect();
+        assert_eq!(&named, key, "{damaged}");
     }
 }
 

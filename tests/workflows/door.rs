@@ -28,7 +28,7 @@ fn tasks_follow_each_other_and_give_an_output() {
                 "rest": { "action": "core.noop" },
             }
         }),
-        json!({ "who": "you" }),
+        &json!({ "who": "you" }),
     );
     let place = play.place("say");
     assert_eq!(play.children[&place].parameters["message"], "hello you");
@@ -46,7 +46,7 @@ fn what_was_given_is_never_run_as_an_expression() {
         "input": ["text"],
         "tasks": { "a": { "action": "core.echo", "input": { "message": "<% ctx(text) %>" } } },
     });
-    let play = Play::with(&definition, json!({ "text": "<% 1 + 1 %>" }));
+    let play = Play::with(&definition, &json!({ "text": "<% 1 + 1 %>" }));
     assert_eq!(play.children[&play.place("a")].parameters["message"], "<% 1 + 1 %>");
 }
 
@@ -111,7 +111,7 @@ fn a_delayed_task_waits_for_its_time_and_no_longer_than_a_pause() {
     play.tell(Happening::Pause { reason: reason("lunch") }).unwrap();
     assert_eq!((play.status(), play.flow.reason()), (Status::Paused, Some("lunch")));
     assert_eq!(play.flow.wake(), None, "what is paused sleeps");
-    play.wait(Duration::from_secs(600));
+    play.wait(Duration::from_mins(10));
     assert!(play.children.is_empty());
     play.tell(Happening::Resume).unwrap();
     assert_eq!(play.running(), ["late"]);

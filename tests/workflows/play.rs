@@ -55,10 +55,10 @@ pub(super) struct Play {
 
 impl Play {
     pub(super) fn new(definition: &Value) -> Self {
-        Self::with(definition, json!({}))
+        Self::with(definition, &json!({}))
     }
 
-    pub(super) fn with(definition: &Value, inputs: Value) -> Self {
+    pub(super) fn with(definition: &Value, inputs: &Value) -> Self {
         let definition = Definition::new(definition).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         let clock =
             Clock { now: Cell::new(Time::from_millis(1_700_000_000_000)), keys: HashMap::new() };
