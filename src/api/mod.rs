@@ -21,8 +21,11 @@ mod deadletters;
 mod events;
 mod executions;
 mod filter;
+mod form;
 mod health;
+mod inquiries;
 mod keys;
+mod links;
 mod packs;
 mod rules;
 mod why;
@@ -120,6 +123,8 @@ const NOUNS: &[&[route::Route]] = &[
     runners::ROUTES,
     executions::ROUTES,
     steering::ROUTES,
+    inquiries::ROUTES,
+    links::ROUTES,
     tree::ROUTES,
     graph::ROUTES,
     traces::ROUTES,

@@ -115,7 +115,7 @@ impl Conductor {
         let earlier = earlier(&room, &cases).await?;
         let (cases, mut follows) = turns(&room, now, (cases, earlier)).await;
         for held in asked {
-            inquiries::look(&room, &held, now, &mut follows)?;
+            inquiries::look(&room, &held, now, &mut follows).await?;
         }
         let written = self.write(&tickets, &mut follows, now).await;
         for case in cases {

@@ -7,8 +7,11 @@ mod control;
 mod dispatch;
 mod draft;
 mod flows;
+mod question;
 mod hold;
 mod inquiries;
+mod answers;
+mod notices;
 mod orders;
 mod output;
 mod progress;
@@ -43,9 +46,11 @@ use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
 use crate::workflows::conduct::Refused;
 
+pub use answers::Unanswered;
 pub use conductor::Conductor;
 pub use dispatch::Dispatcher;
 pub use orders::Remedy;
+pub use question::Question;
 pub use watching::{Parts as Children, read as definition};
 
 /// State changes that a slow watcher may be behind before it misses some.
@@ -191,6 +196,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// What actions are told as the address of the API (`ST2_ACTION_API_URL`).
     pub api_url: String,
+    /// What links for people begin with: the address under which they reach this Ifso.
+    pub public_url: String,
 }
 
 /// What an action may call the API with. It is good until this is dropped: with its attempt, so that

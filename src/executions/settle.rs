@@ -11,6 +11,7 @@ use crate::model::event::Report;
 use crate::model::execution::{End, Execution, Status, Step};
 use crate::model::policy::Delivery;
 use crate::model::time::Time;
+use crate::packs::answer;
 use crate::runners::{Ended, Outcome};
 use crate::store::batch::Batch;
 use crate::store::queue::{self, Ticket};
@@ -166,7 +167,7 @@ pub(super) fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Tim
             "action_ref": ended.action.reference,
             "runner_ref": ended.action.runner_type,
             "parameters": shown(room, ended),
-            "result": ended.result,
+            "result": answer::shown(&ended.result),
         })),
         origin: None,
         once: None,

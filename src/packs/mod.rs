@@ -21,6 +21,7 @@ mod strays;
 pub mod built_in;
 mod config;
 pub mod parameters;
+pub mod answer;
 pub mod render;
 pub mod cast;
 mod literal;

@@ -196,7 +196,10 @@ impl Workflow {
             None => path.to_owned(),
         };
         // Parameters may stand behind the action.
-        if let Some((task, _)) = path.split_once(".input") {
+        let parameters = path.split_once(".input");
+        let parameters =
+            parameters.filter(|(_, rest)| rest.is_empty() || rest.starts_with(['.', '[']));
+        if let Some((task, _)) = parameters {
             let task_at = self.node.find(task, &self.place);
             if self.node.find(&format!("{task}.input"), &self.place) == task_at {
                 return self.node.find(&format!("{task}.action"), &self.place);
@@ -257,7 +260,10 @@ pub(crate) struct Actions<'a>(pub(crate) &'a Catalog);
 impl inspect::Actions for Actions<'_> {
     fn parameters(&self, reference: &str) -> Option<Vec<Input>> {
         let reference: Reference = reference.parse().ok()?;
-        let accepted = self.0.accepts.get(&reference)?;
+        let accepted = match self.0.accepts.get(&reference) {
+            Some(accepted) => accepted.as_ref(),
+            None => &self.0.actions.get(&reference)?.parameters,
+        };
         let input = |(name, parameter): &(String, crate::model::parameter::Parameter)| Input {
             name: name.clone(),
             needed: parameter.required && parameter.default.is_none(),

@@ -5,7 +5,7 @@ use crate::flow::write;
 
 const ACTION: &str = "name: deploy\nrunner_type: orquesta\nentry_point: workflows/deploy.yaml\n";
 const RIGHT: &str = "version: 1.0\ntasks:\n  one: {action: core.noop}\n";
-const WRONG: &str = "version: 1.0\ntasks:\n  one:\n    action: core.noop\n    next: [{do: tow}]\n    dely: 5\n  two: {action: core.noopp}\n";
+const WRONG: &str = "version: 1.0\ntasks:\n  one:\n    action: core.noop\n    next: [{do: twoo}]\n    dely: 5\n  two: {action: core.noopp}\n";
 
 #[test]
 fn a_workflow_is_looked_over_by_file_and_by_name() {
@@ -24,7 +24,7 @@ fn a_workflow_is_looked_over_by_file_and_by_name() {
     let said = inspect(&["wrong.yaml"]);
     for part in [
         "exit 1",
-        "error[workflow_semantics]: the task `tow` is not defined",
+        "error[workflow_semantics]: the task `twoo` is not defined",
         "--> wrong.yaml:5:13",
         "did you mean `two`?",
         "error[workflow_syntax]: `dely` is not known here",

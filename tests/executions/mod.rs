@@ -1,6 +1,7 @@
 //! The life of an execution, through the front door: accepted, started once, settled once, whatever
 //! stops in between.
 
+pub mod inquiries;
 mod deaths;
 pub mod workflows;
 

@@ -193,7 +193,7 @@ fn mistral_is_read_where_the_action_says_so() {
             "14:22: `workflows.main.tasks.fetch.on-success[0]`: there is no task `strat`",
         ),
         ("action: shop.step what", "acton: shop.step what", "16:9: "),
-        ("<% $.version %>", "<% $.version( %>", "12:16: parse error"),
+        ("<% $.version %>", "<% $.version( %>", "12:9: parse error"),
     ] {
         home.write("packs/shop/actions/workflows/deploy.yaml", &MISTRAL.replace(old, new));
         let told = told(&home.load());

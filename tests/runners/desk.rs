@@ -132,7 +132,7 @@ pub(crate) struct Attempt {
     data: std::path::PathBuf,
     pub(crate) execution: ExecutionId,
     pub(crate) number: u32,
-    runner: String,
+    pub(crate) runner: String,
     entry_point: Option<std::path::PathBuf>,
     parameters: Map<String, Value>,
     described: Parameters,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ifso::model::execution::End;
+use ifso::model::parameter::Parameter;
 use ifso::runners::Stream;
 use serde_json::{Value, json};
 
@@ -31,6 +32,24 @@ async fn an_action_gets_parameters_config_and_logger_and_gives_a_result() {
     assert_eq!(result["result"], json!({ "pool": "gold", "url": "http://array", "percent": 10 }));
     assert_eq!((&result["exit_code"], &result["stdout"]), (&json!(0), &json!("growing\n")));
     assert_eq!(stderr, "st2.actions.python.Tested: INFO     by 10\n");
+}
+
+#[tokio::test]
+async fn stackstorms_actions_get_none_for_what_nobody_gave() {
+    let desk = Desk::new();
+    let run = "def run(self, pool, user, percent=10):\n    return [pool, user, percent]";
+    for (runner, expected) in
+        [("python-script", json!(["gold", null, null])), ("python", json!(["gold", "nobody", 10]))]
+    {
+        let mut attempt = action(&desk, run).given("pool", "gold");
+        runner.clone_into(&mut attempt.runner);
+        for name in ["pool", "user", "percent"] {
+            attempt = attempt.parameter(name, Parameter::default());
+        }
+        // What our own name runs has to be given what it cannot do without.
+        let attempt = if runner == "python" { attempt.given("user", "nobody") } else { attempt };
+        assert_eq!(attempt.run().await.succeeded()["result"], expected, "{runner}");
+    }
 }
 
 /// What each way of returning comes to.

@@ -45,6 +45,7 @@ pub(super) fn execution(id: ExecutionId, status: Status) -> Execution {
         reason: None,
         log: Vec::new(),
         context: Map::new(),
+        links: Vec::new(),
     }
 }
 

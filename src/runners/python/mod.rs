@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use self::virtualenv::Virtualenvs;
@@ -34,6 +34,20 @@ pub(super) struct Python {
 impl Python {
     pub(super) fn new(tools: &Tools) -> Self {
         Self { tools: tools.clone(), virtualenvs: Virtualenvs::new(tools) }
+    }
+
+    /// What `run` is called with. StackStorm's actions get all that they declare, None for what nobody
+    /// gave: many have no default for it.
+    fn given(&self, job: &Job) -> Map<String, Value> {
+        let runner = self.parameters("python-script");
+        let mut given = process::own_parameters(job, &runner);
+        if job.action.runner_type == "python-script" {
+            let own = job.action.parameters.iter().map(|(name, _)| name);
+            for name in own.filter(|name| runner.iter().all(|(known, _)| known != *name)) {
+                given.entry(name).or_insert(Value::Null);
+            }
+        }
+        given
     }
 }
 
@@ -119,7 +133,7 @@ impl Python {
             "file": file,
             "folder": job.action.folder,
             "pack": job.action.reference.pack(),
-            "parameters": process::own_parameters(job, &self.parameters("python-script")),
+            "parameters": self.given(job),
             "config": &*job.config,
             "log_level": job.parameters.get("log_level").and_then(Value::as_str).unwrap_or("DEBUG"),
         });
