@@ -195,18 +195,10 @@ async fn children(call: Call) -> Answer {
 /// The execution that the path names; `last` is the newest that is no part of another.
 pub(crate) async fn find(call: &Call) -> Result<Execution, Problem> {
     if call.path("id") == "last" {
-        let mut found = table::scan::<Execution>(&call.state.store, Rows::last(1)).await?;
-        let mut newest = found.pop().map(|held| held.row).ok_or_else(|| {
+        return last(call).await?.ok_or_else(|| {
             Problem::bad("no_executions", "there is no execution yet")
                 .help("`ifso run core.noop` makes one")
-        })?;
-        // Whoever says `last` means what was asked for, not the newest of its thousand parts.
-        for _ in 0..PARENTS_LIMIT {
-            let Some(parent) = newest.parent else { break };
-            let Some(whole) = call.state.executions.get(parent).await? else { break };
-            newest = whole;
-        }
-        return Ok(newest);
+        });
     }
     let id: ExecutionId = call.named("id", "execution")?;
     let found = call.state.executions.get(id).await?;
