@@ -30,6 +30,7 @@ mod packs;
 mod rules;
 mod why;
 mod backtests;
+mod policies;
 mod replay;
 mod runners;
 mod sensors;
@@ -118,6 +119,7 @@ const NOUNS: &[&[route::Route]] = &[
     why::ROUTES,
     backtests::ROUTES,
     packs::ROUTES,
+    policies::ROUTES,
     actions::ROUTES,
     workflows::ROUTES,
     runners::ROUTES,

@@ -15,6 +15,7 @@ mod notices;
 mod orders;
 mod output;
 mod progress;
+mod policies;
 mod request;
 mod secrets;
 mod templates;
@@ -263,6 +264,7 @@ struct Room {
     changed: broadcast::Sender<Arc<Execution>>,
     printed: broadcast::Sender<ExecutionId>,
     progressed: broadcast::Sender<Arc<Progressed>>,
+    doorway: policies::Doorway,
     /// Rings when an attempt's place is free again.
     freed: tokio::sync::Notify,
 }
@@ -284,6 +286,7 @@ impl Room {
 
     /// Tells whoever watches. Nobody watching is fine.
     fn tell(&self, execution: &Execution) {
+        self.doorway.told(execution);
         if self.changed.receiver_count() > 0 {
             drop(self.changed.send(Arc::new(execution.clone())));
         }
@@ -299,6 +302,7 @@ pub fn open(parts: Parts) -> (Executions, Dispatcher, Conductor) {
         changed: broadcast::channel(WATCH_LIMIT).0,
         printed: broadcast::channel(WATCH_LIMIT).0,
         progressed: broadcast::channel(WATCH_LIMIT).0,
+        doorway: policies::Doorway::default(),
         freed: tokio::sync::Notify::new(),
     });
     let conductor = Conductor::new(Arc::clone(&room));

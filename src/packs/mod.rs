@@ -15,6 +15,7 @@ mod trigger;
 mod rule;
 mod timer;
 mod calendar;
+mod policy;
 mod sensor;
 mod stackstorm;
 mod strays;
