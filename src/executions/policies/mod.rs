@@ -135,12 +135,12 @@ pub(super) fn admit<'a>(
         Verdict::Wait(want, other) => {
             let stamp = line.wait(id, &wants, now);
             drop(line);
-            let mut waits = held.row.clone();
-            waits.step(Step::Delay, now).expect("what may start may wait");
-            waits.turn = Some(Turn::Waits { since: now });
-            waits.reason = Some(reason(&want, other));
-            table::replace(batch, held, &waits);
-            Admit::Aside(Box::new(waits), Some(Seat { doorway, id, stamp }))
+            let mut delayed = held.row.clone();
+            delayed.step(Step::Delay, now).expect("what may start may wait");
+            delayed.turn = Some(Turn::Waits { since: now });
+            delayed.reason = Some(reason(&want, other));
+            table::replace(batch, held, &delayed);
+            Admit::Aside(Box::new(delayed), Some(Seat { doorway, id, stamp }))
         }
         Verdict::Refuse(want) => {
             drop(line);
