@@ -319,6 +319,7 @@ impl House {
         });
         let watch = Watch::new(&config.home, catalog.clone(), reload, clock.clone());
         let intake = intake.told(watch.changes());
+        let dispatcher = dispatcher.told(watch.changes());
         let hooks = Hooks::new();
         let registry = Registry::new();
         let supervisor = Supervisor {

@@ -11,6 +11,7 @@ mod hold;
 mod inquiries;
 mod orders;
 mod output;
+mod policies;
 mod request;
 mod secrets;
 mod templates;
@@ -242,6 +243,7 @@ struct Room {
     running: Mutex<HashMap<ExecutionId, hold::Reins>>,
     changed: broadcast::Sender<Arc<Execution>>,
     printed: broadcast::Sender<ExecutionId>,
+    doorway: policies::Doorway,
     /// Rings when an attempt's place is free again.
     freed: tokio::sync::Notify,
 }
@@ -263,6 +265,7 @@ impl Room {
 
     /// Tells whoever watches. Nobody watching is fine.
     fn tell(&self, execution: &Execution) {
+        self.doorway.told(execution);
         if self.changed.receiver_count() > 0 {
             drop(self.changed.send(Arc::new(execution.clone())));
         }
@@ -277,6 +280,7 @@ pub fn open(parts: Parts) -> (Executions, Dispatcher, Conductor) {
         running: Mutex::default(),
         changed: broadcast::channel(WATCH_LIMIT).0,
         printed: broadcast::channel(WATCH_LIMIT).0,
+        doorway: policies::Doorway::default(),
         freed: tokio::sync::Notify::new(),
     });
     let conductor = Conductor::new(Arc::clone(&room));

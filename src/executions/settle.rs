@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::executions::{Room, control, secrets};
+use crate::executions::{Room, control, policies, secrets};
 use crate::model::cause::Cause;
 use crate::model::event::Report;
 use crate::model::execution::{End, Execution, Status, Step};
@@ -24,7 +24,7 @@ pub(super) const ENDED: &str = "core.st2.generic.actiontrigger";
 /// How long an attempt waits that found no room on the disk.
 const ROOM: Duration = Duration::from_secs(2);
 
-/// What is to be done after an attempt: pure, from what is known.
+/// What is to be done after an attempt.
 #[derive(Debug, PartialEq)]
 pub(super) enum Next {
     /// It is over.
@@ -33,8 +33,8 @@ pub(super) enum Next {
     Again(Duration),
 }
 
-/// Weighs an outcome against the action's policies.
-pub(super) fn next(execution: &Execution, ended: Ended) -> Next {
+/// Weighs an outcome against the action's `retry` and its policies.
+pub(super) fn next(room: &Room, execution: &Execution, ended: Ended) -> Next {
     let end = match (ended, execution.action.delivery) {
         (Ended::So(end), _) => end,
         (Ended::Lost, Delivery::AtMostOnce) => End::Abandoned,
@@ -44,17 +44,10 @@ pub(super) fn next(execution: &Execution, ended: Ended) -> Next {
         (Ended::Lost, _) => return Next::Again(Duration::ZERO),
         (Ended::NeverBegan, _) => return Next::Again(ROOM),
     };
-    let Some(retry) = &execution.action.retry else { return Next::Over(end) };
-    let wanted = match end {
-        End::Failed => retry.on_failure,
-        End::TimedOut => retry.on_timeout,
-        _ => false,
-    };
-    if wanted && execution.attempt <= retry.count && execution.status != Status::Canceling {
-        Next::Again(retry.wait(execution.attempt))
-    } else {
-        Next::Over(end)
+    if execution.status == Status::Canceling {
+        return Next::Over(end);
     }
+    policies::retry::wait(room, execution, end).map_or(Next::Over(end), Next::Again)
 }
 
 /// Writes an outcome, with the rest of the output, in one commit. Tries until the store takes it or
@@ -116,7 +109,7 @@ fn apply(
     if !canceled {
         settled.reason.clone_from(&outcome.reason);
     }
-    match next(settled, outcome.ended) {
+    match next(room, settled, outcome.ended) {
         Next::Over(end) => {
             settled.step(Step::End(end), now).expect("whatever was started can end");
             queue::done(batch, ticket);

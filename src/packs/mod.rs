@@ -14,6 +14,7 @@ mod trigger;
 mod rule;
 mod timer;
 mod calendar;
+mod policy;
 mod sensor;
 mod stackstorm;
 mod strays;

@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::world::{World, action, catalog};
 
 mod holding;
+mod policies;
 
 pub fn request(name: &str) -> Request {
     Request {
