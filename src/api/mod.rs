@@ -27,6 +27,7 @@ mod packs;
 mod rules;
 mod why;
 mod backtests;
+mod policies;
 mod replay;
 mod runners;
 mod sensors;
@@ -110,6 +111,7 @@ const NOUNS: &[&[route::Route]] = &[
     why::ROUTES,
     backtests::ROUTES,
     packs::ROUTES,
+    policies::ROUTES,
     actions::ROUTES,
     runners::ROUTES,
     executions::ROUTES,

@@ -31,6 +31,7 @@ mod rule;
 mod why;
 mod backtest;
 mod plan;
+mod policy;
 mod trial;
 mod rule_new;
 mod run;
@@ -129,6 +130,9 @@ enum Verb {
     /// Look up and restart sensors.
     #[command(subcommand)]
     Sensor(sensor::Sensor),
+    /// Look up policies.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Look up the described kinds of events.
     #[command(subcommand)]
     Trigger(trigger::Trigger),
@@ -218,6 +222,7 @@ async fn ask(verb: Verb, client: &Client, output: &mut Output) -> Result<ExitCod
         Verb::Pack(verb) => verb.run(client, output).await?,
         Verb::Action(verb) => verb.run(client, output).await?,
         Verb::Sensor(verb) => verb.run(client, output).await?,
+        Verb::Policy(verb) => verb.run(client, output).await?,
         Verb::Trigger(verb) => verb.run(client, output).await?,
         Verb::Key(verb) => verb.run(client, output).await?,
         Verb::Deadletter(verb) => verb.run(client, output).await?,
