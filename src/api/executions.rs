@@ -50,7 +50,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/v1/executions/{id}",
         Access::Needs(Right::View),
         |call| Box::pin(get(call)),
-        "Shows one execution; `last` is the newest.",
+        "Shows one execution; `last` is the newest that is no part of another.",
     )
     .query(&[("wait", "Wait so many seconds, 60 at most, for it to end.")])
     .gives(200, Shape::One("Execution")),
@@ -191,11 +191,10 @@ async fn children(call: Call) -> Answer {
     rows(&call, listing).await?.answer(&call, KNOWN)
 }
 
-/// The execution that the path names; `last` is the newest.
+/// The execution that the path names; `last` is the newest that is no part of another.
 pub(crate) async fn find(call: &Call) -> Result<Execution, Problem> {
     if call.path("id") == "last" {
-        let mut found = table::scan::<Execution>(&call.state.store, Rows::last(1)).await?;
-        return found.pop().map(|held| held.row).ok_or_else(|| {
+        return last(call).await?.ok_or_else(|| {
             Problem::bad("no_executions", "there is no execution yet")
                 .help("`ifso run core.noop` makes one")
         });
@@ -203,6 +202,22 @@ pub(crate) async fn find(call: &Call) -> Result<Execution, Problem> {
     let id: ExecutionId = call.named("id", "execution")?;
     let found = call.state.executions.get(id).await?;
     found.ok_or_else(|| Problem::unknown("execution", &id.to_string()))
+}
+
+/// The newest execution that is no part of another.
+async fn last(call: &Call) -> Result<Option<Execution>, Problem> {
+    const PAGE: usize = 256;
+    let mut after = None;
+    loop {
+        let rows = Rows::last(PAGE).after(after);
+        let found = table::scan::<Execution>(&call.state.store, rows).await?;
+        let Some(oldest) = found.last() else { return Ok(None) };
+        after = Some(table::Row::key(&oldest.row));
+        let whole = found.into_iter().map(|held| held.row).find(|row| row.parent.is_none());
+        if whole.is_some() {
+            return Ok(whole);
+        }
+    }
 }
 
 /// The longest wait of one call.

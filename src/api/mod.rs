@@ -35,6 +35,8 @@ mod steering;
 mod stream;
 mod growth;
 mod tree;
+mod graph;
+mod traces;
 mod triggers;
 mod webhooks;
 mod workflows;
@@ -119,6 +121,8 @@ const NOUNS: &[&[route::Route]] = &[
     executions::ROUTES,
     steering::ROUTES,
     tree::ROUTES,
+    graph::ROUTES,
+    traces::ROUTES,
     stream::ROUTES,
     keys::ROUTES,
     deadletters::ROUTES,

@@ -117,11 +117,8 @@ impl Grower<'_> {
             tasks.push(self.task(outline, line, &by_place).await?);
         }
         node["tasks"] = Value::Array(tasks);
-        let begun = |entry: Option<u32>| {
-            let line = entry.and_then(|entry| outline.tasks.get(entry as usize));
-            line.is_some_and(|line| line.state.is_active() || line.state.is_resting())
-        };
-        let waiting = outline.waiting.iter().filter(|waiting| !begun(waiting.entry));
+        // What has a place already is among the tasks.
+        let waiting = outline.waiting.iter().filter(|waiting| waiting.entry.is_none());
         let over = outline.state.is_done();
         node["waiting"] = waiting
             .filter(|_| !over)
@@ -152,13 +149,30 @@ impl Grower<'_> {
             "status": status,
             "started": line.started,
             "ended": line.ended,
-            "elapsed_seconds": elapsed(line.started, line.ended),
+            "elapsed_seconds": elapsed(line.started, line.ended).or_else(|| {
+                let (execution, _) = part?;
+                elapsed(execution.started, execution.ended)
+            }),
         });
+        let due = outline.waiting.iter().find(|waiting| waiting.entry == Some(line.entry));
+        if let Some(due) = due.and_then(|waiting| waiting.due) {
+            task["due"] = json!(due);
+        }
         if line.route > 0 {
             task["route"] = json!(line.route);
         }
         if let Some((most, so_far)) = line.retries.filter(|(_, so_far)| *so_far > 0) {
             task["retries"] = json!({ "so_far": so_far, "most": most });
+        }
+        for (name, value) in [
+            ("reason", json!(line.held.as_ref().or(line.reason.as_ref()).map(|why| cut(why)))),
+            ("rounds", json!((line.rounds > 0).then_some(line.rounds))),
+            ("probe", json!(line.probe)),
+            ("undone", json!(line.undone)),
+        ] {
+            if !value.is_null() {
+                task[name] = value;
+            }
         }
         let faults = outline.faults.iter().rev();
         let mut own = faults.filter(|fault| fault.task.as_deref() == Some(&*line.name));
@@ -220,7 +234,8 @@ fn standing(line: &Line, part: Option<&Execution>) -> &'static str {
     let running = matches!(line.state, Standing::Running | Standing::Requested);
     match part {
         Some(part) if running => part.status.word(),
-        _ if line.state == Standing::Unset => Status::Requested.word(),
+        // What has a place but has not begun waits for its time.
+        _ if line.state == Standing::Unset => Status::Delayed.word(),
         _ => line.state.word(),
     }
 }
@@ -234,9 +249,9 @@ fn wants(outline: &Outline, parts: &Parts<'_>) -> Option<Value> {
     if let Some((part, _)) = asks.filter(|_| !outline.held) {
         return Some(json!({ "what": "answer", "execution": part.id }));
     }
-    let failed = outline.tasks.iter().rev().find(|line| line.state.is_abended());
+    let failed = outline.tasks.iter().rev().find(|line| line.held.is_some());
     match failed {
-        Some(line) if !outline.held => Some(json!({ "what": "remedy", "task": line.name })),
+        Some(line) => Some(json!({ "what": "remedy", "task": line.name })),
         _ => Some(json!({ "what": "resume" })),
     }
 }

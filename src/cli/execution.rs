@@ -13,7 +13,7 @@ use crate::cli::noun::Show;
 use crate::cli::output::Output;
 use crate::cli::row::{json as pretty, safe, text};
 use crate::cli::table::Column;
-use crate::cli::{run, tree, watch};
+use crate::cli::{run, tree, watch, workflow};
 
 /// Look up, follow, repeat and cancel executions.
 #[derive(Debug, Subcommand)]
@@ -33,6 +33,15 @@ pub(crate) enum Execution {
         /// Of a workflow, print what its tasks write too.
         #[arg(long)]
         output: bool,
+    },
+    /// Draw the graph of a workflow with where its tasks stand.
+    Graph {
+        /// Its id, or `last`.
+        #[arg(default_value = "last")]
+        id: String,
+        /// Print SVG.
+        #[arg(long)]
+        svg: bool,
     },
     /// Print what an execution has written.
     Output {
@@ -130,6 +139,9 @@ pub(crate) struct List {
     /// Only those that this event led to.
     #[arg(long)]
     event: Option<String>,
+    /// Also those that are tasks of a workflow.
+    #[arg(long, short = 'a')]
+    all: bool,
     /// At most so many.
     #[arg(long, short = 'n', default_value_t = 50)]
     limit: usize,
@@ -192,6 +204,7 @@ impl Execution {
                 }
                 return follow::tail(client, output, &text(&row, "id")).await;
             }
+            Self::Graph { id, svg } => workflow::graph(client, output, &path(&id), svg).await?,
             Self::Output { id, only } => {
                 let query = Vec::from_iter(only.map(|only| ("output_type", only)));
                 let written = client.text(&format!("{}/output", path(&id)), &query).await?;
@@ -299,6 +312,7 @@ impl Rerun {
 impl List {
     async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         let query: Vec<_> = [
+            ("parent", (!self.all).then(|| "null".to_owned())),
             ("status", self.status),
             ("action", self.action),
             ("rule", self.rule),

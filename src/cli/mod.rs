@@ -40,6 +40,7 @@ mod sensor;
 mod serve;
 mod skeleton;
 mod token;
+mod trace;
 mod trigger;
 mod workflow;
 
@@ -120,6 +121,8 @@ enum Verb {
     /// Look up, follow, repeat and cancel executions.
     #[command(subcommand)]
     Execution(execution::Execution),
+    /// Show what led to an event or an execution, and what came of it.
+    Trace(trace::Trace),
     /// Look up rules.
     #[command(subcommand)]
     Rule(rule::Rule),
@@ -129,7 +132,7 @@ enum Verb {
     /// Look up actions and their parameters.
     #[command(subcommand)]
     Action(action::Action),
-    /// Look workflows over.
+    /// Look workflows over, and draw them.
     #[command(subcommand)]
     Workflow(workflow::Workflow),
     /// Look up and restart sensors.
@@ -221,6 +224,8 @@ async fn ask(verb: Verb, client: &Client, output: &mut Output) -> Result<ExitCod
         Verb::Run(verb) => return verb.run(client, output).await,
         Verb::Event(verb) => verb.run(client, output).await?,
         Verb::Execution(verb) => return verb.run(client, output).await,
+        Verb::Workflow(workflow::Workflow::Graph(verb)) => verb.run(client, output).await?,
+        Verb::Trace(verb) => verb.run(client, output).await?,
         Verb::Rule(verb) => verb.run(client, output).await?,
         Verb::Pack(verb) => verb.run(client, output).await?,
         Verb::Action(verb) => verb.run(client, output).await?,

@@ -118,13 +118,28 @@ impl Drawing {
         {
             more.push(format!("retry {so_far} of {most}"));
         }
+        if let Some(rounds) = task["rounds"].as_u64() {
+            more.push(format!("{rounds} rounds were not enough"));
+        }
+        more.extend(match task["undone"].as_bool() {
+            Some(true) => Some("undone".to_owned()),
+            Some(false) => Some("is being undone".to_owned()),
+            None => None,
+        });
+        more.extend(self.begins(task));
         more.extend(tries(execution));
         more.extend([text(execution, "action"), text(execution, "id")]);
         more.retain(|part| !part.is_empty());
         self.thing(own, text(task, "task"), task, task, more.join("  "));
-        let error = text(task, "error");
-        if !error.is_empty() {
-            self.lines.push(Line::Remark { lead: below.to_owned(), text: error, bad: true });
+        let said = [text(execution, "reason"), text(execution, "error")];
+        for error in [text(task, "error"), text(task, "reason")] {
+            if !error.is_empty() && !said.contains(&error) {
+                self.lines.push(Line::Remark { lead: below.to_owned(), text: error, bad: true });
+            }
+        }
+        if let Some(probe) = time(task, "probe") {
+            let text = format!("probed in {}", span(probe.since(self.now).as_secs_f64()));
+            self.lines.push(Line::Remark { lead: below.to_owned(), text, bad: false });
         }
         self.why(below, execution);
         self.inside(execution, below);
@@ -147,15 +162,16 @@ impl Drawing {
 
     /// What is about to begin.
     fn waits(&mut self, row: &Value, lead: String) {
-        let more = match time(row, "due") {
-            Some(due) if due > self.now => {
-                format!("begins in {}", span(due.since(self.now).as_secs_f64()))
-            }
-            _ if row["ready"] == false => "joins what is under way".to_owned(),
-            _ => String::new(),
-        };
+        let joins = || (row["ready"] == false).then(|| "joins what is under way".to_owned());
+        let more = self.begins(row).or_else(joins).unwrap_or_default();
         let (name, status, took) = (text(row, "task"), "waits".to_owned(), String::new());
         self.lines.push(Line::Thing { lead, name, status, took, more });
+    }
+
+    /// When something begins that waits for its time.
+    fn begins(&self, row: &Value) -> Option<String> {
+        let due = time(row, "due").filter(|due| *due > self.now)?;
+        Some(format!("begins in {}", span(due.since(self.now).as_secs_f64())))
     }
 
     fn thing(&mut self, lead: &str, name: String, stands: &Value, took: &Value, more: String) {

@@ -9,9 +9,11 @@ use serde_json::Value;
 use crate::app;
 use crate::cli::Whereabouts;
 use crate::cli::check::row;
+use crate::cli::client::{Client, segment};
 use crate::cli::failure::{self, Failure};
 use crate::cli::output::Output;
 use crate::cli::restore::config;
+use crate::cli::row::safe;
 use crate::model::problem::{Place, Severity, nearest};
 use crate::model::reference::Reference;
 use crate::packs::catalog::Catalog;
@@ -22,6 +24,37 @@ use crate::packs::workflow::look;
 pub(crate) enum Workflow {
     /// Say what is wrong with a workflow, and where, without running it.
     Inspect(Inspect),
+    /// Draw the graph of a workflow: what leads to what, and when.
+    Graph(Graph),
+}
+
+/// Which workflow is drawn.
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// Its action.
+    action: String,
+    /// Print SVG.
+    #[arg(long)]
+    svg: bool,
+}
+
+impl Graph {
+    pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
+        let path = format!("/api/v1/workflows/{}", segment(&self.action));
+        graph(client, output, &path, self.svg).await
+    }
+}
+
+/// Prints the graph of what has this path.
+pub(crate) async fn graph(
+    client: &Client,
+    output: &mut Output,
+    path: &str,
+    svg: bool,
+) -> Result<(), Failure> {
+    let kind = if svg { "svg" } else { "txt" };
+    let drawn = client.text(&format!("{path}/graph.{kind}"), &[]).await?;
+    output.text(&safe(&drawn))
 }
 
 /// One workflow and the home whose actions it may use.

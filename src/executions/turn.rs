@@ -287,6 +287,7 @@ impl Around<'_> {
                 continue;
             }
             table::create(&mut follows.batch, &part);
+            settle::report(self.room, &part, &mut follows.batch, self.now);
             if steps < STEPS_LIMIT {
                 steps += 1;
                 let happening =

@@ -11,6 +11,7 @@ pub mod definition;
 pub mod additions;
 pub mod graph;
 pub mod conduct;
+pub mod drawing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

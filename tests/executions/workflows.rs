@@ -1,9 +1,11 @@
 //! Workflows on a real engine: tasks follow one another, whatever stops in between.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use ifso::executions::{Error, Remedy};
 use ifso::model::action::{Action, Pinned};
-use ifso::model::execution::{End, Execution, Status};
+use ifso::model::execution::{End, Execution, Selector, Status, Wish};
 use ifso::model::parameter::Parameter;
 use ifso::runners::Ended;
 use ifso::store::table::{self, Rows};
@@ -265,4 +267,160 @@ async fn a_reload_never_changes_a_workflow_that_runs() {
     let done = world.reaches(flow.id, Status::Succeeded).await;
     let names: Vec<_> = tasks(&world, &done).await.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["a", "b", "c"]);
+}
+
+const HELD: &str = "
+version: 1.0
+on_error: pause
+output: [{got: <% ctx().got %>}]
+vars: [{got: null}]
+tasks:
+  a:
+    action: test.do
+    compensate: test.undo
+    next: [{when: <% succeeded() %>, do: b}]
+  b:
+    action: test.do
+    input: {size: 1}
+    next: [{when: <% succeeded() %>, publish: [{got: <% result() %>}], do: c}]
+  c: {action: test.do}
+";
+
+/// A world in which the second task of a workflow has failed and holds it.
+async fn held() -> (World, Execution) {
+    let mut takes = action("test.do");
+    takes.parameters.push(("size".to_owned(), Parameter::default()));
+    let flows = [workflow("test.held", HELD), takes, action("test.undo")];
+    let world = World::new(catalog(flows));
+    world.hands.will([Ended::So(End::Succeeded), Ended::So(End::Failed)]);
+    let flow = started(&world, "test.held").await;
+    let paused = world.reaches(flow.id, Status::Paused).await;
+    let reason = paused.reason.clone().unwrap_or_default();
+    assert!(reason.starts_with("task `b` failed"), "{reason}");
+    (world, paused)
+}
+
+#[tokio::test]
+async fn a_failed_task_holds_its_workflow_and_resuming_makes_the_same_step_again() {
+    let (world, flow) = held().await;
+    let world = world.restart().await;
+    world.executions.resume(flow.id, "ann").await.unwrap();
+    let done = world.reaches(flow.id, Status::Succeeded).await;
+    let names: Vec<_> =
+        parts(&world, &done).await.iter().map(|p| p.part.clone().unwrap().task).collect();
+    assert_eq!(names.iter().map(AsRef::as_ref).collect::<Vec<_>>(), ["a", "b", "b", "c"]);
+}
+
+#[tokio::test]
+async fn a_failed_task_is_done_again_with_other_parameters() {
+    let (world, flow) = held().await;
+    let parameters = json!({ "size": 2 }).as_object().cloned();
+    let retry = Remedy::Retry { parameters };
+    world.executions.remedy(flow.id, None, retry.clone(), "ann").await.unwrap();
+    let done = world.reaches(flow.id, Status::Succeeded).await;
+    let sizes: Vec<_> =
+        parts(&world, &done).await.iter().map(|part| part.given.get("size").cloned()).collect();
+    assert_eq!(sizes, [None, Some(json!(1)), Some(json!(2)), None]);
+    let refused = world.executions.remedy(flow.id, None, retry, "ann").await.unwrap_err();
+    assert!(matches!(refused, Error::NoFailedTask { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_failed_task_is_skipped_with_a_result() {
+    let (world, flow) = held().await;
+    let wrong = Remedy::Skip { result: json!(1) };
+    let refused = world.executions.remedy(flow.id, Some("a"), wrong, "ann").await.unwrap_err();
+    assert_eq!(refused.to_string(), format!("execution `{}` has no failed task `a`", flow.id));
+    let skip = Remedy::Skip { result: json!("by hand") };
+    world.executions.remedy(flow.id, Some("b"), skip, "ann").await.unwrap();
+    let done = world.reaches(flow.id, Status::Succeeded).await;
+    assert_eq!(done.result["output"]["got"], "by hand");
+}
+
+#[tokio::test]
+async fn a_workflow_that_is_given_up_undoes_what_it_did() {
+    let (world, flow) = held().await;
+    world.executions.remedy(flow.id, None, Remedy::Abort, "ann").await.unwrap();
+    let done = world.reaches(flow.id, Status::Failed).await;
+    let undone = parts(&world, &done).await.pop().unwrap();
+    assert_eq!(undone.action.reference.as_str(), "test.undo");
+    assert_eq!(undone.status, Status::Succeeded);
+}
+
+#[tokio::test]
+async fn a_delay_is_kept_over_a_restart_and_ends_on_the_millisecond() {
+    let flow = "
+version: 1.0
+tasks:
+  wait: {action: test.do, delay: 60}
+";
+    let world = world([workflow("test.wait", flow)]);
+    let flow = started(&world, "test.wait").await;
+    world.reaches(flow.id, Status::Running).await;
+    let world = world.restart_after(Duration::from_millis(59_999)).await;
+    // What is asked for later is over first: the delay holds.
+    let other = started(&world, "test.do").await;
+    world.reaches(other.id, Status::Succeeded).await;
+    assert_eq!(parts(&world, &flow).await.len(), 0);
+    world.manual.advance(Duration::from_millis(1));
+    world.reaches(flow.id, Status::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_workflow_that_takes_too_long_times_out_and_stops_its_tasks() {
+    let flow = "
+version: 1.0
+timeout: 10s
+tasks:
+  long: {action: test.do}
+";
+    let world = world([workflow("test.late", flow)]);
+    world.hands.hold();
+    let flow = started(&world, "test.late").await;
+    world.hands.began().await;
+    world.manual.advance(Duration::from_secs(10));
+    let done = world.reaches(flow.id, Status::Timeout).await;
+    let long = parts(&world, &done).await.remove(0);
+    world.reaches(long.id, Status::Canceled).await;
+}
+
+#[tokio::test]
+async fn a_selector_pauses_what_it_means_and_nothing_else() {
+    let world = world([workflow("test.chain", CHAIN), workflow("other.chain", CHAIN)]);
+    world.hands.hold();
+    let [one, other] = [started(&world, "test.chain").await, started(&world, "other.chain").await];
+    world.hands.began().await;
+    world.reaches(one.id, Status::Running).await;
+    world.reaches(other.id, Status::Running).await;
+    let selector = Selector { action: Some("test.c*".to_owned()), ..Selector::default() };
+    let moved = world.executions.steer_all(&selector, Wish::Pause, "by a test").await.unwrap();
+    assert_eq!(moved, [one.id]);
+    world.hands.go_on();
+    world.reaches(one.id, Status::Paused).await;
+    world.reaches(other.id, Status::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_workflow_within_that_is_held_holds_the_outer_one_until_either_is_resumed() {
+    let outer = "
+version: 1.0
+tasks:
+  inner: {action: test.held, next: [{when: <% succeeded() %>, do: after}]}
+  after: {action: test.do}
+";
+    for resumed in ["outer", "inner"] {
+        let mut takes = action("test.do");
+        takes.parameters.push(("size".to_owned(), Parameter::default()));
+        let flows = [workflow("test.held", HELD), workflow("test.outer", outer)];
+        let world = World::new(catalog(flows.into_iter().chain([takes, action("test.undo")])));
+        world.hands.will([Ended::So(End::Succeeded), Ended::So(End::Failed)]);
+        let flow = started(&world, "test.outer").await;
+        let outer = world.reaches(flow.id, Status::Paused).await;
+        let inner = parts(&world, &outer).await.remove(0);
+        assert_eq!(inner.status, Status::Paused);
+        let id = if resumed == "outer" { outer.id } else { inner.id };
+        world.executions.resume(id, "ann").await.unwrap();
+        world.reaches(outer.id, Status::Succeeded).await;
+        assert_eq!(world.hands.jobs().len(), 5, "resumed: {resumed}");
+    }
 }

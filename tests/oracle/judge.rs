@@ -46,6 +46,17 @@ impl Claim {
     }
 }
 
+/// What a workflow's task without an action runs; it has no uid.
+const NOTHING: &str = "core.noop";
+/// A workflow, and what its tasks add to its uid.
+const FLOW: &str = "oracle.flow";
+const TASKS: [&str; 3] = ["left", "right", "joined"];
+
+/// The event behind a uid: a task's is its workflow's.
+fn event(uid: &str) -> &str {
+    uid.split_once('/').map_or(uid, |(event, _)| event)
+}
+
 /// The three ledgers.
 #[derive(Default)]
 pub(crate) struct Evidence {
@@ -128,7 +139,7 @@ impl Verdict {
         let words: BTreeMap<&str, &str> =
             evidence.sent.iter().map(|(uid, word)| (uid.as_str(), word.as_str())).collect();
         let mut by_uid: BTreeMap<&str, Vec<&Claim>> = BTreeMap::new();
-        for claim in &evidence.claims {
+        for claim in evidence.claims.iter().filter(|claim| claim.action != NOTHING) {
             by_uid.entry(&claim.uid).or_default().push(claim);
         }
         for (uid, word) in &words {
@@ -141,8 +152,11 @@ impl Verdict {
                 (_, many) => verdict.duplicate.push(format!("{uid} has {many} executions")),
             }
         }
-        for claim in &evidence.claims {
-            if !claim.uid.starts_with("tick-") && !words.contains_key(claim.uid.as_str()) {
+        for claim in evidence.claims.iter().filter(|claim| claim.action == FLOW) {
+            verdict.tasks(claim, &by_uid);
+        }
+        for claim in evidence.claims.iter().filter(|claim| claim.action != NOTHING) {
+            if !claim.uid.starts_with("tick-") && !words.contains_key(event(&claim.uid)) {
                 verdict.phantom.push(format!("{} is of {}, never sent", claim.id, claim.uid));
             }
             verdict.weigh(claim, evidence.effects.get(&claim.id).map_or(&[], Vec::as_slice));
@@ -163,6 +177,7 @@ impl Verdict {
             self.unwell.push(format!("{id} ({uid}) is {status}"));
         }
         match effects.len() {
+            0 if action == FLOW => {}
             0 if status == "succeeded" => {
                 self.lost.push(format!("{id} ({uid}) succeeded without effect"));
             }
@@ -179,6 +194,18 @@ impl Verdict {
         }
         if let Some((_, other)) = effects.iter().find(|(_, other)| other != uid) {
             self.phantom.push(format!("{id} is of {uid} and did {other}"));
+        }
+    }
+
+    /// A workflow that ended well did each of its tasks, in one execution.
+    fn tasks(&mut self, flow: &Claim, by_uid: &BTreeMap<&str, Vec<&Claim>>) {
+        for task in TASKS {
+            let uid = format!("{}/{task}", flow.uid);
+            match by_uid.get(uid.as_str()).map_or(0, Vec::len) {
+                0 if flow.status == "succeeded" => self.lost.push(format!("{uid} never ran")),
+                0 | 1 => {}
+                many => self.duplicate.push(format!("{uid} has {many} executions")),
+            }
         }
     }
 
@@ -305,6 +332,27 @@ mod planted {
             e.claims.push(claim("e3", "oracle.note", "tick-2026-01-01T00:00:00.000Z", "failed"));
         };
         assert_eq!(found(change), [0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_task_that_never_ran_is_lost_and_one_that_ran_twice_is_a_duplicate() {
+        let flow = |tasks: &[&str]| {
+            let mut claims = vec![claim("f", FLOW, "b", "succeeded")];
+            let part = |(n, task): (usize, &&str)| {
+                claim(&format!("t{n}"), "oracle.note", &format!("b/{task}"), "succeeded")
+            };
+            claims.extend(tasks.iter().enumerate().map(part));
+            move |e: &mut Evidence| {
+                for claim in claims.iter().filter(|claim| claim.action != FLOW) {
+                    let line = ("1".to_owned(), claim.uid.clone());
+                    e.effects.insert(claim.id.clone(), vec![line]);
+                }
+                e.claims.extend(claims);
+            }
+        };
+        assert_eq!(found(flow(&TASKS)), [0, 0, 0, 0]);
+        assert_eq!(found(flow(&["left", "right"])), [1, 0, 0, 0]);
+        assert_eq!(found(flow(&["left", "right", "joined", "left"])), [0, 1, 0, 0]);
     }
 
     #[test]

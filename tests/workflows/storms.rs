@@ -114,7 +114,7 @@ fn happen(play: &mut Play, choices: &mut Choices) {
 
 /// Children end, time passes, people resume.
 fn come_to_an_end(play: &mut Play, choices: &mut Choices) {
-    for _ in 0..600 {
+    for _ in 0..200 {
         if let Some(place) = some_child(play, choices) {
             let stopped = play.stopped.contains(&place);
             let fails = choices.one_in(5);
@@ -141,7 +141,7 @@ fn come_to_an_end(play: &mut Play, choices: &mut Choices) {
     // A circle may turn for ever; then canceling ends it.
     if !play.status().is_done() {
         play.tell(Happening::Cancel { reason: "enough".into() }).unwrap();
-        for _ in 0..200 {
+        for _ in 0..2_000 {
             let Some(place) = some_child(play, choices) else { break };
             play.child(place, Status::Canceled, Value::Null);
         }

@@ -68,7 +68,7 @@ impl Door<'_> {
         let flow = &*self.steps.flow;
         let no_such = || Refused::NoSuchPlace(place);
         let entry = flow.entries.get(place.entry as usize).ok_or_else(no_such)?;
-        let turn = entry.extra.as_ref().map_or(0, |extra| extra.turn);
+        let turn = flow.place(place.entry, place.item).turn;
         if place.turn != turn {
             return if place.turn < turn { Ok(Purpose::Past) } else { Err(no_such()) };
         }
@@ -151,6 +151,9 @@ impl Door<'_> {
         for action in ready.actions {
             let report = Report { state: State::Running, item: action.item, ..Report::default() };
             self.run(at, ready.serial, report);
+            if let Some(item) = action.item {
+                self.steps.flow.start_item(at, item);
+            }
             self.command(at, &ready.task, action);
         }
     }

@@ -159,14 +159,32 @@ impl<'a> Door<'a> {
         flow.add_fault(Fault::new(message.to_owned()));
         self.release_all();
         self.steps.flow.set_reason(Some(message.to_owned()));
+        self.steps.ask_tasks(State::Canceling);
         self.steps.flow.set_status(State::Timeout);
         self.drop_waiting();
         self.stop_all();
     }
 
+    /// A flow that is about to pause or to stop begins no more items. Orquesta tells tasks so only when
+    /// a person asked; where a task brought the flow there, it would wait for those items for ever.
+    fn calm(&mut self) {
+        let status = self.steps.flow.head.status;
+        let then = match status {
+            State::Canceling => State::Canceled,
+            State::Pausing => State::Paused,
+            _ => return,
+        };
+        self.steps.ask_tasks(status);
+        if !self.steps.flow.index.tally.any(State::is_active) {
+            // It follows from where it stands.
+            self.steps.request(then).ok();
+        }
+    }
+
     /// Hands out what comes next until nothing does.
     fn pump(&mut self) {
         self.expire();
+        self.calm();
         let mut more = Some(self.steps.now().millis());
         for _ in 0..ROUNDS_AT_ONCE {
             let next = self.steps.take_ready();

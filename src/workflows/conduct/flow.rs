@@ -257,9 +257,23 @@ impl Flow {
         self.amend(at, |extra| extra.turn += 1);
     }
 
-    /// Where the present child of the entry `at` belongs.
+    /// Where the present child of the entry `at`, or of one of its items, belongs.
     pub(super) fn place(&self, at: u32, item: Option<u32>) -> Place {
-        Place { entry: at, item, turn: self.extra(at).map_or(0, |extra| extra.turn) }
+        let batch = self.entries[at as usize].batch.and_then(|batch| self.batches.get(&batch));
+        let own = item.and_then(|item| batch?.items.get(item as usize)).map(|item| item.turn);
+        let turn = own.or_else(|| self.extra(at).map(|extra| extra.turn)).unwrap_or(0);
+        Place { entry: at, item, turn }
+    }
+
+    /// The child that is started for an item belongs to the present turn of its task.
+    pub(super) fn start_item(&mut self, at: u32, item: u32) {
+        let turn = self.extra(at).map_or(0, |extra| extra.turn);
+        let Some(batch) = self.entries[at as usize].batch else { return };
+        let items = self.batches.get_mut(&batch).map(|batch| &mut batch.items);
+        if let Some(item_of) = items.and_then(|items| items.get_mut(item as usize)) {
+            item_of.turn = turn;
+            self.touch(Row::Item(batch, item));
+        }
     }
 
     pub(super) fn set_state(&mut self, at: u32, state: State, now: Time) {

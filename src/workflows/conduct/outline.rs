@@ -8,12 +8,11 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::model::time::Time;
-use crate::workflows::conduct::Damaged;
 use crate::workflows::conduct::flow::number;
-use crate::workflows::conduct::parts::{Entry, Head, Staged};
+use crate::workflows::conduct::parts::{Entry, Head, Staged, Undo};
 use crate::workflows::conduct::rows::{Row, damaged};
 use crate::workflows::conduct::state::{State, Tally};
-use crate::workflows::conduct::view::Fault;
+use crate::workflows::conduct::{Damaged, Fault};
 
 /// The rows that an outline is read from, each as the first byte of their keys: the head, the tasks, what
 /// is about to begin, errors, lists of items, and the items.
@@ -59,6 +58,16 @@ pub struct Line {
     pub retries: Option<(i64, i64)>,
     /// Its items.
     pub items: Option<Items>,
+    /// It failed and holds the flow: why.
+    pub held: Option<String>,
+    /// Why it stands where it stands.
+    pub reason: Option<String>,
+    /// Runs of `until` so far that were not enough.
+    pub rounds: u32,
+    /// When it is probed whether it may go on.
+    pub probe: Option<Time>,
+    /// Whether it is being undone, or is undone.
+    pub undone: Option<bool>,
 }
 
 /// The items of a task.
@@ -179,6 +188,12 @@ impl Read {
             let all = self.lists.get(&batch).copied().unwrap_or(0);
             self.items.remove(&batch).unwrap_or_default().items(all)
         });
+        let extra = entry.extra.map(|extra| *extra).unwrap_or_default();
+        let undone = match extra.undo {
+            Undo::No => None,
+            Undo::UnderWay => Some(false),
+            Undo::Done => Some(true),
+        };
         Line {
             entry: at,
             name: entry.name,
@@ -189,6 +204,11 @@ impl Read {
             followed: entry.next,
             retries: entry.tries.map(|tries| (tries.count, tries.tally)),
             items,
+            held: extra.held,
+            reason: extra.reason,
+            rounds: extra.rounds,
+            probe: extra.probe.map(Time::from_millis),
+            undone,
         }
     }
 }

@@ -139,6 +139,8 @@ pub(super) struct Batch {
 pub(super) struct Item {
     pub(super) state: State,
     pub(super) result: Option<Arc<Value>>,
+    /// The turn of its task in which its child was started.
+    pub(super) turn: u32,
 }
 
 impl Tries {

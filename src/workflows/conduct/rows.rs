@@ -99,7 +99,7 @@ struct ListRow {
     concurrency: Option<i64>,
 }
 
-type ItemRow = (State, Option<Arc<Value>>);
+type ItemRow = (State, Option<Arc<Value>>, u32);
 type ArrivalRow = (u32, u32, Option<u32>);
 
 impl Flow {
@@ -129,7 +129,7 @@ impl Flow {
             }),
             Row::Item(batch, at) => {
                 let item = self.batches.get(&batch).and_then(|batch| batch.items.get(at as usize));
-                item.map(|item| pack::<ItemRow>(&(item.state, item.result.clone())))
+                item.map(|item| pack::<ItemRow>(&(item.state, item.result.clone(), item.turn)))
             }
             Row::Fault(serial) => {
                 let at = self.faults.binary_search_by_key(&serial, |fault| fault.serial).ok();
@@ -265,11 +265,12 @@ impl Restored {
                 Batch { list: row.list, concurrency: row.concurrency, items, tally, cursor: 0 };
             flow.batches.insert(serial, batch);
         }
-        for ((serial, at), (state, result)) in std::mem::take(&mut self.items) {
+        for ((serial, at), (state, result, turn)) in std::mem::take(&mut self.items) {
             let missing = || damaged(&Row::Item(serial, at).key(), "its list is missing");
             let batch = flow.batches.get_mut(&serial).ok_or_else(missing)?;
             batch.set(at, state);
-            batch.items.get_mut(at as usize).ok_or_else(missing)?.result = result;
+            let item = batch.items.get_mut(at as usize).ok_or_else(missing)?;
+            (item.result, item.turn) = (result, turn);
         }
         Ok(())
     }

@@ -162,7 +162,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Tasks with items pause or stop between items.
-    fn ask_tasks(&mut self, wanted: State) {
+    pub(super) fn ask_tasks(&mut self, wanted: State) {
         let now = self.now();
         for at in self.latest_where(State::is_active) {
             let entry = &self.flow.entries[at as usize];

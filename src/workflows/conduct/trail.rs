@@ -4,7 +4,7 @@
 //! step and doubles at every join. Here a way only knows by which arrivals it came about; the list they
 //! stand for is folded when somebody asks, later writers winning.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -75,6 +75,7 @@ impl Folded {
     pub(super) fn fold(&mut self, at: u32, among: &Ways<'_>) -> Arc<Context> {
         // What is folded for this answer is kept until it is given, whatever is forgotten meanwhile.
         let mut fresh: HashMap<u32, Arc<Context>> = HashMap::new();
+        let mut opened: HashSet<u32> = HashSet::new();
         let mut todo = vec![at];
         while let Some(way) = todo.last().copied() {
             if fresh.contains_key(&way) {
@@ -86,10 +87,12 @@ impl Folded {
                 continue;
             }
             let arrivals = &among.all[way as usize];
-            let before = arrivals.iter().map(|arrival| (among.way_of)(arrival.from));
-            let missing = todo.len();
-            todo.extend(before.filter(|before| !fresh.contains_key(before)));
-            if todo.len() == missing {
+            if opened.insert(way) {
+                // A way never leads to itself; rows that say so are damaged, and it ends there.
+                let before = arrivals.iter().map(|arrival| (among.way_of)(arrival.from));
+                let open = |before: &u32| !fresh.contains_key(before) && !opened.contains(before);
+                todo.extend(before.filter(open));
+            } else {
                 let folded = Arc::new(fold_one(arrivals, &fresh, among));
                 fresh.insert(way, Arc::clone(&folded));
                 self.remember(way, folded);

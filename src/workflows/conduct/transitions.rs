@@ -65,7 +65,7 @@ impl Steps<'_> {
         if state.is_done() {
             self.clear_stage(at);
             let ended = self.ended(at);
-            if self.is_tried_again(&ended) {
+            if state != before && self.is_tried_again(&ended) {
                 self.try_again(at);
             } else if state != before {
                 outcome = self.follow(&ended);
@@ -324,8 +324,9 @@ impl Steps<'_> {
         };
         let staged = &self.flow.staged[&serial];
         let mut way = staged.way;
-        let user = self.flow.latest(name, route);
-        if let Some(user) = user.filter(|user| self.flow.entries[*user as usize].way == way) {
+        let uses = |user: &u32| self.flow.entries[*user as usize].way == way;
+        let user = staged.entry.or_else(|| self.flow.latest(name, route)).filter(uses);
+        if let Some(user) = user {
             // A run of the task is on that way already: what arrives now must not change its past.
             way = self.flow.add_way();
             self.flow.arrive(way, Arrival { from: user, edge: SAME_WAY, delta: None });

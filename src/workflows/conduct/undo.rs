@@ -48,8 +48,15 @@ impl Door<'_> {
     }
 
     fn may_yet_need_undo(&self) -> bool {
-        self.steps.flow.entries.iter().any(|entry| entry.state.is_active() && self.undoable(entry))
-            || (self.next_undo().is_some() && self.steps.flow.index.tally.any(State::is_active))
+        let mut active = self.steps.flow.entries.iter().filter(|entry| self.under_way(entry));
+        let undo = self.next_undo().is_some();
+        active.any(|entry| undo || self.undoable(entry))
+    }
+
+    /// Whether a child of the entry is under way. Items that have not begun never will.
+    fn under_way(&self, entry: &Entry) -> bool {
+        let batch = entry.batch.and_then(|batch| self.steps.flow.batches.get(&batch));
+        entry.state.is_active() && batch.is_none_or(|batch| batch.tally.any(State::is_active))
     }
 
     fn undoable(&self, entry: &Entry) -> bool {
