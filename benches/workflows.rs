@@ -66,6 +66,7 @@ impl Engine {
                 timeout: Duration::from_mins(1),
                 data: folder.to_owned(),
                 api_url: String::new(),
+                public_url: String::new(),
             },
         });
         tasks.spawn(dispatcher.run(tasks.stop().clone()));

@@ -315,10 +315,15 @@ impl House {
                 timeout: config.settings.executions.timeout.0,
                 data: config.data.clone(),
                 api_url: url.clone(),
+                public_url: match config.settings.public_url.as_str() {
+                    "" => url.clone(),
+                    public => public.to_owned(),
+                },
             },
         });
         let watch = Watch::new(&config.home, catalog.clone(), reload, clock.clone());
         let intake = intake.told(watch.changes());
+        let dispatcher = dispatcher.told(watch.changes());
         let hooks = Hooks::new();
         let registry = Registry::new();
         let supervisor = Supervisor {

@@ -28,6 +28,10 @@ pub struct Settings {
     pub listen: String,
     /// Consent to listen on an address that others can reach, without TLS.
     pub insecure_listen: bool,
+    /// The address under which people reach this Ifso, without a slash at its end. Empty: the one where
+    /// it listens.
+    #[serde(deserialize_with = "public")]
+    pub public_url: String,
     /// The data folder; relative to the home.
     pub data: PathBuf,
     /// Log levels: `info`, `warn,ifso::rules=debug`, ….
@@ -151,6 +155,20 @@ fn shaped(listen: &str) -> Result<(), String> {
     ))
 }
 
+/// An address of the web, without the slash at its end, or nothing.
+fn public<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let trimmed = text.trim_end_matches('/');
+    let rest = ["http://", "https://"].iter().find_map(|scheme| trimmed.strip_prefix(scheme));
+    match rest {
+        _ if text.is_empty() => Ok(text),
+        Some(host) if !host.is_empty() => Ok(trimmed.to_owned()),
+        _ => Err(de::Error::custom(format!(
+            "`{text}` is no address of the web; expected `https://HOST`"
+        ))),
+    }
+}
+
 fn levels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     logs::levels(&text).map_err(de::Error::custom)?;
@@ -182,6 +200,7 @@ impl Default for Settings {
         Self {
             listen: "127.0.0.1:9101".to_owned(),
             insecure_listen: false,
+            public_url: String::new(),
             data: DATA.into(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
@@ -536,6 +555,7 @@ mod tests {
             ("[keep]\nevents = \"0s\"", "ifso.toml:2:10: `0s` is no time at all"),
             ("listen = \"localhost\"", "ifso.toml:1:10: `localhost` is not an address"),
             ("listen = \":80\"", "ifso.toml:1:10: `:80` is not an address"),
+            ("public_url = \"ifso.lan\"", "ifso.toml:1:14: `ifso.lan` is no address of the web"),
             ("log = \"chatty\"", "ifso.toml:1:7: `chatty` does not say log levels"),
         ] {
             let error = load(text, &[], &Flags::default()).unwrap_err().to_string();

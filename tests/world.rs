@@ -96,6 +96,7 @@ impl World {
                 timeout: Duration::from_mins(1),
                 data: "/nonexistent".into(),
                 api_url: "http://127.0.0.1:1".to_owned(),
+                public_url: "https://ifso.example".to_owned(),
             },
         });
         tasks.spawn(stage.run(tasks.stop().clone()));

@@ -21,12 +21,13 @@ use crate::auth::Right;
 use crate::intake::history::{self, Kept};
 use crate::intake::{Outcome, Submission};
 use crate::model::cause::Cause;
-use crate::model::event::Report;
+use crate::model::event::{Event, Report};
 use crate::model::id::EventId;
 use crate::model::reference::Reference;
 use crate::model::rule::Verdict;
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
+use crate::packs::secrets;
 use crate::rules::explain;
 use crate::sensors::decode::cloudevents::shaped;
 
@@ -266,7 +267,8 @@ async fn list(call: Call) -> Answer {
 }
 
 async fn instances(call: Call) -> Answer {
-    page(&call).await?.map(|kept| instance_row(&kept)).answer(&call, INSTANCE)
+    let catalog = call.state.catalog.load_full();
+    page(&call).await?.map(|kept| instance_row(&catalog, &kept)).answer(&call, INSTANCE)
 }
 
 /// Events that are looked at for one page at most.
@@ -332,18 +334,28 @@ const REFUSED_LIMIT: usize = 200;
 
 async fn instance(call: Call) -> Answer {
     let kept = find(&call).await?;
-    paging::one(&call, instance_row(&kept), INSTANCE)
+    let catalog = call.state.catalog.load_full();
+    paging::one(&call, instance_row(&catalog, &kept), INSTANCE)
 }
 
 fn row(catalog: &Catalog, kept: &Kept) -> Value {
     let mut row = json!(kept.event);
+    row["data"] = data(catalog, &kept.event);
     let executions: Vec<_> = kept.decisions.iter().flat_map(|d| &d.executions).collect();
     row["executions"] = json!(executions);
     row["decisions"] = json!(why::shown(catalog, &kept.decisions));
     row
 }
 
-fn instance_row(kept: &Kept) -> Value {
+/// What an event says, without what its trigger calls secret.
+fn data(catalog: &Catalog, event: &Event) -> Value {
+    match catalog.triggers.get(&event.trigger) {
+        Some(trigger) => secrets::mask(&event.data, &secrets::find(&trigger.payload_schema)),
+        None => (*event.data).clone(),
+    }
+}
+
+fn instance_row(catalog: &Catalog, kept: &Kept) -> Value {
     let fired = kept.decisions.iter().any(|decision| decision.verdict == Verdict::Fired);
     let failed = |verdict: &Verdict| matches!(verdict, Verdict::Error { .. });
     let wrong = kept.decisions.iter().any(|decision| failed(&decision.verdict));
@@ -352,7 +364,7 @@ fn instance_row(kept: &Kept) -> Value {
         "id": kept.event.id,
         "trigger": kept.event.trigger,
         "occurrence_time": kept.event.time,
-        "payload": shape::or_object(&kept.event.data),
+        "payload": shape::or_object(&data(catalog, &kept.event)),
         "status": status,
     })
 }

@@ -25,6 +25,7 @@ use crate::model::id::ExecutionId;
 use crate::model::reference::Reference;
 use crate::model::time::Time;
 use crate::model::workflow::Again;
+use crate::packs::answer;
 use crate::store::table::{self, Rows};
 use crate::store::tables::{Output, Progress};
 
@@ -421,7 +422,7 @@ async fn result(call: Call) -> Answer {
             format!("execution `{}` has no result yet; it is {}", execution.id, execution.status),
         ));
     }
-    Ok(Json(execution.result).into_response())
+    Ok(Json(answer::shown(&execution.result)).into_response())
 }
 
 async fn attribute(call: Call) -> Answer {
@@ -454,7 +455,7 @@ pub(crate) fn shown(known: &[RunnerType], execution: &Execution) -> Value {
     let mut context = execution.context.clone();
     context.insert("user".to_owned(), json!(execution.user));
     context.insert("pack".to_owned(), json!(action.reference.pack()));
-    let result = shape::or_object(&execution.result);
+    let result = shape::or_object(&answer::shown(&execution.result));
     let mut row = json!({
         "id": execution.id,
         "action": shape::action(action),

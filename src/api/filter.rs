@@ -77,6 +77,12 @@ impl Filter {
         Self { parent: Some(Parent::Of(parent)), oldest_first: true, ..Self::default() }
     }
 
+    /// Only questions that wait for an answer, oldest first.
+    pub(crate) fn asked() -> Self {
+        let (statuses, runner) = (vec![Status::Pending], Some("inquiry".to_owned()));
+        Self { statuses, runner, oldest_first: true, ..Self::default() }
+    }
+
     /// Reads the query.
     ///
     /// # Errors

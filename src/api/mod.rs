@@ -21,12 +21,16 @@ mod deadletters;
 mod events;
 mod executions;
 mod filter;
+mod form;
 mod health;
+mod inquiries;
 mod keys;
+mod links;
 mod packs;
 mod rules;
 mod why;
 mod backtests;
+mod policies;
 mod replay;
 mod runners;
 mod sensors;
@@ -115,11 +119,14 @@ const NOUNS: &[&[route::Route]] = &[
     why::ROUTES,
     backtests::ROUTES,
     packs::ROUTES,
+    policies::ROUTES,
     actions::ROUTES,
     workflows::ROUTES,
     runners::ROUTES,
     executions::ROUTES,
     steering::ROUTES,
+    inquiries::ROUTES,
+    links::ROUTES,
     tree::ROUTES,
     graph::ROUTES,
     traces::ROUTES,

@@ -122,6 +122,8 @@ fn body(shape: Shape) -> (&'static str, Value) {
     match shape {
         Shape::Nothing | Shape::Any => ("application/json", json!({})),
         Shape::Text => ("text/plain", json!({ "type": "string" })),
+        Shape::Page => ("text/html", json!({ "type": "string" })),
+        Shape::Form => ("application/x-www-form-urlencoded", json!({ "type": "object" })),
         Shape::Events => ("text/event-stream", json!({ "type": "string" })),
         Shape::One(name) => ("application/json", named(name)),
         Shape::Many(name) => ("application/json", json!({ "type": "array", "items": named(name) })),

@@ -71,6 +71,10 @@ pub enum Shape {
     Any,
     /// Plain text.
     Text,
+    /// A page for a browser.
+    Page,
+    /// What a browser sends of a form.
+    Form,
     /// Server-sent events.
     Events,
     /// An object of this schema.

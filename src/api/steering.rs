@@ -13,6 +13,7 @@ use crate::api::route::{Access, Answer, Route, Shape};
 use crate::auth::Right;
 use crate::executions::Remedy;
 use crate::model::execution::{Selector, Status, Wish};
+use crate::packs::answer;
 use crate::workflows::conduct::TaskView;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -159,7 +160,7 @@ pub(crate) fn shown(task: &TaskView) -> Value {
         "status": task.status,
         "start_timestamp": task.started,
         "end_timestamp": task.ended,
-        "result": task.result,
+        "result": answer::shown(&task.result),
     });
     if let Some(items) = task.items {
         row["items"] = json!({

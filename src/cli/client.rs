@@ -202,9 +202,8 @@ impl Client {
         loop {
             let piece = match tokio::time::timeout(tick, bytes.next()).await {
                 Ok(Some(piece)) => piece,
-                Ok(None) => return Ok(()),
                 Err(_) if each(None)? => continue,
-                Err(_) => return Ok(()),
+                Ok(None) | Err(_) => return Ok(()),
             };
             rest.extend_from_slice(&piece.map_err(|error| self.away(&error))?);
             while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {

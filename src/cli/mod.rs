@@ -24,6 +24,7 @@ mod event;
 mod execution;
 mod fields;
 mod follow;
+mod inquiry;
 mod key;
 mod noun;
 mod pack;
@@ -33,6 +34,7 @@ mod watch;
 mod why;
 mod backtest;
 mod plan;
+mod policy;
 mod trial;
 mod rule_new;
 mod run;
@@ -123,6 +125,9 @@ enum Verb {
     Execution(execution::Execution),
     /// Show what led to an event or an execution, and what came of it.
     Trace(trace::Trace),
+    /// Look up and answer questions to people.
+    #[command(subcommand)]
+    Inquiry(inquiry::Inquiry),
     /// Look up rules.
     #[command(subcommand)]
     Rule(rule::Rule),
@@ -138,6 +143,9 @@ enum Verb {
     /// Look up and restart sensors.
     #[command(subcommand)]
     Sensor(sensor::Sensor),
+    /// Look up policies.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Look up the described kinds of events.
     #[command(subcommand)]
     Trigger(trigger::Trigger),
@@ -226,10 +234,12 @@ async fn ask(verb: Verb, client: &Client, output: &mut Output) -> Result<ExitCod
         Verb::Execution(verb) => return verb.run(client, output).await,
         Verb::Workflow(workflow::Workflow::Graph(verb)) => verb.run(client, output).await?,
         Verb::Trace(verb) => verb.run(client, output).await?,
+        Verb::Inquiry(verb) => verb.run(client, output).await?,
         Verb::Rule(verb) => verb.run(client, output).await?,
         Verb::Pack(verb) => verb.run(client, output).await?,
         Verb::Action(verb) => verb.run(client, output).await?,
         Verb::Sensor(verb) => verb.run(client, output).await?,
+        Verb::Policy(verb) => verb.run(client, output).await?,
         Verb::Trigger(verb) => verb.run(client, output).await?,
         Verb::Key(verb) => verb.run(client, output).await?,
         Verb::Deadletter(verb) => verb.run(client, output).await?,

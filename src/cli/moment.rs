@@ -61,6 +61,33 @@ impl Here {
         }
     }
 
+    /// The time that somebody here means: `18:30` is the next one, and without an offset it is this zone's.
+    #[must_use]
+    pub fn read(&self, text: &str) -> Option<Time> {
+        let text = text.trim();
+        if let Ok(exact) = text.parse::<jiff::Timestamp>() {
+            return Some(Time::from_jiff(exact));
+        }
+        let now = self.now.to_jiff().to_zoned(self.zone.clone());
+        let local = |day: jiff::civil::Date, time| {
+            let zoned = day.to_datetime(time).to_zoned(self.zone.clone()).ok()?;
+            Some(Time::from_jiff(zoned.timestamp()))
+        };
+        if let Ok(whole) = text.parse::<jiff::civil::DateTime>() {
+            // A day without its time would be midnight, which is nearly never meant.
+            return text.contains(':').then(|| local(whole.date(), whole.time())).flatten();
+        }
+        let time = text.parse::<jiff::civil::Time>().ok().filter(|_| text.contains(':'))?;
+        let today = local(now.date(), time)?;
+        if self.is_past(today) { local(now.date().tomorrow().ok()?, time) } else { Some(today) }
+    }
+
+    /// How long it is until `time`; nothing where that is over.
+    #[must_use]
+    pub fn until(&self, time: Time) -> Option<Duration> {
+        (!self.is_past(time)).then(|| time.since(self.now))
+    }
+
     fn formed(&self, time: Time, form: &str) -> String {
         time.to_jiff().to_zoned(self.zone.clone()).strftime(form).to_string()
     }
@@ -69,6 +96,28 @@ impl Here {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_read_as_somebody_here_means_it() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let here = Here::new("2026-11-21T13:00:00Z".parse().unwrap(), zone);
+        for (text, meant) in [
+            ("18:30", Some("2026-11-21T17:30:00Z")),
+            ("08:30", Some("2026-11-22T07:30:00Z")),
+            ("2026-11-21 18:30", Some("2026-11-21T17:30:00Z")),
+            ("2026-07-01 18:30:15", Some("2026-07-01T16:30:15Z")),
+            ("2026-11-21T18:30:00Z", Some("2026-11-21T18:30:00Z")),
+            ("2026-11-21T18:30:00-05:00", Some("2026-11-21T23:30:00Z")),
+            ("2026-11-22", None),
+            ("tomorrow", None),
+            ("25:00", None),
+        ] {
+            let meant = meant.map(|meant| meant.parse::<Time>().unwrap());
+            assert_eq!(here.read(text), meant, "{text}");
+        }
+        assert_eq!(here.until(here.read("14:01").unwrap()), Some(Duration::from_mins(1)));
+        assert_eq!(here.until("2026-11-21T13:00:00Z".parse().unwrap()), None);
+    }
 
     #[test]
     fn a_time_is_as_long_as_its_distance_wants() {

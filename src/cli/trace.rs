@@ -61,9 +61,9 @@ fn draw(node: &Value, (own, below): (&str, &str), output: &Output, lines: &mut V
         Some("execution") => execution(node),
         _ => format!("{}  (see above)", text(node, "id")),
     };
-    let lost = if node["lost"] == true { "  not kept any more" } else { "" };
+    let gone = if node["lost"] == true { "  not kept any more" } else { "" };
     let asked = if node["asked"] == true { format!("  {BOLD}◀{BOLD:#}") } else { String::new() };
-    lines.push(format!("{DIM}{at:<8}  {own}{DIM:#}{what}{lost}{asked}"));
+    lines.push(format!("{DIM}{at:<8}  {own}{DIM:#}{what}{gone}{asked}"));
     let children = node["children"].as_array().map_or(&[][..], Vec::as_slice);
     let more = node["left_out"] == true;
     for (number, child) in children.iter().enumerate() {

@@ -1,6 +1,8 @@
 //! A workflow as a tree of lines: what `execution show` and `execution tail` draw. Pure: the tree as the
 //! API gives it goes in, lines come out. Every state has a mark and a word, so colours only help.
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
@@ -68,7 +70,7 @@ pub enum Line {
 pub fn lines(tree: &Value, now: Time) -> Vec<Line> {
     let mut drawing = Drawing { now, lines: Vec::new() };
     let more = [far(tree), tries(tree)].into_iter().flatten().collect::<Vec<_>>().join("  ");
-    drawing.thing("", text(tree, "action"), tree, tree, more);
+    drawing.thing("", text(tree, "action"), (tree, tree), more);
     drawing.why("", tree);
     drawing.inside(tree, "");
     drawing.lines
@@ -130,7 +132,7 @@ impl Drawing {
         more.extend(tries(execution));
         more.extend([text(execution, "action"), text(execution, "id")]);
         more.retain(|part| !part.is_empty());
-        self.thing(own, text(task, "task"), task, task, more.join("  "));
+        self.thing(own, text(task, "task"), (task, task), more.join("  "));
         let said = [text(execution, "reason"), text(execution, "error")];
         for error in [text(task, "error"), text(task, "reason")] {
             if !error.is_empty() && !said.contains(&error) {
@@ -154,7 +156,7 @@ impl Drawing {
             let parts = [far(execution), tries(execution), Some(text(execution, "id"))];
             let more = parts.into_iter().flatten().filter(|part| !part.is_empty());
             let name = format!("item {}", row["item"]);
-            self.thing(&own, name, row, execution, more.collect::<Vec<_>>().join("  "));
+            self.thing(&own, name, (row, execution), more.collect::<Vec<_>>().join("  "));
             self.why(&below, execution);
             self.inside(execution, &below);
         }
@@ -174,7 +176,7 @@ impl Drawing {
         Some(format!("begins in {}", span(due.since(self.now).as_secs_f64())))
     }
 
-    fn thing(&mut self, lead: &str, name: String, stands: &Value, took: &Value, more: String) {
+    fn thing(&mut self, lead: &str, name: String, (stands, took): (&Value, &Value), more: String) {
         let seconds = took["elapsed_seconds"].as_f64().or_else(|| {
             let over = text(stands, "status") == "requested";
             let started = time(took, "started").filter(|_| !over)?;
@@ -220,7 +222,7 @@ fn counts(items: &Value) -> Option<String> {
     let mut said = format!("items {}/{all}", count("done"));
     for (name, word) in [("failed", "failed"), ("active", "running")] {
         if count(name) > 0 {
-            said += &format!(", {} {word}", count(name));
+            write!(said, ", {} {word}", count(name)).ok();
         }
     }
     Some(said)
@@ -311,7 +313,11 @@ fn draw(line: &Line, (names, spans): (usize, usize), width: Option<usize>) -> St
         let shown: String = text.chars().take(left).collect();
         left -= shown.chars().count();
         let plain = *style == PLAIN || shown.trim().is_empty();
-        drawn += &if plain { shown } else { format!("{style}{shown}{style:#}") };
+        if plain {
+            drawn.push_str(&shown);
+        } else {
+            write!(drawn, "{style}{shown}{style:#}").ok();
+        }
     }
     drawn
 }

@@ -125,11 +125,13 @@ impl Watcher<'_> {
             return self.redraw("");
         }
         let mut lines = Vec::new();
-        self.tell(tree, "workflow", &text(tree, "action"), "", &mut lines);
+        let name = format!("workflow {}", text(tree, "action"));
+        self.thing((tree, tree), (&name, ""), &mut lines);
+        self.tasks(tree, ("", ""), &mut lines);
         lines.sort_by(|(a, _), (b, _)| a.cmp(b));
         let here = self.output.here().at(clock::system().now());
         for (at, line) in lines {
-            let at = at.parse().map_or_else(|_| here.now(), |at| at);
+            let at = at.parse().unwrap_or_else(|_| here.now());
             self.output.line(&format!("{} {line}", here.short(at)))?;
         }
         Ok(())
@@ -140,7 +142,7 @@ impl Watcher<'_> {
         let task = text(piece, "task");
         let written = safe(piece["data"].as_str().unwrap_or_default());
         let lines = written.lines().map(|line| format!("{DIM}{task} |{DIM:#} {line}\n"));
-        let lines: String = lines.collect();
+        let lines = lines.collect::<Vec<_>>().concat();
         if self.output.screen().is_some() {
             return self.redraw(&lines);
         }
@@ -160,43 +162,34 @@ impl Watcher<'_> {
         self.output.text(&format!("{up}\r\x1b[J{above}{}\n", lines.join("\n")))
     }
 
-    /// What is new of an execution and of what is part of it: time and line.
-    fn tell(
+    /// What is new of what is part of an execution: time and line.
+    fn tasks(
         &mut self,
         node: &Value,
-        what: &str,
-        name: &str,
-        key: &str,
+        (lead, key): (&str, &str),
         lines: &mut Vec<(String, String)>,
     ) {
-        self.thing(node, node, &format!("{what} {name}"), key, lines);
-        self.tasks(node, "", key, lines);
-    }
-
-    fn tasks(&mut self, node: &Value, lead: &str, key: &str, lines: &mut Vec<(String, String)>) {
         for task in node["tasks"].as_array().into_iter().flatten() {
             if task["left_out"].is_u64() {
                 continue;
             }
             let name = format!("{lead}{}", text(task, "task"));
             let key = format!("{key}/{}", task["entry"]);
-            self.thing(task, &task["execution"], &format!("task {name}"), &key, lines);
-            self.tasks(&task["execution"], &format!("{name}/"), &key, lines);
+            self.thing((task, &task["execution"]), (&format!("task {name}"), &key), lines);
+            self.tasks(&task["execution"], (&format!("{name}/"), &key), lines);
             for item in task["items"]["listed"].as_array().into_iter().flatten() {
                 let name = format!("{name}[{}]", item["item"]);
                 let key = format!("{key}#{}", item["item"]);
-                self.thing(item, &item["execution"], &format!("item {name}"), &key, lines);
-                self.tasks(&item["execution"], &format!("{name}/"), &key, lines);
+                self.thing((item, &item["execution"]), (&format!("item {name}"), &key), lines);
+                self.tasks(&item["execution"], (&format!("{name}/"), &key), lines);
             }
         }
     }
 
     fn thing(
         &mut self,
-        stands: &Value,
-        execution: &Value,
-        name: &str,
-        key: &str,
+        (stands, execution): (&Value, &Value),
+        (name, key): (&str, &str),
         lines: &mut Vec<(String, String)>,
     ) {
         let status = text(stands, "status");
@@ -221,8 +214,9 @@ impl Watcher<'_> {
         let took = took.map(|took| format!(" after {}", span(took))).unwrap_or_default();
         let why = [text(stands, "error"), text(execution, "reason"), text(execution, "error")];
         let why = why.into_iter().filter(|why| !why.is_empty() && status != "succeeded");
-        let why: String =
-            why.map(|why| format!(": {}", why.lines().next().unwrap_or(""))).collect();
+        let why: Vec<String> =
+            why.map(|why| format!(": {}", why.lines().next().unwrap_or_default())).collect();
+        let why = why.concat();
         lines.push((at.unwrap_or_default(), format!("{name} {status}{took}{why}")));
         if execution["question"].is_object() {
             for (step, about) in tree::steps(&json!({ "id": execution["id"], "question": {} })) {
@@ -239,5 +233,5 @@ fn word_of(items: &Value, progress: &Value) -> String {
         return format!("items {}/{all}", tenths * all / 10);
     }
     let message = text(progress, "message");
-    progress["progress"].as_f64().map(|part| format!("{:.1} {message}", part)).unwrap_or_default()
+    progress["progress"].as_f64().map(|part| format!("{part:.1} {message}")).unwrap_or_default()
 }

@@ -24,11 +24,11 @@ use crate::packs::workflow::look;
 pub(crate) enum Workflow {
     /// Say what is wrong with a workflow, and where, without running it.
     Inspect(Inspect),
-    /// Draw the graph of a workflow: what leads to what, and when.
+    /// Draw the graph of a workflow that is in force: what leads to what, and when.
     Graph(Graph),
 }
 
-/// Which workflow is drawn.
+/// Which workflow, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Graph {
     /// Its action.

@@ -10,14 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::executions::control;
 use crate::executions::flows::{self, Fault, Flows};
+use crate::executions::policies::{self, Admit, Seat, usher};
 use crate::executions::turn::{self, Around, Beginning, Case, Follows, Input};
 use crate::executions::{Room, inquiries, templates};
-use crate::model::execution::{Execution, Status, Wish};
+use crate::model::execution::{Execution, Status, Turn, Wish};
 use crate::model::id::ExecutionId;
 use crate::model::time::Time;
 use crate::model::workflow::Order;
 use crate::packs::parameters;
 use crate::runners::Course;
+use crate::store::batch::Batch;
 use crate::store::queue::{self, Ticket};
 use crate::store::table::{self, Held, Rows};
 use crate::store::tables::Work;
@@ -91,6 +93,8 @@ impl Conductor {
         if tickets.is_empty() {
             return Ok(0);
         }
+        usher::ready(&room).await?;
+        let mut turned = Turned::default();
         for ticket in &tickets {
             if let Work::Steer { wish, selector, why } = &ticket.row.work {
                 let moved = control::steer_all(&room, selector, *wish, why).await?;
@@ -103,10 +107,13 @@ impl Conductor {
         let mut cases = Vec::new();
         let mut asked = Vec::new();
         for ((id, inputs), held) in happened.into_iter().zip(found) {
-            let Some(held) = held.filter(|held| !held.row.status.is_done()) else {
+            let Some(mut held) = held.filter(|held| !held.row.status.is_done()) else {
                 self.flows.forget(id);
                 continue;
             };
+            if !turned.lets(&room, &mut held, now) {
+                continue;
+            }
             match control::course(&room, &held.row) {
                 Course::Workflow => cases.push(self.case(held, inputs).await?),
                 _ => asked.push(held),
@@ -115,8 +122,10 @@ impl Conductor {
         let earlier = earlier(&room, &cases).await?;
         let (cases, mut follows) = turns(&room, now, (cases, earlier)).await;
         for held in asked {
-            inquiries::look(&room, &held, now, &mut follows)?;
+            inquiries::look(&room, &held, now, &mut follows).await?;
         }
+        follows.batch.merge(turned.batch);
+        follows.moved.extend(turned.aside);
         let written = self.write(&tickets, &mut follows, now).await;
         for case in cases {
             match (&written, case.under) {
@@ -129,6 +138,7 @@ impl Conductor {
         }
         self.flows.tidy();
         written?;
+        turned.seats.into_iter().for_each(Seat::keep_in_doubt);
         room.parts.metrics.requested(follows.requested);
         for execution in &follows.moved {
             control::after(&room, execution);
@@ -210,6 +220,37 @@ impl Conductor {
         let limit = limit.or(execution.action.timeout);
         let deadline = limit.map(|limit| room.parts.clock.now().plus(limit));
         Ok(Beginning { definition, inputs, deadline })
+    }
+}
+
+/// What the policies said in one round.
+#[derive(Default)]
+struct Turned<'a> {
+    batch: Batch,
+    seats: Vec<Seat<'a>>,
+    aside: Vec<Execution>,
+}
+
+impl<'a> Turned<'a> {
+    /// Whether the policies have nothing against an execution that may be about to begin.
+    fn lets(&mut self, room: &'a Room, held: &mut Held<Execution>, now: Time) -> bool {
+        if held.row.begun || !may_begin(held.row.status) {
+            return true;
+        }
+        if matches!(held.row.turn, Some(Turn::Waits { .. })) {
+            return false;
+        }
+        match policies::admit(room, &mut self.batch, held, now) {
+            Admit::Go(seat) => {
+                self.seats.extend(seat);
+                true
+            }
+            Admit::Aside(execution, seat) => {
+                self.seats.extend(seat);
+                self.aside.push(*execution);
+                false
+            }
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::executions::hold::Reins;
-use crate::executions::{Room, attempt, hold};
-use crate::model::execution::{Execution, Status, Step};
+use crate::executions::policies::{self, Admit, Seat, usher};
+use crate::executions::{Room, attempt, control, hold};
+use crate::model::execution::{Execution, Status, Step, Turn};
 use crate::model::time::Time;
 use crate::runners::Begin;
 use crate::store;
@@ -28,6 +29,8 @@ pub struct Dispatcher {
     /// Who takes tickets: this start of this process.
     owner: String,
     places: Arc<Semaphore>,
+    /// Rings when other policies are in force.
+    reloads: Option<watch::Receiver<u64>>,
 }
 
 /// What a look at the queue found.
@@ -36,6 +39,17 @@ struct Round {
     looked_at: usize,
     /// Whether there was one among them whose attempt this process follows.
     ours: bool,
+}
+
+/// What one round writes.
+#[derive(Default)]
+struct Writing<'a> {
+    batch: Batch,
+    starts: Vec<Start>,
+    /// Places before policies that count once they are on disk.
+    seats: Vec<Seat<'a>>,
+    /// Executions that their policies do not let start.
+    aside: Vec<Execution>,
 }
 
 /// What becomes of a ticket that is due.
@@ -56,13 +70,20 @@ struct Start {
 impl Dispatcher {
     pub(super) fn new(room: Arc<Room>) -> Self {
         let places = Arc::new(Semaphore::new(room.parts.settings.concurrency));
-        Self { owner: room.parts.ids.record().to_string(), room, places }
+        Self { owner: room.parts.ids.record().to_string(), room, places, reloads: None }
+    }
+
+    /// Has it told of every new catalog: policies may let go what waits.
+    #[must_use]
+    pub fn told(self, reloads: watch::Receiver<u64>) -> Self {
+        Self { reloads: Some(reloads), ..self }
     }
 
     /// Dispatches until `stop`. Attempts that run then go on; the next start finds them.
     ///
     /// Cancel-safe between rounds: stop it by `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut reloads = self.reloads.take();
         while let Err(error) = self.take_back().await {
             tracing::error!(%error, "executions of the last start cannot be read");
             tokio::select! {
@@ -88,6 +109,7 @@ impl Dispatcher {
             let due = due.ok().flatten().filter(|_| self.places.available_permits() > 0);
             // A lease that ran out under its own attempt is renewed by that, not by looking again.
             let due = due.map(|due| if ours { self.soon() } else { due });
+            let turn = self.room.doorway.due();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -95,6 +117,9 @@ impl Dispatcher {
                 () = std::future::ready(()), if more && !failed => {}
                 woken = changes.changed(), if !failed => if woken.is_err() { return },
                 () = self.room.freed.notified(), if !failed => {}
+                () = self.room.doorway.changed(), if !failed => {}
+                () = reloaded(&mut reloads), if !failed => {}
+                () = self.sleep(turn), if turn.is_some() && !failed => {}
                 () = self.sleep(due), if due.is_some() && !failed => {}
             }
         }
@@ -145,6 +170,7 @@ impl Dispatcher {
     /// Starts what is due, as far as there are places.
     async fn round(&self, stop: &CancellationToken) -> Result<Round, store::Error> {
         let parts = &self.room.parts;
+        usher::usher(&self.room).await?;
         let places = self.places.available_permits().min(ROUND);
         if places == 0 || stop.is_cancelled() {
             return Ok(Round::default());
@@ -157,23 +183,23 @@ impl Dispatcher {
             _ => Vec::new(),
         });
         let executions = table::get_many::<Execution>(&parts.store, keys).await?;
-        let mut batch = Batch::new();
-        let mut starts: Vec<Start> = Vec::new();
+        let mut writing = Writing::default();
         for (ticket, execution) in tickets.into_iter().zip(executions) {
             let execution = execution.filter(|held| !held.row.status.is_done());
             let Some(held) = execution else {
-                queue::done(&mut batch, &ticket);
+                queue::done(&mut writing.batch, &ticket);
                 continue;
             };
-            match self.lot(&ticket, &held, &starts) {
-                Lot::Start => starts.extend(self.start(&mut batch, &ticket, &held, now)),
+            match self.lot(&ticket, &held, &writing.starts) {
+                Lot::Start => self.start(&mut writing, &ticket, held, now),
                 Lot::Leave => round.ours = true,
-                Lot::Drop => queue::done(&mut batch, &ticket),
+                Lot::Drop => queue::done(&mut writing.batch, &ticket),
             }
         }
-        if batch.is_empty() {
+        if writing.batch.is_empty() {
             return Ok(round);
         }
+        let Writing { batch, starts, seats, aside } = writing;
         // Registered before the start is on disk: whoever reads `running` there can stop it.
         for start in &starts {
             self.room.running().insert(start.execution.id, start.reins.clone());
@@ -184,6 +210,8 @@ impl Dispatcher {
                     start.ticket.revision = revision;
                     self.spawn(start);
                 }
+                seats.into_iter().for_each(Seat::keep);
+                aside.iter().for_each(|execution| control::after(&self.room, execution));
                 Ok(round)
             }
             Err(error) => {
@@ -211,34 +239,61 @@ impl Dispatcher {
         }
     }
 
-    /// Writes one start into the batch. An execution that was running when the engine died, or was held,
-    /// is taken up where it was; one that is paused otherwise gets a new ticket when it is resumed.
-    fn start(
-        &self,
-        batch: &mut Batch,
+    /// Writes one start, where the policies let it. An execution that was running when the engine died,
+    /// or was held, is taken up where it was; one that is paused otherwise, or waits for its turn, gets a
+    /// new ticket in time.
+    fn start<'a>(
+        &'a self,
+        writing: &mut Writing<'a>,
         ticket: &Held<Ticket>,
-        held: &Held<Execution>,
+        mut held: Held<Execution>,
         now: Time,
-    ) -> Option<Start> {
+    ) {
+        let running = is_under_way(&held.row);
+        if !running && !self.may_start(writing, &mut held, now) {
+            return queue::done(&mut writing.batch, ticket);
+        }
         let mut execution = held.row.clone();
-        let running = is_under_way(&execution);
         if !running {
-            if execution.step(Step::Start, now).is_err() {
-                queue::done(batch, ticket);
-                return None;
-            }
+            execution.step(Step::Start, now).expect("it was asked whether it may");
             execution.attempt += 1;
-            table::replace(batch, held, &execution);
+            table::replace(&mut writing.batch, &held, &execution);
         }
         let until = now.plus(attempt::limit(&self.room, &execution)).plus(hold::LEASE_SLACK);
-        let taken = queue::take(batch, ticket, &self.owner, until);
+        let taken = queue::take(&mut writing.batch, ticket, &self.owner, until);
         let begin = if running { Begin::Return } else { Begin::Fresh };
         let stop = CancellationToken::new();
         if execution.status == Status::Canceling {
             stop.cancel();
         }
         let reins = Reins { stop, look: Arc::default(), ticket: taken.id };
-        Some(Start { execution, ticket: Held { row: taken, revision: 0 }, begin, reins })
+        let ticket = Held { row: taken, revision: 0 };
+        writing.starts.push(Start { execution, ticket, begin, reins });
+    }
+
+    /// Whether an execution that has not begun may start now. What its policies make of it otherwise is
+    /// written.
+    fn may_start<'a>(
+        &'a self,
+        writing: &mut Writing<'a>,
+        held: &mut Held<Execution>,
+        now: Time,
+    ) -> bool {
+        let waits = matches!(held.row.turn, Some(Turn::Waits { .. }));
+        if waits || held.row.status.after(Step::Start).is_err() {
+            return false;
+        }
+        match policies::admit(&self.room, &mut writing.batch, held, now) {
+            Admit::Go(seat) => {
+                writing.seats.extend(seat);
+                true
+            }
+            Admit::Aside(execution, seat) => {
+                writing.seats.extend(seat);
+                writing.aside.push(*execution);
+                false
+            }
+        }
     }
 
     fn spawn(&self, start: Start) {
@@ -253,6 +308,19 @@ impl Dispatcher {
             drop(place);
             room.freed.notify_one();
         });
+    }
+}
+
+/// Until another catalog is in force.
+///
+/// Cancel-safe.
+async fn reloaded(reloads: &mut Option<watch::Receiver<u64>>) {
+    let told = match reloads {
+        Some(reloads) => reloads.changed().await.is_ok(),
+        None => false,
+    };
+    if !told {
+        std::future::pending::<()>().await;
     }
 }
 

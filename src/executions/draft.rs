@@ -72,6 +72,7 @@ fn execution(room: &Room, draft: Draft<'_>, action: Arc<Action>, now: Time) -> E
         reason: None,
         log: vec![(now, Status::Requested)],
         context: draft.context.clone(),
+        links: Vec::new(),
     }
 }
 

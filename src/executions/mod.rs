@@ -7,11 +7,15 @@ mod control;
 mod dispatch;
 mod draft;
 mod flows;
+mod question;
 mod hold;
 mod inquiries;
+mod answers;
+mod notices;
 mod orders;
 mod output;
 mod progress;
+mod policies;
 mod request;
 mod secrets;
 mod templates;
@@ -43,9 +47,11 @@ use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
 use crate::workflows::conduct::Refused;
 
+pub use answers::Unanswered;
 pub use conductor::Conductor;
 pub use dispatch::Dispatcher;
 pub use orders::Remedy;
+pub use question::Question;
 pub use watching::{Parts as Children, read as definition};
 
 /// State changes that a slow watcher may be behind before it misses some.
@@ -191,6 +197,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// What actions are told as the address of the API (`ST2_ACTION_API_URL`).
     pub api_url: String,
+    /// What links for people begin with: the address under which they reach this Ifso.
+    pub public_url: String,
 }
 
 /// What an action may call the API with. It is good until this is dropped: with its attempt, so that
@@ -256,6 +264,7 @@ struct Room {
     changed: broadcast::Sender<Arc<Execution>>,
     printed: broadcast::Sender<ExecutionId>,
     progressed: broadcast::Sender<Arc<Progressed>>,
+    doorway: policies::Doorway,
     /// Rings when an attempt's place is free again.
     freed: tokio::sync::Notify,
 }
@@ -277,6 +286,7 @@ impl Room {
 
     /// Tells whoever watches. Nobody watching is fine.
     fn tell(&self, execution: &Execution) {
+        self.doorway.told(execution);
         if self.changed.receiver_count() > 0 {
             drop(self.changed.send(Arc::new(execution.clone())));
         }
@@ -292,6 +302,7 @@ pub fn open(parts: Parts) -> (Executions, Dispatcher, Conductor) {
         changed: broadcast::channel(WATCH_LIMIT).0,
         printed: broadcast::channel(WATCH_LIMIT).0,
         progressed: broadcast::channel(WATCH_LIMIT).0,
+        doorway: policies::Doorway::default(),
         freed: tokio::sync::Notify::new(),
     });
     let conductor = Conductor::new(Arc::clone(&room));

@@ -162,6 +162,7 @@ pub(super) fn fresh(old: &Execution, id: ExecutionId, now: crate::model::time::T
         result: Value::Null,
         reason: None,
         log: vec![(now, Status::Requested)],
+        links: Vec::new(),
         ..old.clone()
     }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::executions::{Room, control, secrets};
+use crate::executions::{Room, control, policies, secrets};
 use crate::model::cause::Cause;
 use crate::model::event::Report;
 use crate::model::execution::{End, Execution, Status, Step};
 use crate::model::policy::Delivery;
 use crate::model::time::Time;
+use crate::packs::answer;
 use crate::runners::{Ended, Outcome};
 use crate::store::batch::Batch;
 use crate::store::queue::{self, Ticket};
@@ -24,7 +25,7 @@ pub(super) const ENDED: &str = "core.st2.generic.actiontrigger";
 /// How long an attempt waits that found no room on the disk.
 const ROOM: Duration = Duration::from_secs(2);
 
-/// What is to be done after an attempt: pure, from what is known.
+/// What is to be done after an attempt.
 #[derive(Debug, PartialEq)]
 pub(super) enum Next {
     /// It is over.
@@ -33,8 +34,8 @@ pub(super) enum Next {
     Again(Duration),
 }
 
-/// Weighs an outcome against the action's policies.
-pub(super) fn next(execution: &Execution, ended: Ended) -> Next {
+/// Weighs an outcome against the action's `retry` and its policies.
+pub(super) fn next(room: &Room, execution: &Execution, ended: Ended) -> Next {
     let end = match (ended, execution.action.delivery) {
         (Ended::So(end), _) => end,
         (Ended::Lost, Delivery::AtMostOnce) => End::Abandoned,
@@ -44,17 +45,10 @@ pub(super) fn next(execution: &Execution, ended: Ended) -> Next {
         (Ended::Lost, _) => return Next::Again(Duration::ZERO),
         (Ended::NeverBegan, _) => return Next::Again(ROOM),
     };
-    let Some(retry) = &execution.action.retry else { return Next::Over(end) };
-    let wanted = match end {
-        End::Failed => retry.on_failure,
-        End::TimedOut => retry.on_timeout,
-        _ => false,
-    };
-    if wanted && execution.attempt <= retry.count && execution.status != Status::Canceling {
-        Next::Again(retry.wait(execution.attempt))
-    } else {
-        Next::Over(end)
+    if execution.status == Status::Canceling {
+        return Next::Over(end);
     }
+    policies::retry::wait(room, execution, end).map_or(Next::Over(end), Next::Again)
 }
 
 /// Writes an outcome, with the rest of the output, in one commit. Tries until the store takes it or
@@ -116,7 +110,7 @@ fn apply(
     if !canceled {
         settled.reason.clone_from(&outcome.reason);
     }
-    match next(settled, outcome.ended) {
+    match next(room, settled, outcome.ended) {
         Next::Over(end) => {
             settled.step(Step::End(end), now).expect("whatever was started can end");
             queue::done(batch, ticket);
@@ -166,7 +160,7 @@ pub(super) fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Tim
             "action_ref": ended.action.reference,
             "runner_ref": ended.action.runner_type,
             "parameters": shown(room, ended),
-            "result": ended.result,
+            "result": answer::shown(&ended.result),
         })),
         origin: None,
         once: None,

@@ -428,7 +428,7 @@ impl Around<'_> {
         if execution.status == Status::Requested && end != End::Failed {
             return;
         }
-        match settle::next(execution, Ended::So(end)) {
+        match settle::next(self.room, execution, Ended::So(end)) {
             settle::Next::Over(end) => {
                 execution.step(Step::End(end), self.now).expect("whatever was started can end");
                 control::told(self.room, &mut follows.batch, execution, self.now);

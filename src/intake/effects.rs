@@ -112,6 +112,7 @@ impl Effects<'_> {
             reason: None,
             log: vec![(self.now, Status::Requested)],
             context: Map::new(),
+            links: Vec::new(),
         };
         if let Some(trace) = &event.trace {
             execution.context.insert("trace_tag".to_owned(), json!(trace.as_ref()));

@@ -281,6 +281,9 @@ pub struct Execution {
     pub log: Vec<(Time, Status)>,
     /// StackStorm's `context`, trace tags among it.
     pub context: Map<String, Value>,
+    /// SHA-256 of the secret part of each link with which people may answer it, where it asks them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
 }
 
 /// Where an execution stands before the policies that limit its action.

@@ -11,6 +11,7 @@ use crate::model::action::Action;
 use crate::model::calendar::Calendar;
 use crate::model::pack::Manifest;
 use crate::model::parameter::Parameters;
+use crate::model::policy::Policy;
 use crate::model::problem::{Problem, Severity};
 use crate::model::reference::Reference;
 use crate::model::sensor::Definition;
@@ -32,6 +33,10 @@ pub struct Catalog {
     pub sensors: BTreeMap<Reference, Arc<Definition>>,
     /// Calendars, by pack and name; `site.NAME` are the home's own.
     pub calendars: BTreeMap<Reference, Arc<Calendar>>,
+    /// Policies, disabled ones too.
+    pub policies: BTreeMap<Reference, Arc<Policy>>,
+    /// The policies that are in force, by the action that they are about, in the order of their names.
+    pub governs: Governs,
     /// Rules.
     pub rules: Arc<rules::Set>,
     /// Configurations by pack, defaults filled in.
@@ -45,6 +50,9 @@ pub struct Catalog {
     /// A hash of all that was read and all that was wrong with it: equal hashes, equal catalogs.
     pub version: Arc<str>,
 }
+
+/// Policies by the action that they are about.
+pub type Governs = Arc<BTreeMap<Reference, Vec<Arc<Policy>>>>;
 
 impl Catalog {
     /// How many problems keep something from being in force.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::model::action::Action;
 use crate::model::calendar::Calendar;
 use crate::model::parameter::Parameters;
+use crate::model::policy::Policy;
 use crate::model::problem::{Place, Problem, Severity};
 use crate::model::reference::Reference;
 use crate::model::sensor::Definition;
@@ -19,14 +20,16 @@ use crate::packs::load::{CheckSensor, Kinds, Runners};
 use crate::packs::manifest::SITE;
 use crate::packs::workflow::{self, Workflow};
 use crate::packs::yaml::Node;
-use crate::packs::{action, calendar, config, manifest, rule, schema, sensor, timer, trigger};
+use crate::packs::{
+    action, calendar, config, manifest, policy, rule, schema, sensor, timer, trigger,
+};
 use crate::rules;
 
 const YAML: [&str; 3] = ["yaml", "yml", "json"];
 const RULES: [&str; 4] = ["rhai", "yaml", "yml", "json"];
 
 /// Folders of a pack whose contents come with later versions.
-const LATER: [(&str, &str); 2] = [("aliases", "ChatOps aliases"), ("policies", "policies")];
+const LATER: [(&str, &str); 1] = [("aliases", "ChatOps aliases")];
 
 /// One pack on its way into the catalog.
 pub(crate) struct Draft {
@@ -41,6 +44,9 @@ pub(crate) struct Draft {
     pub(crate) triggers: Vec<Trigger>,
     pub(crate) sensors: Vec<Arc<Definition>>,
     pub(crate) calendars: Vec<(Reference, Arc<Calendar>)>,
+    pub(crate) policies: Vec<Policy>,
+    /// What its policies name.
+    pub(crate) wanted: Vec<policy::Wanted>,
     pub(crate) sources: Vec<File>,
     pub(crate) library: rules::Library,
     pub(crate) rules: Vec<(PathBuf, RuleFile)>,
@@ -79,6 +85,8 @@ impl Draft {
             triggers: Vec::new(),
             sensors: Vec::new(),
             calendars: Vec::new(),
+            policies: Vec::new(),
+            wanted: Vec::new(),
             sources: Vec::new(),
             library: rules::Library::new(),
             rules: Vec::new(),
@@ -125,6 +133,7 @@ impl Draft {
         draft.read_triggers(disk);
         draft.read_sensors(disk, kinds.sensor);
         draft.read_calendars(disk, None);
+        draft.read_policies(disk);
         draft.read_rules(disk);
         draft.read_timers(kinds.sensor, None);
         draft.note_later(disk);
@@ -295,6 +304,29 @@ impl Draft {
                 let held = previous.into_iter().flat_map(|held| &held.calendars);
                 let held = held.filter(|(_, held)| held.place.file == file.place.file);
                 self.calendars.extend(held.map(|(name, held)| (name.clone(), Arc::clone(held))));
+            }
+        }
+    }
+
+    fn read_policies(&mut self, disk: &Disk<'_>) {
+        for file in self.yaml_files(disk, "policies") {
+            let mut problems = Vec::new();
+            let read = file
+                .yaml(&mut problems)
+                .and_then(|node| policy::read(&file, &node, &self.name, &mut problems));
+            if let Some((policy, _)) = &read
+                && let Some(other) = self.policies.iter().find(|o| o.reference == policy.reference)
+            {
+                let (name, other) = (&policy.reference, other.file.display());
+                let message = format!("policy `{name}` is described in `{other}` already");
+                let problem = Problem::error("policy_twice", file.place.clone(), message);
+                problems.push(problem.help("give one of the two another name"));
+            }
+            if self.judge(problems)
+                && let Some((policy, wanted)) = read
+            {
+                self.policies.push(policy);
+                self.wanted.push(wanted);
             }
         }
     }

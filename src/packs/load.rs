@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::model::action::Action;
 use crate::model::parameter::Parameters;
+use crate::model::policy::Policy;
 use crate::model::problem::{Place, Problem};
 use crate::model::reference::Reference;
 use crate::model::sensor::Definition;
@@ -16,8 +17,8 @@ use crate::packs::catalog::{Catalog, Pack};
 use crate::packs::compile::{accepted, compile, distinct};
 use crate::packs::disk::{self, Disk};
 use crate::packs::draft::Draft;
-use crate::packs::strays;
 use crate::packs::workflow::Workflow;
+use crate::packs::{policy, strays};
 use crate::rules;
 
 /// One runner as actions see it.
@@ -76,10 +77,12 @@ pub fn load(home: &Path, kinds: Kinds<'_>, previous: &Catalog) -> Catalog {
     compile(&mut drafts, kinds.runners, previous);
     let mut catalog = Catalog { generation: previous.generation + 1, ..Catalog::default() };
     catalog.problems = problems;
-    let (mut seen, mut named, mut workflows) = (BTreeSet::new(), Vec::new(), Vec::new());
+    let (mut seen, mut named, mut wanted) = (BTreeSet::new(), Vec::new(), Vec::new());
+    let mut workflows = Vec::new();
     for mut draft in drafts {
         catalog.problems.extend(draft.problems.iter().cloned());
         named.append(&mut draft.named);
+        wanted.append(&mut draft.wanted);
         if seen.insert(draft.name.clone()) {
             let kept = draft.failed;
             workflows.extend(draft.workflows.drain(..).filter(|_| !kept));
@@ -87,6 +90,7 @@ pub fn load(home: &Path, kinds: Kinds<'_>, previous: &Catalog) -> Catalog {
         }
     }
     catalog.problems.extend(doubtful(&named, &catalog));
+    catalog.problems.extend(policy::doubtful(&wanted, &catalog, kinds.runners));
     apart(&mut catalog, kinds);
     finish(&mut catalog, kinds.runners, &workflows);
     catalog
@@ -137,6 +141,8 @@ impl Draft {
         catalog.actions.extend(self.actions.into_iter().map(action));
         let trigger = |trigger: Trigger| (trigger.reference.clone(), Arc::new(trigger));
         catalog.triggers.extend(self.triggers.into_iter().map(trigger));
+        let policy = |policy: Policy| (policy.reference.clone(), Arc::new(policy));
+        catalog.policies.extend(self.policies.into_iter().map(policy));
         let sensor = |sensor: Arc<Definition>| (sensor.reference.clone(), sensor);
         catalog.sensors.extend(self.sensors.into_iter().map(sensor));
         catalog.calendars.extend(self.calendars);
@@ -180,6 +186,8 @@ fn keep(pack: &str, catalog: &mut Catalog, previous: &Catalog) {
     catalog.sensors.extend(sensors.map(|(reference, held)| (reference.clone(), Arc::clone(held))));
     let calendars = previous.calendars.iter().filter(|(reference, _)| of(reference));
     catalog.calendars.extend(calendars.map(|(name, held)| (name.clone(), Arc::clone(held))));
+    let policies = previous.policies.iter().filter(|(reference, _)| of(reference));
+    catalog.policies.extend(policies.map(|(name, held)| (name.clone(), Arc::clone(held))));
     let rules = previous.rule_files.iter().filter(|(_, held)| held.pack == pack);
     catalog.rule_files.extend(rules.map(|(file, held)| (file.clone(), held.clone())));
     if let Some(config) = previous.configs.get(pack) {
@@ -193,6 +201,7 @@ fn finish(catalog: &mut Catalog, runners: &Runners, workflows: &[Workflow]) {
     catalog.accepts = catalog.actions.values().map(accepts).collect();
     let doubts: Vec<_> = workflows.iter().flat_map(|one| one.against(catalog)).collect();
     catalog.problems.extend(doubts);
+    catalog.governs = Arc::new(policy::governs(&catalog.policies));
     let all = distinct(catalog);
     catalog.problems.extend(rules::loops(&all));
     catalog.rules = Arc::new(rules::Set::new(all));

@@ -3,6 +3,7 @@
 mod bodies;
 mod events;
 mod gate;
+pub mod inquiries;
 mod page;
 mod shapes;
 mod workflows;

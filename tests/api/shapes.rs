@@ -71,6 +71,7 @@ async fn every_field_of_stackstorms_rows_is_in_ours() {
         "/v1/rules",
         "/v1/triggertypes",
         "/v1/runnertypes",
+        "/v1/policytypes",
         "/v1/webhooks",
         "/v1/sensortypes",
     ] {
@@ -115,6 +116,8 @@ async fn wrong_queries_are_refused_as_stackstorm_refuses_them() {
             "/v1/packs",
             "/v1/apikeys",
             "/v1/runnertypes",
+            "/v1/policytypes",
+            "/v1/policies",
         ];
         if case["method"] != "GET"
             || case["status"] != 400

@@ -1,6 +1,7 @@
 //! The command line as people meet it: the real program, against a served engine and alone.
 
 mod alone;
+mod inquiries;
 mod tables;
 mod talking;
 mod trying;

@@ -53,14 +53,14 @@ async fn house() -> House {
 }
 
 /// A command that talks to this engine.
-fn command(house: &House, arguments: &[&str]) -> Command {
+pub fn command(house: &House, arguments: &[&str]) -> Command {
     let mut command = ifso(arguments);
     command.env("IFSO_URL", &house.url).env("IFSO_KEY", &house.admin);
     command
 }
 
 /// What a command says to this engine.
-async fn say(house: &House, arguments: &[&str]) -> String {
+pub async fn say(house: &House, arguments: &[&str]) -> String {
     let mut command = command(house, arguments);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     told(&output)

@@ -248,10 +248,8 @@ async fn a_trace_goes_up_to_the_beginning_and_down_to_the_end() {
     let (_, tree) = house.ask("GET", &format!("/v1/executions/{id}/tree"), None).await;
     let part = tree["tasks"][1]["execution"]["id"].as_str().unwrap();
     let traced = say(&house, &["trace", part]).await;
-    insta::assert_snapshot!(
-        "trace_of_part",
-        traced.replace("2026-03-01  ", "TIME  ").replace("00:00:00  ", "TIME  ")
-    );
+    let times = regex::Regex::new(r"(?m)^\d[-:\d]+( \d\d:\d\d)? +").unwrap();
+    insta::assert_snapshot!("trace_of_part", times.replace_all(&traced, "TIME  ").into_owned());
     let (status, problem) =
         house.ask("GET", "/v1/traces/evt_00000000000000000000000000", None).await;
     assert_eq!((status, &problem["code"]), (404, &json!("not_found")));

@@ -1,6 +1,7 @@
 //! The life of an execution, through the front door: accepted, started once, settled once, whatever
 //! stops in between.
 
+pub mod inquiries;
 mod deaths;
 pub mod workflows;
 
@@ -22,6 +23,7 @@ use serde_json::{Map, Value, json};
 use crate::world::{World, action, catalog};
 
 mod holding;
+mod policies;
 
 pub fn request(name: &str) -> Request {
     Request {

@@ -42,7 +42,7 @@ pub fn noop() -> Action {
 }
 
 /// The parts of an execution, oldest first.
-async fn parts(world: &World, parent: &Execution) -> Vec<Execution> {
+pub async fn parts(world: &World, parent: &Execution) -> Vec<Execution> {
     let rows = Rows::first(100_000);
     let key = parent.id.to_bytes();
     let found = table::find::<Execution>(&world.store, "parent", &key, rows).await.unwrap();
@@ -84,6 +84,7 @@ fn world(flows: impl IntoIterator<Item = Action>) -> World {
     World::new(catalog(flows.into_iter().chain(usual)))
 }
 
+/// An action that asks a person.
 pub fn ask() -> Action {
     Action {
         enabled: true,

@@ -46,6 +46,14 @@ mistakes! {
         "name: restart\nrunner_type: noop\npause: signal\n";
     an_action_with_a_misspelt_pause: RESTART,
         "name: restart\nrunner_type: shell\npause: signl\n";
+    a_policy_of_an_unknown_kind: "packs/linux/policies/one.yaml",
+        "name: one\nresource_ref: linux.restart\npolicy_type: action.concurency\nparameters: {threshold: 1}\n";
+    a_policy_with_wrong_parameters: "packs/linux/policies/one.yaml",
+        "name: one\nresource_ref: linux.nothing\npolicy_type: action.concurrency.attr\n\
+         parameters:\n  treshold: 1\n  attributes: [host]\n  action: wait\n";
+    a_policy_with_a_bad_retry: "packs/linux/policies/one.yaml",
+        "name: one\nresource_ref: linux.restart\npolicy_type: action.retry\n\
+         parameters: {retry_on: failure, backoff: fast, jitter: 2, delay: soon}\n";
     a_trigger_with_a_bad_schema: "packs/linux/triggers/full.yaml",
         "name: full\npayload_schema:\n  type: objekt\n";
     a_sensor_of_an_unknown_kind: "sensors/tick.yaml", "kind: intervall\nevery: 5s\n";

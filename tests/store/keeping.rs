@@ -15,7 +15,7 @@ use ifso::store::batch::Batch;
 use ifso::store::redb::Redb;
 use ifso::store::retention::{Settings, sweep};
 use ifso::store::table::{self, Row, Rows};
-use ifso::store::tables::{DeadLetter, Output, Seen};
+use ifso::store::tables::{DeadLetter, Output, Progress, Seen};
 use ifso::store::{Handle, Key, Order, Range};
 use serde_json::{Map, Value, json};
 
@@ -45,6 +45,7 @@ pub(super) fn execution(id: ExecutionId, status: Status) -> Execution {
         reason: None,
         log: Vec::new(),
         context: Map::new(),
+        links: Vec::new(),
     }
 }
 
@@ -103,6 +104,11 @@ fn output(execution: ExecutionId, number: u32) -> Output {
     Output { execution, number, attempt, stream, at, text }
 }
 
+fn progress(execution: ExecutionId) -> Progress {
+    let at = Time::from_millis(0);
+    Progress { execution, attempt: 1, progress: 0.5, message: None, at }
+}
+
 #[tokio::test]
 async fn a_sweep_forgets_what_is_old_and_over_and_nothing_else() {
     let store: Handle = Arc::new(Redb::in_memory().unwrap());
@@ -117,6 +123,7 @@ async fn a_sweep_forgets_what_is_old_and_over_and_nothing_else() {
             put(&store, &execution(id, status)).await;
             put(&store, &output(id, 0)).await;
             put(&store, &output(id, 1)).await;
+            put(&store, &progress(id)).await;
             if number == 0 && day < 10 {
                 old_running.push(id);
             }
@@ -162,6 +169,7 @@ async fn a_sweep_forgets_what_is_old_and_over_and_nothing_else() {
         ("executions", 90),
         ("keys", 20),
         ("outputs", 180),
+        ("progress", 90),
         ("seen", 39),
     ];
     assert_eq!(counts.forgotten, BTreeMap::from(expected));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::play::Play;
 
-fn deploy(approve: Value) -> Play {
+fn deploy(approve: &Value) -> Play {
     Play::new(&json!({ "vars": [{ "to": "prod" }], "tasks": {
         "deploy": { "action": "core.local", "input": { "cmd": "go" }, "approve": approve },
     } }))
@@ -16,7 +16,7 @@ fn deploy(approve: Value) -> Play {
 
 #[test]
 fn a_person_is_asked_before_it_runs() {
-    let mut play = deploy(json!({ "users": ["ann"], "route": "<% ctx(to) %>", "ttl": 60 }));
+    let mut play = deploy(&json!({ "users": ["ann"], "route": "<% ctx(to) %>", "ttl": 60 }));
     let place = play.place("deploy");
     let question = play.children[&place].clone();
     assert_eq!(question.action, "core.ask");
@@ -39,14 +39,14 @@ fn a_person_is_asked_before_it_runs() {
 
 #[test]
 fn a_refusal_fails_the_task_and_says_who() {
-    let mut play = deploy(json!(true));
+    let mut play = deploy(&json!(true));
     let answer = json!({ "response": { "approved": false }, "by": "ann" });
     play.succeed("deploy", answer);
     assert_eq!(play.status(), Status::Failed);
     let task = play.flow.tasks().next().unwrap();
     assert_eq!(task.reason.as_deref(), Some("`ann` did not approve it"));
 
-    let mut play = deploy(json!(true));
+    let mut play = deploy(&json!(true));
     play.child(play.place("deploy"), Status::Timeout, Value::Null);
     let task = play.flow.tasks().next().unwrap();
     assert_eq!(
@@ -57,7 +57,7 @@ fn a_refusal_fails_the_task_and_says_who() {
 
 #[test]
 fn an_approval_while_somebody_paused_the_flow_waits_for_them() {
-    let mut play = deploy(json!(true));
+    let mut play = deploy(&json!(true));
     let place = play.place("deploy");
     play.tell(Happening::Pause { reason: "night".into() }).unwrap();
     assert_eq!(play.status(), Status::Pausing);
@@ -69,7 +69,7 @@ fn an_approval_while_somebody_paused_the_flow_waits_for_them() {
 
 #[test]
 fn canceling_stops_the_question() {
-    let mut play = deploy(json!(true));
+    let mut play = deploy(&json!(true));
     let place = play.place("deploy");
     play.tell(Happening::Cancel { reason: "no".into() }).unwrap();
     assert_eq!(play.stopped, [place]);
@@ -94,7 +94,7 @@ fn one_answer_is_for_all_items_and_for_every_try() {
     assert_eq!(actions, ["core.noop", "core.noop"]);
 }
 
-fn polling(until: Value) -> Play {
+fn polling(until: &Value) -> Play {
     Play::new(&json!({
         "output": [{ "state": "<% ctx(state) %>" }],
         "vars": [{ "state": null }],
@@ -108,7 +108,7 @@ fn polling(until: Value) -> Play {
 
 #[test]
 fn a_task_runs_again_until_something_holds() {
-    let mut play = polling(json!({ "when": "<% result().state = up %>", "every": "10s" }));
+    let mut play = polling(&json!({ "when": "<% result().state = up %>", "every": "10s" }));
     play.succeed("poll", json!({ "state": "down" }));
     assert_eq!((play.status(), play.running()), (Status::Running, Vec::new()));
     assert_eq!(play.wake(), Duration::from_secs(10));
@@ -122,7 +122,7 @@ fn a_task_runs_again_until_something_holds() {
 
 #[test]
 fn a_limit_ends_it() {
-    let mut play = polling(json!({ "when": "<% result().state = up %>", "every": 1, "limit": 3 }));
+    let mut play = polling(&json!({ "when": "<% result().state = up %>", "every": 1, "limit": 3 }));
     for _ in 0..2 {
         play.succeed("poll", json!({ "state": "down" }));
         play.wake();
@@ -135,7 +135,7 @@ fn a_limit_ends_it() {
 
 #[test]
 fn so_does_a_span_of_time() {
-    let mut play = polling(json!({ "when": "<% false %>", "every": "20s", "within": "1m" }));
+    let mut play = polling(&json!({ "when": "<% false %>", "every": "20s", "within": "1m" }));
     let mut runs = 0;
     while play.status() == Status::Running {
         runs += 1;
@@ -149,7 +149,7 @@ fn so_does_a_span_of_time() {
 
 #[test]
 fn a_condition_that_cannot_be_read_on_a_success_fails_the_task() {
-    let mut play = polling(json!({ "when": "<% result().no.such %>" }));
+    let mut play = polling(&json!({ "when": "<% result().no.such %>" }));
     play.succeed("poll", json!({}));
     assert_eq!(play.status(), Status::Failed);
     assert!(play.errors()[0].contains("Unable to resolve key 'no'"), "{:?}", play.errors());

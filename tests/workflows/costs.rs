@@ -90,7 +90,7 @@ fn a_sleeping_flow_is_small() {
             "input": ["host"],
             "tasks": { "sleep": { "action": "core.noop", "delay": 86_400 } },
         }),
-        json!({ "host": "web-1.example.org" }),
+        &json!({ "host": "web-1.example.org" }),
     );
     assert!(play.size() < 150, "{} bytes", play.size());
 }

@@ -205,7 +205,7 @@ fn probing() -> Play {
 fn a_probe_lets_it_go_on_by_itself() {
     let mut play = probing();
     assert_eq!((play.status(), play.running()), (Status::Paused, Vec::new()));
-    assert_eq!(play.wake(), Duration::from_secs(60));
+    assert_eq!(play.wake(), Duration::from_mins(1));
     let place = play.place("deploy");
     let probe = &play.children[&place];
     assert_eq!(

@@ -4,6 +4,7 @@ mod approvals;
 mod compose;
 mod conformance;
 mod costs;
+mod damage;
 mod door;
 mod expressions;
 mod holds;

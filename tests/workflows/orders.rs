@@ -83,18 +83,18 @@ struct Ending {
 
 fn run(definition: &Value, seed: u64, order: u64) -> Ending {
     let mut play = Play::new(definition);
-    let mut order = Choices(order);
+    let mut turns = Choices(order);
     let mut tries = std::collections::HashMap::<Place, u64>::new();
     for _ in 0..10_000 {
         let left = play.children.len() as u64;
         if left == 0 {
             break;
         }
-        let at = usize::try_from(order.below(left)).unwrap();
+        let at = usize::try_from(turns.below(left)).unwrap();
         let place = *play.children.keys().nth(at).unwrap();
-        let tried = tries.entry(Place { turn: 0, ..place }).or_default();
-        *tried += 1;
-        let status = outcome(seed, &play, place, *tried);
+        let runs = tries.entry(Place { turn: 0, ..place }).or_default();
+        *runs += 1;
+        let status = outcome(seed, &play, place, *runs);
         play.child(place, status, Value::Null);
     }
     assert!(play.status().is_done(), "it stands still at {}: {:?}", play.status(), play.tasks());

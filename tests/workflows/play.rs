@@ -55,10 +55,10 @@ pub(super) struct Play {
 
 impl Play {
     pub(super) fn new(definition: &Value) -> Self {
-        Self::with(definition, json!({}))
+        Self::with(definition, &json!({}))
     }
 
-    pub(super) fn with(definition: &Value, inputs: Value) -> Self {
+    pub(super) fn with(definition: &Value, inputs: &Value) -> Self {
         let definition = Definition::new(definition).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         let clock =
             Clock { now: Cell::new(Time::from_millis(1_700_000_000_000)), keys: HashMap::new() };
@@ -116,6 +116,11 @@ impl Play {
         assert_eq!(read.reason(), self.flow.reason());
         assert!(read.tasks().eq(self.flow.tasks()), "tasks are read back as they were");
         self.flow = read;
+    }
+
+    /// The rows that the flow lies in.
+    pub(super) const fn rows(&self) -> &BTreeMap<Vec<u8>, Vec<u8>> {
+        &self.disk
     }
 
     /// Bytes that the whole flow takes on disk, keys included.

@@ -1,14 +1,15 @@
 //! Orquesta's own rehearsals: a workflow, what its actions give, and how it must go.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ifso::workflows::conduct::state::State;
 use ifso::workflows::conduct::steps::{Report, Steps};
-use ifso::workflows::conduct::{Flow, Start};
+use ifso::workflows::conduct::{Flow, Place, Start};
 use ifso::workflows::definition::Definition;
 use serde_json::{Value, json};
 
 use super::conformance::{Still, agree, same};
+use super::play::Play;
 use super::sessions::{again, restart, state};
 
 /// Why a rehearsal does not go as recorded.
@@ -104,13 +105,14 @@ impl Mocks {
             return Report { state: ended, result, ..Report::default() };
         }
         let so_far = self.items.entry(task.to_owned()).or_default();
-        let item = mock["item_id"].as_u64().map_or(so_far.len(), |item| item as usize);
+        let item =
+            mock["item_id"].as_u64().map_or(so_far.len(), |item| usize::try_from(item).unwrap());
         if so_far.len() <= item {
             so_far.resize(item + 1, Value::Null);
         }
         so_far[item] = result.clone().unwrap_or_default();
         let whole = Some(json!(so_far));
-        Report { state: ended, result, item: Some(item as u32), whole }
+        Report { state: ended, result, item: Some(item.try_into().unwrap()), whole }
     }
 }
 
@@ -126,4 +128,43 @@ fn compare(flow: &Flow, definition: &Definition, case: &Value) -> Result<(), Str
     let mine = json!(sequence).to_string().replace('"', "'").replace(',', ", ");
     let right = said.contains(&mine) && same(&ours["output"], &case["expected_output"]);
     right.then_some(()).ok_or(format!("{mine} is not in {said}"))
+}
+
+/// Why a rehearsal ends differently through the front door.
+const ELSEWHERE: &[(&str, &str)] = &[(
+    "test_workflow_with_items.py::WithItemsWorkflowConductorTest::\
+         test_items_list_with_error_and_remediation",
+    "the result has a place for every item, null for one that did not run, as StackStorm documents",
+)];
+
+/// The same workflows through the front door: children end first come, first served.
+#[test]
+fn rehearsals_end_alike_through_the_front_door() {
+    agree("workflow_rehearsal.orquesta.json", ELSEWHERE, |case| {
+        let mocks = case["mock_action_executions"].as_array().map_or(&[][..], Vec::as_slice);
+        // A mock that is named by its position in Orquesta's order says nothing about another order:
+        // here a task follows as soon as it can. Reruns begin in the middle, behind the front door.
+        if !case["workflow_state"].is_null() || mocks.iter().any(|mock| !mock["seq_id"].is_null()) {
+            return Ok(());
+        }
+        let inputs = case["inputs"].as_object().map_or(json!({}), |inputs| json!(inputs));
+        let mut play = Play::with(&case["definition"], &inputs);
+        let mut mocks = Mocks::new(&case["mock_action_executions"]);
+        let mut queue: VecDeque<Place> = VecDeque::new();
+        let mut seen = BTreeSet::new();
+        for _ in 0..1_000 {
+            let fresh = play.children.keys().copied().filter(|place| seen.insert(*place));
+            queue.extend(fresh);
+            let Some(place) = queue.pop_front() else { break };
+            let task = play.children[&place].task.clone();
+            let report = mocks.report(&task, place.entry as usize, place.item.is_some());
+            play.child(place, report.state.status(), report.result.unwrap_or_default());
+        }
+        let theirs = case.get("actual_final").unwrap_or(case);
+        let status = theirs.get("workflow_status").unwrap_or(&case["expected_workflow_status"]);
+        let output = theirs.get("output").unwrap_or(&case["expected_output"]);
+        let ours = (json!(play.status().word()), play.output());
+        let alike = &ours.0 == status && same(&ours.1, output);
+        alike.then_some(()).ok_or_else(|| format!("{ours:?} instead of {status} {output}"))
+    });
 }

@@ -150,7 +150,7 @@ fn come_to_an_end(play: &mut Play, choices: &mut Choices) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_flow_comes_to_its_end(seed: u64) {

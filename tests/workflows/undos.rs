@@ -125,9 +125,9 @@ fn a_flow_ends_when_its_time_is_over() {
             "output": [{ "x": 1 }],
             "tasks": { "a": { "action": "core.noop" }, "late": { "action": "core.noop", "delay": "1h" } },
         }),
-        json!({ "minutes": 10 }),
+        &json!({ "minutes": 10 }),
     );
-    assert_eq!(play.wake(), Duration::from_secs(600));
+    assert_eq!(play.wake(), Duration::from_mins(10));
     assert_eq!((play.status(), play.stopped.len()), (Status::Timeout, 1));
     assert_eq!(play.output(), json!({ "x": 1 }));
     play.child(play.place("a"), Status::Canceled, Value::Null);

@@ -2,6 +2,7 @@
 
 use crate::model::time::Time;
 use crate::workflows::conduct::flow::Flow;
+use crate::workflows::conduct::hold::said;
 use crate::workflows::conduct::parts::Extra;
 use crate::workflows::conduct::rows::Row;
 use crate::workflows::conduct::state::State;
@@ -38,6 +39,10 @@ pub fn conduct(
     happening: Happening,
     world: &dyn World,
 ) -> Result<Vec<Command>, Refused> {
+    if !flow.index.has_inbound {
+        // It was just read: from here on it is known to be a flow of this definition.
+        flow.belongs_to(definition)?;
+    }
     let mut door = Door::new(definition, flow, world);
     door.take(happening)?;
     door.pump();
@@ -229,7 +234,13 @@ impl<'a> Door<'a> {
         }
         let Some(fault) = flow.faults.last() else { return };
         let reason = match &fault.task {
-            Some(task) => format!("task `{task}`: {}", fault.message),
+            Some(task) => {
+                let at = flow.latest(task, fault.route.unwrap_or(0));
+                let own = at.and_then(|at| flow.extra(at)).and_then(|extra| extra.reason.clone());
+                let why = own.or_else(|| fault.result.as_ref().and_then(said));
+                let why = why.unwrap_or_else(|| fault.message.clone());
+                format!("task `{task}` failed: {why}")
+            }
             None => fault.message.clone(),
         };
         flow.set_reason(Some(reason));

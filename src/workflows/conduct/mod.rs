@@ -4,6 +4,11 @@
 //! loop that called them does it. All that a flow remembers lies in rows: `Flow::take_changes` says what
 //! to write, `Flow::restore` gives the flow back. Same definition, flow, happening and world: same
 //! commands.
+//!
+//! Where ways meet, what was published later wins, name by name, objects merged into each other: as in
+//! StackStorm. So the order in which children end matters only to names that two ways publish before
+//! they meet; and a failure that nothing remedies fails the flow in any order, but what had begun
+//! before differs.
 
 pub mod state;
 mod moves;
@@ -188,6 +193,9 @@ pub enum Refused {
     /// No such task has run.
     #[error("Unable to rerun task|route(s) because it doesn't exist or isn't rerunnable: {0}")]
     InvalidTaskRerunRequest(String),
+    /// The flow was begun with another definition.
+    #[error("the workflow's task `{0}` is not as its definition says")]
+    OtherDefinition(String),
     /// Everything in it came to its end.
     #[error("the workflow is {0}, and nothing in it failed or was canceled")]
     NothingToRerun(Status),
@@ -214,6 +222,7 @@ impl Refused {
                 "look at its status: what is over can only be run again"
             }
             Self::WorkflowIsActiveAndNotRerunable => "wait until it is over, or cancel it",
+            Self::OtherDefinition(_) => "conduct it with the definition with which it was begun",
             Self::NothingToRerun(_) => "name the tasks to run again",
             Self::InvalidTaskRerunRequest(_) => "name tasks that ran in this workflow",
             Self::NotHeld(_) => "only a workflow with `on_error: pause` waits after a failure",

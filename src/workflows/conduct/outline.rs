@@ -169,7 +169,7 @@ impl Read {
     }
 
     fn finish(mut self) -> Result<Outline, Damaged> {
-        let head = self.head.take().ok_or_else(|| damaged(b"H", "it is missing"))?;
+        let top = self.head.take().ok_or_else(|| damaged(b"H", "it is missing"))?;
         let entries = std::mem::take(&mut self.entries);
         let tasks = entries.into_iter().map(|(at, entry)| self.line(at, entry)).collect();
         let waiting = self.staged.into_values().filter(|staged| !staged.completed).map(|staged| {
@@ -179,7 +179,7 @@ impl Read {
         });
         let waiting = waiting.collect();
         let faults = self.faults.into_values().collect();
-        let (state, reason, held) = (head.status, head.reason, head.held);
+        let (state, reason, held) = (top.status, top.reason, top.held);
         Ok(Outline { state, reason, held, tasks, waiting, faults })
     }
 

@@ -224,6 +224,7 @@ impl Restored {
             flow.fault_serial = serial + 1;
             flow.faults.push(fault);
         }
+        check(&flow)?;
         for at in 0..number(flow.entries.len()) {
             flow.index_entry(at);
         }
@@ -239,6 +240,10 @@ impl Restored {
         let named = entries.chain(flow.staged.values().map(|staged| staged.way));
         let arrived = self.arrivals.keys().map(|(way, _)| *way);
         let count = named.chain(arrived).max().map_or(0, |last| last as usize + 1);
+        // Each way has an arrival, or somebody who began on it.
+        if count > self.arrivals.len() + flow.entries.len() + flow.staged.len() {
+            return Err(damaged(b"A", "one of its kind is missing"));
+        }
         flow.ways = vec![Way::new(); count];
         for ((way, at), arrival) in std::mem::take(&mut self.arrivals) {
             let key = Row::Arrival(way, at).key();
@@ -274,6 +279,29 @@ impl Restored {
         }
         Ok(())
     }
+}
+
+/// Checks that whatever a row names is there.
+fn check(flow: &Flow) -> Result<(), Damaged> {
+    let route = |route: u32| (route as usize) < flow.routes.len();
+    let batch = |batch: Option<u32>| batch.is_none_or(|at| flow.batches.contains_key(&at));
+    let entry = |entry: Option<u32>| entry.is_none_or(|at| (at as usize) < flow.entries.len());
+    for (at, found) in (0..).zip(&flow.entries) {
+        if !route(found.route) || !batch(found.batch) {
+            return Err(damaged(&Row::Entry(at).key(), "its route or its items are missing"));
+        }
+    }
+    for (serial, found) in &flow.staged {
+        if !route(found.route) || !batch(found.batch) || !entry(found.entry) {
+            let why = "its route, its items or its task are missing";
+            return Err(damaged(&Row::Staged(*serial).key(), why));
+        }
+    }
+    let begun = !flow.entries.is_empty() || !flow.staged.is_empty();
+    if begun && flow.contexts.is_empty() {
+        return Err(damaged(&Row::Context(0).key(), "it is missing"));
+    }
+    Ok(())
 }
 
 fn dense<T>(rows: BTreeMap<u32, T>, kind: u8) -> Result<Vec<T>, Damaged> {

@@ -324,8 +324,8 @@ impl Steps<'_> {
         };
         let staged = &self.flow.staged[&serial];
         let mut way = staged.way;
-        let uses = |user: &u32| self.flow.entries[*user as usize].way == way;
-        let user = staged.entry.or_else(|| self.flow.latest(name, route)).filter(uses);
+        let on_it = |user: &u32| self.flow.entries[*user as usize].way == way;
+        let user = staged.entry.or_else(|| self.flow.latest(name, route)).filter(on_it);
         if let Some(user) = user {
             // A run of the task is on that way already: what arrives now must not change its past.
             way = self.flow.add_way();

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::model::execution::Status;
 use crate::model::time::Time;
-use crate::workflows::conduct::Place;
 use crate::workflows::conduct::flow::Flow;
 use crate::workflows::conduct::parts::{Batch, Entry, Staged};
 use crate::workflows::conduct::state::State;
+use crate::workflows::conduct::{Place, Refused};
 use crate::workflows::definition::Definition;
 
 /// Something that went wrong in a flow, in StackStorm's shape.
@@ -100,6 +100,20 @@ impl Fault {
 }
 
 impl Flow {
+    /// Checks that it is a flow of `definition`.
+    pub(super) fn belongs_to(&self, definition: &Definition) -> Result<(), Refused> {
+        let graph = definition.graph();
+        let other = |name: &Arc<str>| Refused::OtherDefinition(name.to_string());
+        for entry in &self.entries {
+            let node = graph.find(&entry.name).ok_or_else(|| other(&entry.name))?;
+            if node.out.len() != entry.next.len() {
+                return Err(other(&entry.name));
+            }
+        }
+        let staged = self.staged.values().find(|staged| graph.find(&staged.name).is_none());
+        staged.map_or(Ok(()), |staged| Err(other(&staged.name)))
+    }
+
     /// Every task that has begun, in that order.
     pub fn tasks(&self) -> impl Iterator<Item = TaskView> + '_ {
         (0..).zip(&self.entries).map(|(at, entry)| TaskView {

@@ -233,7 +233,7 @@ fn place(rows: &[Vec<usize>], cells: &mut [Cell]) {
 /// Moves a layer's things to where they are wanted as far as their order and widths allow: half of what
 /// pushing to the right gives, half of pushing to the left.
 fn settle(row: &[usize], wanted: &[f64], cells: &mut [Cell]) {
-    let apart = |a: usize, b: usize| (cells[a].wide + cells[b].wide) / 2.0 + GAP;
+    let apart = |a: usize, b: usize| f64::midpoint(cells[a].wide, cells[b].wide) + GAP;
     let mut right = wanted.to_vec();
     for at in 1..row.len() {
         right[at] = right[at].max(right[at - 1] + apart(row[at - 1], row[at]));

@@ -61,11 +61,11 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// The conditions in a few words; empty for always.
+    /// The conditions in a few words, in `most` characters at most; empty for always.
     #[must_use]
-    pub fn label(&self) -> String {
+    pub fn label(&self, most: usize) -> String {
         let words: Vec<String> = self.conditions.iter().map(|when| short(when)).collect();
-        cut(&words.join(" or "), CONDITION_CHARS)
+        cut(&words.join(" or "), most)
     }
 }
 

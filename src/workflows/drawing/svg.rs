@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::workflows::drawing::layout::{Layout, lay_out};
-use crate::workflows::drawing::{Edge, Node, Picture, cut, mark};
+use crate::workflows::drawing::{CONDITION_CHARS, Edge, Node, Picture, cut, mark};
 
 /// The height of a task.
 const TALL: f64 = 46.0;
@@ -15,7 +15,7 @@ const MARGIN: f64 = 24.0;
 /// Above the first layer: the title.
 const HEAD: f64 = 34.0;
 /// How wide a letter of names is, about; and of the small ones.
-const LETTER: f64 = 7.8;
+const LETTER: f64 = 8.4;
 const SMALL: f64 = 6.3;
 /// Letters of a name or an action that are shown; the whole is the title.
 const NAME_CHARS: usize = 30;
@@ -257,6 +257,13 @@ impl Sheet<'_> {
         let (x, y) = (Self::x(from) + self.wide[edge.from] / 2.0, Self::y(low) + TALL * 0.68);
         let (end, top) =
             (Self::x(to) + self.wide[edge.to] / 2.0 + 8.0, Self::y(high) + TALL * 0.32);
+        if edge.from == edge.to {
+            let (path, tip) = (
+                format!("M{x:.1} {y:.1}h18q8 0 8 -8V{:.1}q0 -8 -8 -8H{end:.1}", top + 8.0),
+                format!("M{end:.1} {:.1}v9l-8 -4.5z", top - 4.5),
+            );
+            return (path, tip);
+        }
         // Where something stands beside it, it goes through the gap below, not through the box.
         let clear = |at: usize, x: f64, layer: usize| {
             let beside = |(other, (middle, own)): (usize, &(f64, usize))| {
@@ -295,36 +302,61 @@ impl Sheet<'_> {
 
     fn labels(&self, svg: &mut String) {
         let mut lane = 0;
+        let mut taken: Vec<(f64, f64, f64)> = Vec::new();
         for (number, edge) in self.picture.edges.iter().enumerate() {
             let way = &self.layout.edges[number];
             lane += usize::from(way.is_empty());
-            let label = edge.label();
+            let label = edge.label(CONDITION_CHARS);
             if label.is_empty() {
                 continue;
             }
-            let (x, y, anchor) = if way.is_empty() {
-                let right = Self::x(self.layout.width) + float((lane - 1) % LANES) * LANE + 10.0;
-                let [low, high] = [edge.from, edge.to].map(|at| Self::y(self.layout.nodes[at].1));
-                (right, f64::midpoint(low, high) + TALL / 2.0 + 4.0, "end")
+            let wide = float(label.chars().count()) * SMALL;
+            let (x, y) = if way.is_empty() {
+                self.beside(edge, lane, wide)
             } else {
-                // Two thirds of the way to the next layer: those that leave one task are apart there.
-                let begin = self.port(number, true);
-                let end = if way.len() == 2 { self.port(number, false) } else { Self::x(way[1].0) };
-                (
-                    begin + (end - begin) * 0.62,
-                    Self::y(way[0].1) + TALL + (STEP - TALL) * 0.6,
-                    "middle",
-                )
+                let free = |(x, y): &(f64, f64)| {
+                    let over = |(x2, y2, wide2): &(f64, f64, f64)| {
+                        (x - x2).abs() < f64::midpoint(wide, *wide2) + 6.0 && (y - y2).abs() < 14.0
+                    };
+                    !taken.iter().any(over)
+                };
+                let spots = [0.56, 0.22, 0.82, 0.4].map(|part| self.on(number, part));
+                spots.iter().copied().find(free).unwrap_or(spots[0])
             };
+            taken.push((x, y, wide));
             let title = edge.conditions.join(" or ");
             writeln!(
                 svg,
-                "<text class=\"label\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\"><title>{}</title>{}</text>",
+                "<text class=\"label\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{:.1}\"><title>{}</title>{}</text>",
+                y + 4.0,
                 escaped(&title),
                 escaped(&label),
             )
             .ok();
         }
+    }
+
+    /// The point of a way down that lies so far between its first two layers.
+    fn on(&self, number: usize, part: f64) -> (f64, f64) {
+        let way = &self.layout.edges[number];
+        let begin = self.port(number, true);
+        let end = if way.len() == 2 { self.port(number, false) } else { Self::x(way[1].0) };
+        let (top, low) = (Self::y(way[0].1) + TALL, Self::y(way[1].1));
+        let bend = part * part * (3.0 - 2.0 * part);
+        let rest = 1.0 - part;
+        let fall = 1.5 * part * rest + part.powi(3);
+        (begin + (end - begin) * bend, top + (low - top) * fall)
+    }
+
+    /// Where the label of a way back stands.
+    fn beside(&self, edge: &Edge, lane: usize, wide: f64) -> (f64, f64) {
+        let [low, high] = [edge.from, edge.to].map(|at| Self::y(self.layout.nodes[at].1));
+        if edge.from == edge.to {
+            let right = Self::x(self.layout.nodes[edge.to].0) + self.wide[edge.to] / 2.0;
+            return (right + 30.0 + wide / 2.0, low + TALL / 2.0);
+        }
+        let right = Self::x(self.layout.width) + float((lane - 1) % LANES) * LANE + 10.0;
+        (right - wide / 2.0, f64::midpoint(low, high) + TALL / 2.0)
     }
 }
 

@@ -1,9 +1,12 @@
 //! A picture as text: a tree in which each task stands once, and is pointed at elsewhere.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 
 use crate::workflows::drawing::{Node, Picture, cut, mark};
 
+/// Characters of a condition.
+const CONDITION_CHARS: usize = 70;
 /// Characters of a name.
 const NAME_CHARS: usize = 60;
 
@@ -18,7 +21,7 @@ pub fn draw(picture: &Picture) -> String {
     let roots = (0..count).filter(|at| !entered.contains(at));
     for at in roots.chain(0..count).collect::<Vec<_>>() {
         if drawer.drawn.insert(at) {
-            drawer.text += &format!("{}\n", thing(&picture.nodes[at], picture.lives));
+            writeln!(drawer.text, "{}", thing(&picture.nodes[at], picture.lives)).ok();
             drawer.below(at);
         }
     }
@@ -49,8 +52,8 @@ impl Drawer<'_> {
             let only = top.edges.len() == 1;
             let edge = &self.picture.edges[number];
             let (corner, below) = if last { ("└", "   ") } else { ("├", "│  ") };
-            let label = edge.label();
-            let label = if label.is_empty() { String::new() } else { format!("{label} ") };
+            let label = edge.label(CONDITION_CHARS);
+            let label = if label.is_empty() { String::new() } else { format!("{label} → ") };
             let passed = if edge.followed == Some(true) { "═" } else { "─" };
             let node = &self.picture.nodes[edge.to];
             let new = self.drawn.insert(edge.to);
@@ -59,9 +62,12 @@ impl Drawer<'_> {
             } else {
                 format!("{} (above)", cut(&node.name, NAME_CHARS))
             };
-            self.text += &format!("{}{corner}{passed} {label}→ {to}\n", top.lead);
             // A chain goes straight down: indenting each step would run off the page.
-            let lead = if only { top.lead.clone() } else { format!("{}{below}", top.lead) };
+            let chain = only && new;
+            let lead = if chain { top.lead.clone() } else { format!("{}{below}", top.lead) };
+            let arrow = if edge.followed == Some(true) { "⇓" } else { "↓" };
+            let branch = if chain { arrow.to_owned() } else { format!("{corner}{passed}") };
+            writeln!(self.text, "{}{branch} {label}{to}", top.lead).ok();
             open.push(top);
             if new {
                 open.push(self.open(edge.to, lead));
@@ -84,16 +90,16 @@ fn thing(node: &Node, lives: bool) -> String {
     }
     text += &cut(&node.name, NAME_CHARS);
     if let Some(state) = node.state {
-        text += &format!(" {state}");
+        write!(text, " {state}").ok();
         if node.runs > 1 {
-            text += &format!(" ×{}", node.runs);
+            write!(text, " ×{}", node.runs).ok();
         }
     }
     if let Some(action) = &node.action {
-        text += &format!("  {}", cut(action, NAME_CHARS));
+        write!(text, "  {}", cut(action, NAME_CHARS)).ok();
     }
     if !node.notes.is_empty() {
-        text += &format!("  ({})", node.notes.join(", "));
+        write!(text, "  ({})", node.notes.join(", ")).ok();
     }
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
