@@ -111,7 +111,7 @@ impl Conductor {
                 self.flows.forget(id);
                 continue;
             };
-            if !turned.lets(&room, &mut held, now) {
+            if !turned.lets(&room, &mut held, (&inputs, now)) {
                 continue;
             }
             match control::course(&room, &held.row) {
@@ -198,7 +198,7 @@ impl Conductor {
                 case.under = Some(under);
                 return Ok(case);
             }
-            Ok(None) if may_begin(case.held.row.status) => {
+            Ok(None) if may_begin(case.held.row.status, &case.inputs) => {
                 self.beginning(&case.held.row).await.map(Some)
             }
             Ok(None) => Ok(None),
@@ -233,8 +233,13 @@ struct Turned<'a> {
 
 impl<'a> Turned<'a> {
     /// Whether the policies have nothing against an execution that may be about to begin.
-    fn lets(&mut self, room: &'a Room, held: &mut Held<Execution>, now: Time) -> bool {
-        if held.row.begun || !may_begin(held.row.status) {
+    fn lets(
+        &mut self,
+        room: &'a Room,
+        held: &mut Held<Execution>,
+        (inputs, now): (&[Input], Time),
+    ) -> bool {
+        if held.row.begun || !may_begin(held.row.status, inputs) {
             return true;
         }
         if matches!(held.row.turn, Some(Turn::Waits { .. })) {
@@ -254,8 +259,13 @@ impl<'a> Turned<'a> {
     }
 }
 
-const fn may_begin(status: Status) -> bool {
-    matches!(status, Status::Requested | Status::Delayed | Status::Scheduled | Status::Resuming)
+/// Whether a workflow may begin now: its turn has come, or it was held before it began.
+fn may_begin(status: Status, inputs: &[Input]) -> bool {
+    let turn = inputs.iter().any(|input| matches!(input, Input::Turn));
+    match status {
+        Status::Requested | Status::Delayed | Status::Scheduled => turn,
+        status => status == Status::Resuming,
+    }
 }
 
 fn over(follows: &Follows, id: ExecutionId) -> bool {
@@ -291,7 +301,8 @@ async fn happened(
     let mut happened: BTreeMap<ExecutionId, Vec<Input>> = BTreeMap::new();
     for ticket in tickets {
         match &ticket.row.work {
-            Work::Dispatch(id) | Work::Conduct(id) => drop(happened.entry(*id).or_default()),
+            Work::Dispatch(id) => happened.entry(*id).or_default().push(Input::Turn),
+            Work::Conduct(id) => drop(happened.entry(*id).or_default()),
             Work::Order(id, order) => {
                 happened.entry(*id).or_default().push(Input::Order(order.clone()));
             }

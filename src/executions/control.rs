@@ -6,6 +6,7 @@ use crate::model::action::Pause;
 use crate::model::execution::{End, Execution, Illegal, Selector, Status, Step, Wish};
 use crate::model::id::ExecutionId;
 use crate::model::time::Time;
+use crate::model::workflow::Order;
 use crate::runners::Course;
 use crate::store::batch::Batch;
 use crate::store::table::{self, Held, Rows};
@@ -200,6 +201,13 @@ pub(super) fn steered(
 ) -> Result<Execution, Error> {
     let mut execution = held.row.clone();
     let course = course(room, &execution);
+    if wish == Wish::Pause && rests(&execution, course) {
+        execution.reason = Some(why.to_owned());
+        table::replace(batch, held, &execution);
+        let work = Work::Order(execution.id, Order::Hold { reason: why.to_owned() });
+        queue::push(batch, queue::CONDUCT, now, room.parts.ids.record(), work);
+        return Ok(execution);
+    }
     match wish {
         Wish::Pause => pause(&mut execution, course, now)?,
         Wish::Resume => execution.step(Step::Resume, now)?,
@@ -220,6 +228,13 @@ pub(super) fn steered(
     }
     told(room, batch, &execution, now);
     Ok(execution)
+}
+
+/// A workflow that rests for an answer, or since a task failed, would go on by itself.
+fn rests(execution: &Execution, course: Course) -> bool {
+    course == Course::Workflow
+        && execution.started.is_some()
+        && matches!(execution.status, Status::Pausing | Status::Paused)
 }
 
 fn pause(execution: &mut Execution, course: Course, now: Time) -> Result<(), Error> {

@@ -29,6 +29,8 @@ const STEPS_LIMIT: usize = 128;
 
 /// What happened to a workflow.
 pub(super) enum Input {
+    /// Its time to begin has come.
+    Turn,
     /// One of its parts has moved: as it stands now.
     Moved(Box<Execution>),
     /// A person wants something of it.
@@ -190,7 +192,9 @@ impl Around<'_> {
         commands: &mut VecDeque<Command>,
     ) {
         // An order says itself how it goes on.
-        let ordered = inputs.iter().any(|input| matches!(input, Input::Order(_)));
+        let ordered = inputs.iter().any(
+            |input| matches!(input, Input::Order(order) if !matches!(order, Order::Hold { .. })),
+        );
         if ordered && may_start(execution.status) {
             execution.step(Step::Start, self.now).expect("what waits may start");
             execution.attempt = 1;
@@ -217,6 +221,7 @@ impl Around<'_> {
         commands: &mut VecDeque<Command>,
     ) {
         let happening = match input {
+            Input::Turn => return,
             Input::Moved(part) => {
                 let Some(place) = part.part.as_ref().map(place) else { return };
                 Happening::Task { place, status: part.status, result: part.result }
@@ -225,6 +230,7 @@ impl Around<'_> {
                 Happening::Retry { entry, parameters }
             }
             Input::Order(Order::Skip { entry, result }) => Happening::Skip { entry, result },
+            Input::Order(Order::Hold { reason }) => Happening::Pause { reason },
             Input::Order(Order::Abort { reason }) => Happening::Abort { reason },
             Input::Order(Order::Rerun { tasks }) => {
                 Happening::Rerun { tasks: tasks.into_iter().map(again).collect() }

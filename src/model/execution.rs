@@ -347,7 +347,15 @@ impl Wish {
     pub const fn applies(self) -> &'static [Status] {
         use Status as S;
         match self {
-            Self::Pause => &[S::Requested, S::Delayed, S::Scheduled, S::Running, S::Resuming],
+            Self::Pause => &[
+                S::Requested,
+                S::Delayed,
+                S::Scheduled,
+                S::Running,
+                S::Pausing,
+                S::Paused,
+                S::Resuming,
+            ],
             Self::Resume => &[S::Pausing, S::Paused],
             Self::Cancel => &[
                 S::Requested,

@@ -21,6 +21,11 @@ pub enum Order {
         /// The result that it shall have.
         result: Value,
     },
+    /// Do not go on by itself: of one that rests already, for an answer or since a task failed.
+    Hold {
+        /// Who wants it.
+        reason: String,
+    },
     /// Give up: undo what can be undone, and fail.
     Abort {
         /// Why.

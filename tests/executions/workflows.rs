@@ -307,8 +307,9 @@ async fn a_failed_task_holds_its_workflow_and_resuming_makes_the_same_step_again
     let world = world.restart().await;
     world.executions.resume(flow.id, "ann").await.unwrap();
     let done = world.reaches(flow.id, Status::Succeeded).await;
-    let names: Vec<_> =
+    let mut names: Vec<_> =
         parts(&world, &done).await.iter().map(|p| p.part.clone().unwrap().task).collect();
+    names.sort();
     assert_eq!(names.iter().map(AsRef::as_ref).collect::<Vec<_>>(), ["a", "b", "b", "c"]);
 }
 
@@ -424,4 +425,27 @@ tasks:
         world.reaches(outer.id, Status::Succeeded).await;
         assert_eq!(world.hands.jobs().len(), 5, "resumed: {resumed}");
     }
+}
+
+#[tokio::test]
+async fn a_workflow_that_waits_for_an_answer_and_is_paused_does_not_go_on_when_it_comes() {
+    let flow = "
+version: 1.0
+tasks:
+  asks: {action: core.ask, next: [{when: <% succeeded() %>, do: act}]}
+  act: {action: test.do}
+";
+    let world = world([workflow("test.flow", flow)]);
+    let flow = started(&world, "test.flow").await;
+    world.reaches(flow.id, Status::Paused).await;
+    world.executions.pause(flow.id, "ann").await.unwrap();
+    let asked = super::inquiries::pending(&world).await;
+    super::inquiries::answer(&world, asked.id).await.unwrap();
+    world.reaches(asked.id, Status::Succeeded).await;
+    let other = started(&world, "test.do").await;
+    world.reaches(other.id, Status::Succeeded).await;
+    let held = world.executions.get(flow.id).await.unwrap().unwrap();
+    assert_eq!((held.status, held.reason.as_deref()), (Status::Paused, Some("paused by `ann`")));
+    world.executions.resume(flow.id, "ann").await.unwrap();
+    world.reaches(flow.id, Status::Succeeded).await;
 }

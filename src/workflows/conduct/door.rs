@@ -78,8 +78,9 @@ impl<'a> Door<'a> {
         match happening {
             Happening::Task { place, status, result } => self.child(place, status, result),
             Happening::Pause { reason } => {
-                // What a failure holds is kept from going on by itself.
-                if self.steps.flow.index.held.is_empty() {
+                // What rests already, by a failure or for an answer, is kept from going on by itself.
+                let rests = matches!(self.steps.flow.state(), State::Pausing | State::Paused);
+                if self.steps.flow.index.held.is_empty() && !rests {
                     self.steps.request(State::Pausing)?;
                 }
                 self.steps.flow.head.held = true;
