@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ifso::api::openapi;
-use ifso::api::route::{Access, Shape};
+use ifso::api::route::{Access, Shape, Verb};
 use ifso::rules::{self, Known, Library, Rule, Set, Source};
 use serde_json::{Value, json};
 
@@ -85,6 +85,9 @@ async fn answers_have_the_shape_that_the_page_promises() {
     let mut checked = 0;
     for route in ifso::api::routes() {
         let (Shape::Many(name), Access::Needs(_)) = (route.gives, route.access) else { continue };
+        if route.verb != Verb::Get {
+            continue;
+        }
         let path = route.path.replace("{id}", "last").replace("{ref}", "site.r");
         let (status, body) = house.ask("GET", &path, None).await;
         assert_eq!(status, 200, "{path}: {body}");
