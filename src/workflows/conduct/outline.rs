@@ -2,10 +2,12 @@
 //! and what was published, is not looked at, so that ten thousand items cost milliseconds.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{self, DeserializeOwned, Deserializer, IgnoredAny};
 
 use crate::model::time::Time;
 use crate::workflows::conduct::flow::number;
@@ -102,12 +104,26 @@ pub struct Waiting {
     pub ready: bool,
 }
 
-/// A list of items, of which only the length is of interest.
-#[derive(Deserialize)]
-struct List {
-    list: Vec<IgnoredAny>,
-    #[serde(rename = "concurrency")]
-    _concurrency: IgnoredAny,
+/// The first field of a row that may have any number of others, now or later: they are passed over.
+struct First<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Fields<T> {
+            type Value = First<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the fields of a row")
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut all: A) -> Result<First<T>, A::Error> {
+                let first =
+                    all.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+                while all.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(First(first))
+            }
+        }
+        from.deserialize_seq(Fields(PhantomData))
+    }
 }
 
 impl Outline {
@@ -156,11 +172,11 @@ impl Read {
             Row::Staged(at) => drop(self.staged.insert(at, unpack(key, content)?)),
             Row::Fault(at) => drop(self.faults.insert(at, unpack(key, content)?)),
             Row::List(at) => {
-                let List { list, .. } = unpack(key, content)?;
+                let First(list): First<Vec<IgnoredAny>> = unpack(key, content)?;
                 self.lists.insert(at, number(list.len()));
             }
             Row::Item(list, at) => {
-                let (state, _): (State, IgnoredAny) = unpack(key, content)?;
+                let First(state): First<State> = unpack(key, content)?;
                 self.items.entry(list).or_default().add(at, state);
             }
             _ => {}
