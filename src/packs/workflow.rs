@@ -60,7 +60,7 @@ fn read(file: &File, runner_type: &str, problems: &mut Vec<Problem>) -> Option<W
     let node = file.yaml(problems)?;
     let written = node.to_json();
     let place = file.place.clone();
-    let second = written.get("version").is_some_and(|version| is_second(version));
+    let second = written.get("version").is_some_and(is_second);
     if runner_type != "mistral-v2" && !(runner_type == "workflow" && second) {
         return Some(Workflow { definition: Arc::new(written), node, place, written: None });
     }
@@ -120,7 +120,7 @@ impl Workflow {
     fn pinned(&self) -> Pinned {
         let text = self.definition.to_string();
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
-        let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hash.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         Pinned { hash: hex.into(), definition: Arc::clone(&self.definition) }
     }
 
@@ -236,7 +236,7 @@ fn said(fault: &Fault) -> String {
 fn fragment(message: &str) -> String {
     let message = message.trim_end_matches('.');
     let form = [" is not valid under any of the given schemas", " does not match '"];
-    let form = form.iter().filter_map(|end| message.find(end)).next();
+    let form = form.iter().find_map(|end| message.find(end));
     if let Some(end) = form {
         return format!("`{}` has the wrong form", message[..end].trim_matches(['\'', '"']));
     }

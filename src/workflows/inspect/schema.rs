@@ -249,6 +249,6 @@ fn unexpected(value: &Value, keys: &[(&str, &Schema)], at: &At) -> Option<Fault>
     let slip = others.iter().find(|key| nearest(key, known()).is_some()).unwrap_or(first);
     let mut fault = Fault::new(message, &at.spec, &at.keyword("additionalProperties"));
     fault.help = meant_or_listed(slip, "the keys here are", known());
-    fault.key = Some(slip.to_string());
+    fault.key = Some((*slip).clone());
     Some(fault)
 }
