@@ -3,25 +3,19 @@
 use ifso::workflows::inspect::{Actions, Input, Known, Report, doubts, inspect};
 use serde_json::{Map, Value, json};
 
-use crate::workflows::conformance::cases;
+use crate::workflows::conformance::agree;
 
 #[test]
 fn reports_are_those_of_orquesta() {
-    let Some(cases) = cases("workflow_inspect.orquesta.json") else { return };
-    let mut wrong = Vec::new();
-    for case in &cases {
+    agree("workflow_inspect.orquesta.json", &[], |case| {
         let given = case["app_ctx"].as_object().into_iter().flatten();
         let variables: Vec<&str> = given.map(|(name, _)| name.as_str()).collect();
         let known = Known { variables: &variables, actions: None };
-        let ours = inspect(&case["definition"], known).to_json();
-        if ours != case["expected"] {
-            let (test, theirs) = (&case["test"], &case["expected"]);
-            let definition = serde_json::to_string_pretty(&case["definition"]).unwrap();
-            wrong.push(format!("{test}\n{definition}\nours: {ours}\ntheirs: {theirs}"));
-        }
-    }
-    println!("{} of {} agree", cases.len() - wrong.len(), cases.len());
-    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+        let (ours, theirs) = (inspect(&case["definition"], known).to_json(), &case["expected"]);
+        let definition = &case["definition"];
+        let how = || format!("{definition:#}\nours: {ours}\ntheirs: {theirs}");
+        if ours == *theirs { Ok(()) } else { Err(how()) }
+    });
 }
 
 fn looked_at(definition: &Value) -> Report {
