@@ -29,6 +29,8 @@ use crate::store::{self};
 const ROUND: usize = 256;
 /// After the store failed, how long until it is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
+/// When a ticket is looked at again that a damaged record stops: somebody may have restored it.
+const LATER: Duration = Duration::from_mins(10);
 
 /// The loop behind the handle.
 pub struct Conductor {
@@ -93,15 +95,47 @@ impl Conductor {
         if tickets.is_empty() {
             return Ok(0);
         }
+        match self.carry_out(&tickets, now).await {
+            Err(store::Error::Damaged { .. }) => self.one_by_one(&tickets, now).await?,
+            done => done?,
+        }
+        Ok(tickets.len())
+    }
+
+    /// A record that is damaged stops what needs it and nothing else: each ticket has a round of its
+    /// own, and the one that fails is looked at again later.
+    async fn one_by_one(
+        &mut self,
+        tickets: &[Held<Ticket>],
+        now: Time,
+    ) -> Result<(), store::Error> {
+        for ticket in tickets {
+            let Err(error) = self.carry_out(std::slice::from_ref(ticket), now).await else {
+                continue;
+            };
+            if !matches!(error, store::Error::Damaged { .. }) {
+                return Err(error);
+            }
+            tracing::error!(work = ?ticket.row.work, %error, "a workflow cannot go on");
+            let mut batch = Batch::new();
+            queue::postpone(&mut batch, ticket, now.plus(LATER), None);
+            self.room.parts.store.commit(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Carries out what these tickets say, in one commit.
+    async fn carry_out(&mut self, tickets: &[Held<Ticket>], now: Time) -> Result<(), store::Error> {
+        let room = Arc::clone(&self.room);
         usher::ready(&room).await?;
         let mut turned = Turned::default();
-        for ticket in &tickets {
+        for ticket in tickets {
             if let Work::Steer { wish, selector, why } = &ticket.row.work {
                 let moved = control::steer_all(&room, selector, *wish, why).await?;
                 tracing::info!(executions = moved.len(), wish = wish.word(), %why, "steered");
             }
         }
-        let happened = happened(&room, &tickets).await?;
+        let happened = happened(&room, tickets).await?;
         let keys = happened.keys().map(|id| id.to_bytes().to_vec());
         let found = table::get_many::<Execution>(&room.parts.store, keys).await?;
         let mut cases = Vec::new();
@@ -126,7 +160,7 @@ impl Conductor {
         }
         follows.batch.merge(turned.batch);
         follows.moved.extend(turned.aside);
-        let written = self.write(&tickets, &mut follows, now).await;
+        let written = self.write(tickets, &mut follows, now).await;
         for case in cases {
             match (&written, case.under) {
                 (Ok(()), Some(under)) if !over(&follows, case.held.row.id) => {
@@ -143,7 +177,7 @@ impl Conductor {
         for execution in &follows.moved {
             control::after(&room, execution);
         }
-        Ok(tickets.len())
+        Ok(())
     }
 
     /// One commit: what follows from all turns, and the tickets that led to it.
@@ -360,7 +394,7 @@ async fn turns(
         let around = Around { room: &room, now, store };
         let mut follows = Follows { earlier, ..Follows::default() };
         for case in &mut cases {
-            around.carry_out(case, &mut follows);
+            turn::alone(&around, case, &mut follows);
         }
         (cases, follows)
     });

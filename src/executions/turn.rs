@@ -2,6 +2,7 @@
 //! commit. No I/O but the stored keys that its expressions ask for.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,39 @@ pub(super) struct Follows {
     pub(super) earlier: HashMap<(ExecutionId, Arc<str>, Option<u32>), Execution>,
     /// States of workflows to be copied, from and to.
     pub(super) copied: Vec<(ExecutionId, ExecutionId)>,
+}
+
+impl Follows {
+    fn add(&mut self, other: Self) {
+        self.batch.merge(other.batch);
+        self.moved.extend(other.moved);
+        self.stops.extend(other.stops);
+        self.wiped.extend(other.wiped);
+        self.requested += other.requested;
+        self.earlier = other.earlier;
+        self.copied.extend(other.copied);
+    }
+}
+
+/// The turn of one workflow, which can harm no other: one that panics ends as failed.
+pub(super) fn alone(around: &Around<'_>, case: &mut Case, follows: &mut Follows) {
+    let earlier = std::mem::take(&mut follows.earlier);
+    let turned = catch_unwind(AssertUnwindSafe(|| {
+        let mut own = Follows { earlier, ..Follows::default() };
+        around.carry_out(case, &mut own);
+        own
+    }));
+    match turned {
+        Ok(own) => follows.add(own),
+        Err(_) => {
+            tracing::error!(execution = %case.held.row.id, "the turn of a workflow panicked");
+            case.under = None;
+            case.beginning = None;
+            case.inputs.clear();
+            case.broken = Some("its turn panicked, which is a mistake of Ifso's".to_owned());
+            around.carry_out(case, follows);
+        }
+    }
 }
 
 /// What all turns of a round share.
@@ -385,7 +419,9 @@ impl Around<'_> {
     fn follow(&self, under: &mut Under, execution: &mut Execution, follows: &mut Follows) {
         use Status as S;
         let flow = &under.flow;
-        let steps: &[Step] = match (execution.status, flow.status()) {
+        // One that was resumed and has nothing to do but wait runs.
+        let stands = if flow.status() == S::Resuming { S::Running } else { flow.status() };
+        let steps: &[Step] = match (execution.status, stands) {
             (S::Resuming, S::Running) => &[Step::Start],
             (S::Paused, S::Running) => &[Step::Resume, Step::Start],
             (S::Pausing, S::Running) => &[Step::Resume, Step::Start],

@@ -6,9 +6,13 @@ use std::time::Duration;
 use ifso::executions::{Error, Remedy};
 use ifso::model::action::{Action, Pinned};
 use ifso::model::execution::{End, Execution, Selector, Status, Wish};
+use ifso::model::id::RecordId;
 use ifso::model::parameter::Parameter;
 use ifso::runners::Ended;
+use ifso::store::batch::Batch;
+use ifso::store::queue;
 use ifso::store::table::{self, Rows};
+use ifso::store::tables::Work;
 use serde_json::{Value, json};
 
 use super::request;
@@ -448,4 +452,43 @@ tasks:
     assert_eq!((held.status, held.reason.as_deref()), (Status::Paused, Some("paused by `ann`")));
     world.executions.resume(flow.id, "ann").await.unwrap();
     world.reaches(flow.id, Status::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_workflow_that_only_waits_can_be_paused_and_resumed() {
+    let flow = "
+version: 1.0
+tasks:
+  wait: {action: test.do, delay: 60}
+";
+    let world = world([workflow("test.wait", flow)]);
+    let flow = started(&world, "test.wait").await;
+    world.reaches(flow.id, Status::Running).await;
+    world.executions.pause(flow.id, "ann").await.unwrap();
+    world.reaches(flow.id, Status::Paused).await;
+    world.manual.advance(Duration::from_mins(2));
+    // What is asked for later is over first: nothing begins while it is paused.
+    let other = started(&world, "test.do").await;
+    world.reaches(other.id, Status::Succeeded).await;
+    assert_eq!(parts(&world, &flow).await.len(), 0);
+    world.executions.resume(flow.id, "ann").await.unwrap();
+    world.reaches(flow.id, Status::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_damaged_part_stops_its_own_workflow_and_no_other() {
+    let world = world([workflow("test.chain", CHAIN)]);
+    world.hands.hold();
+    let hurt = started(&world, "test.chain").await;
+    world.hands.began().await;
+    let part = parts(&world, &hurt).await.remove(0);
+    let mut batch = Batch::new();
+    let key = table::key::<Execution>(part.id.to_bytes().to_vec());
+    batch.put(key, b"nonsense".to_vec());
+    let work = Work::Moved(part.id);
+    queue::push(&mut batch, queue::CONDUCT, part.created, RecordId::from_bits(1), work);
+    world.store.commit(batch).await.unwrap();
+    world.hands.go_on();
+    let well = started(&world, "test.chain").await;
+    world.reaches(well.id, Status::Succeeded).await;
 }
