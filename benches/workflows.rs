@@ -135,7 +135,8 @@ fn chain(name: &str, tasks: usize, each: &str) -> Action {
         let other = json!({ "action": each, "next": next });
         (format!("t{n}"), if n + 1 == tasks { last } else { other })
     };
-    workflow(name, json!({ "version": 1.0, "tasks": Map::from_iter((0..tasks).map(task)) }))
+    let tasks: Map<String, Value> = (0..tasks).map(task).collect();
+    workflow(name, json!({ "version": 1.0, "tasks": tasks }))
 }
 
 fn median(mut rounds: Vec<f64>) -> f64 {
@@ -178,7 +179,6 @@ async fn steps(engine: &Engine) {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate")]
 async fn latency(engine: &Engine) {
     println!("\n| one at a time | time |\n|---|---|");
     let mut alone = Vec::new();

@@ -289,11 +289,11 @@ impl Runner for Hands {
             let released = self.released.notified();
             tokio::pin!(released);
             released.as_mut().enable();
-            let held = self.state.lock().unwrap().hold;
+            let still = self.state.lock().unwrap().hold;
             tokio::select! {
                 () = stop.cancelled() => ended = Ended::So(End::Canceled),
-                () = released, if held => {}
-                () = std::future::ready(()), if !held => {}
+                () = released, if still => {}
+                () = std::future::ready(()), if !still => {}
             }
         }
         self.state.lock().unwrap().active -= 1;

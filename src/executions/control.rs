@@ -161,9 +161,9 @@ impl Steering<'_> {
 }
 
 /// What is part of an execution and not over, at any depth.
-async fn parts(room: &Room, root: &Execution) -> Result<Vec<Held<Execution>>, store::Error> {
+async fn parts(room: &Room, top: &Execution) -> Result<Vec<Held<Execution>>, store::Error> {
     let mut found = Vec::new();
-    let mut parents = vec![root.id];
+    let mut parents = vec![top.id];
     while let Some(parent) = parents.pop() {
         let under = open_under(room, parent).await?;
         parents.extend(

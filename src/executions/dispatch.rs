@@ -211,7 +211,9 @@ impl Dispatcher {
                     self.spawn(start);
                 }
                 seats.into_iter().for_each(Seat::keep);
-                aside.iter().for_each(|execution| control::after(&self.room, execution));
+                for execution in &aside {
+                    control::after(&self.room, execution);
+                }
                 Ok(round)
             }
             Err(error) => {

@@ -93,17 +93,16 @@ pub(super) fn alone(around: &Around<'_>, case: &mut Case, follows: &mut Follows)
         around.carry_out(case, &mut own);
         own
     }));
-    match turned {
-        Ok(own) => follows.add(own),
-        Err(_) => {
-            tracing::error!(execution = %case.held.row.id, "the turn of a workflow panicked");
-            case.under = None;
-            case.beginning = None;
-            case.inputs.clear();
-            case.broken = Some("its turn panicked, which is a mistake of Ifso's".to_owned());
-            around.carry_out(case, follows);
-        }
+    if let Ok(own) = turned {
+        follows.add(own);
+        return;
     }
+    tracing::error!(execution = %case.held.row.id, "the turn of a workflow panicked");
+    case.under = None;
+    case.beginning = None;
+    case.inputs.clear();
+    case.broken = Some("its turn panicked, which is a mistake of Ifso's".to_owned());
+    around.carry_out(case, follows);
 }
 
 /// What all turns of a round share.
@@ -423,8 +422,7 @@ impl Around<'_> {
         let stands = if flow.status() == S::Resuming { S::Running } else { flow.status() };
         let steps: &[Step] = match (execution.status, stands) {
             (S::Resuming, S::Running) => &[Step::Start],
-            (S::Paused, S::Running) => &[Step::Resume, Step::Start],
-            (S::Pausing, S::Running) => &[Step::Resume, Step::Start],
+            (S::Pausing | S::Paused, S::Running) => &[Step::Resume, Step::Start],
             (S::Running | S::Resuming, S::Pausing) => &[Step::Pause],
             (S::Running | S::Resuming, S::Paused) => &[Step::Pause, Step::Quiet],
             (S::Pausing, S::Paused) => &[Step::Quiet],

@@ -17,6 +17,7 @@ pub struct Action {
     /// Its name.
     pub reference: Reference,
     /// One sentence for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Whether it may be run.
     pub enabled: bool,
@@ -25,25 +26,32 @@ pub struct Action {
     /// The runner as the file wrote it (`local-shell-cmd`), which API clients expect to read back.
     pub runner_type: String,
     /// The file that the runner starts from, absolute; none for runners that need none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry_point: Option<PathBuf>,
     /// The pack's folder, absolute.
     pub folder: PathBuf,
     /// The action's own parameters, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Parameters,
     /// JSON Schema of the result; null where any result will do.
+    #[serde(default, skip_serializing_if = "nothing")]
     pub output_schema: Arc<Value>,
     /// What may be done when nobody can know whether it ran.
     pub delivery: Delivery,
     /// How long one attempt may take, where the action says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     /// When to try again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// Whether an attempt that runs can be held.
     #[serde(default)]
     pub pause: Pause,
     /// Free tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Value>,
     /// StackStorm's `notify` block, kept as written.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub notify: Value,
     /// A hash of the files that make it: what ran is told apart from what would run now.
     pub version: Arc<str>,
@@ -74,6 +82,10 @@ pub struct Pinned {
     /// The definition, in Orquesta's form; null in an execution that was read back from the store.
     #[serde(skip)]
     pub definition: Arc<Value>,
+}
+
+fn nothing(schema: &Arc<Value>) -> bool {
+    schema.is_null()
 }
 
 impl Action {

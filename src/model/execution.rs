@@ -242,12 +242,14 @@ pub struct Execution {
     /// The action as it was when the execution was accepted.
     pub action: Arc<Action>,
     /// The parameters that were given, before defaults. Secrets stand in clear here and nowhere else.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub given: Map<String, Value>,
     /// What led to it.
     pub cause: Cause,
     /// How many rules stand between it and the outside, from 0.
     pub hops: u16,
     /// The execution of which it is a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ExecutionId>,
     /// Which part of its parent's workflow it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -266,20 +268,26 @@ pub struct Execution {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn: Option<Turn>,
     /// How long one attempt may take, in milliseconds, where the caller said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// When it was accepted.
     pub created: Time,
     /// When its first attempt began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Time>,
     /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Time>,
     /// What the last attempt gave: StackStorm's shape for its runner.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub result: Value,
     /// Why it stands where it stands, where there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Every move so far: status and time, oldest first.
     pub log: Vec<(Time, Status)>,
     /// StackStorm's `context`, trace tags among it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub context: Map<String, Value>,
     /// SHA-256 of the secret part of each link with which people may answer it, where it asks them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -177,10 +177,10 @@ async fn a_tail_tells_line_by_line_what_happens_until_the_end() {
     let first = lines.next().unwrap().unwrap();
     house.world.hands.go_on();
     let clock = house.world.manual.clone();
-    let moving = tokio::spawn(async move {
+    let moving = house.world.tasks.spawn(async move {
         loop {
-            clock.advance(Duration::from_millis(100));
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            clock.advance(Duration::from_millis(1));
+            tokio::task::yield_now().await;
         }
     });
     let rest = tokio::task::spawn_blocking(move || {

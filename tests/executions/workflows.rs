@@ -1,5 +1,6 @@
 //! Workflows on a real engine: tasks follow one another, whatever stops in between.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,8 +166,8 @@ async fn after_a_pause_nothing_starts_and_a_restart_keeps_it() {
     let done = world.reaches(flow.id, Status::Succeeded).await;
     assert_eq!(tasks(&world, &done).await.len(), 3);
     let moves: Vec<_> = done.log.iter().map(|(_, status)| *status).collect();
-    use Status::{Paused, Pausing, Requested, Resuming, Running, Succeeded};
-    assert_eq!(moves, [Requested, Running, Pausing, Paused, Resuming, Running, Succeeded]);
+    let words: Vec<_> = moves.iter().map(|status| status.word()).collect();
+    assert_eq!(words.join(" "), "requested running pausing paused resuming running succeeded");
 }
 
 #[tokio::test]
@@ -192,7 +193,7 @@ tasks:
 async fn a_thousand_steps_that_do_nothing_are_conducted_in_turns() {
     let mut flow = "version: 1.0\ntasks:\n".to_owned();
     for n in 0..1000 {
-        flow += &format!("  t{n}: {{action: core.noop, next: [{{do: t{}}}]}}\n", n + 1);
+        writeln!(flow, "  t{n}: {{action: core.noop, next: [{{do: t{}}}]}}", n + 1).unwrap();
     }
     flow += "  t1000: {action: core.noop}\n";
     let world = world([workflow("test.long", &flow)]);

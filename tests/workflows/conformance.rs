@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::world::figure;
 use ifso::model::time::Time;
 use ifso::workflows::conduct::World;
 use serde_json::Value;
@@ -12,7 +13,7 @@ pub(super) fn cases(file: &str) -> Option<Vec<Value>> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance/stackstorm").join(file);
     if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
+        figure(&format!("skipped: {} is not there", path.display()));
         return None;
     }
     let text = std::fs::read(&path).unwrap();
@@ -56,7 +57,7 @@ pub(super) fn agree(
             (Err(how), None) => wrong.push(format!("{short}: {how}")),
         }
     }
-    eprintln!("{file}: {passed} of {} agree", cases.len());
+    figure(&format!("{file}: {passed} of {} agree", cases.len()));
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::world::figure;
 use ifso::model::time::Time;
 use ifso::workflows::Context;
 use ifso::workflows::expression::{
@@ -23,7 +24,7 @@ fn conformance(file: &str) -> Value {
     match std::fs::read(&path) {
         Ok(text) => serde_json::from_slice(&text).unwrap(),
         Err(error) => {
-            eprintln!("skipped: {}: {error}", path.display());
+            figure(&format!("skipped: {}: {error}", path.display()));
             Value::Null
         }
     }
@@ -44,7 +45,7 @@ fn agree(file: &str, differ: &[(usize, &str)], wrong: impl Fn(&Value) -> Option<
             (Some(how), None) => bad.push(format!("{at}: {how}\n    {case}")),
         }
     }
-    eprintln!("{file}: {passed} of {} agree", cases.len());
+    figure(&format!("{file}: {passed} of {} agree", cases.len()));
     assert!(bad.is_empty(), "{file}: {} wrong:\n{}", bad.len(), bad.join("\n"));
 }
 

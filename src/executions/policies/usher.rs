@@ -114,7 +114,9 @@ pub(in crate::executions) async fn usher(room: &Room) -> Result<(), store::Error
             // Who was called and does not wait any more has left meanwhile.
             let gone = called.iter().filter(|one| moved.iter().all(|held| held.id != one.id));
             gone.for_each(|one| doorway.line().leave_since(one.id, one.stamp));
-            moved.iter().for_each(|execution| room.tell(execution));
+            for execution in &moved {
+                room.tell(execution);
+            }
             doorway.changed.notify_one();
             Ok(())
         }
@@ -122,7 +124,9 @@ pub(in crate::executions) async fn usher(room: &Room) -> Result<(), store::Error
             // The store knows best who waits for what.
             doorway.stale.store(true, Ordering::Relaxed);
             let mut line = doorway.line();
-            called.iter().for_each(|one| line.undo(one.id, one.stamp));
+            for one in &called {
+                line.undo(one.id, one.stamp);
+            }
             doorway.changed.notify_one();
             Err(error)
         }
