@@ -25,7 +25,7 @@ use tokio::sync::{Notify, RwLock, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::request;
-use super::workflows::{noop, workflow};
+use super::workflows::{ask, noop, workflow};
 use crate::world::{Real, World, action, catalog, figure, patient};
 
 /// A store whose engine dies with a commit: that one is written or not, and nobody is ever told.
@@ -150,7 +150,7 @@ fn outside(name: &str, delivery: Delivery) -> Action {
     }
 }
 
-/// Forks, joins, items, a retry, a branch for failure, and a workflow within.
+/// Forks, joins, items, a retry, a branch for failure, a question, and a workflow within.
 const OUTER: &str = "
 version: 1.0
 input: [key, list]
@@ -162,7 +162,10 @@ output:
 tasks:
   begin:
     action: core.noop
-    next: [{do: [left, right, inner]}]
+    next: [{do: [left, right, inner, asks]}]
+  asks:
+    action: core.ask
+    next: [{when: <% succeeded() %>, do: joined}]
   left:
     action: out.once
     input: {key: <% ctx().key %>-left}
@@ -206,7 +209,7 @@ async fn run(flows: u32, deaths: &[(i64, bool)]) -> (Vec<(Status, Value)>, Arc<L
     let inner: Handle = Arc::new(Redb::in_memory().unwrap());
     let manual = Manual::at("2026-03-01T00:00:00Z".parse().unwrap());
     let actions = || {
-        let flows = [workflow("test.outer", OUTER), workflow("test.inner", INNER), noop()];
+        let flows = [workflow("test.outer", OUTER), workflow("test.inner", INNER), noop(), ask()];
         let hands = [
             outside("out.once", Delivery::AtMostOnce),
             outside("out.again", Delivery::AtLeastOnce),
@@ -272,6 +275,17 @@ async fn stuck(world: &World, ids: &[ExecutionId]) -> String {
     told
 }
 
+/// Answers every question that waits, as people would.
+async fn answer(world: &World) {
+    let rows = Rows::first(1000);
+    let waiting = table::find::<Execution>(&world.store, "status", b"pending", rows).await.unwrap();
+    for asked in waiting {
+        let yes = serde_json::Map::from_iter([("continue".to_owned(), json!(true))]);
+        // Somebody else may have been faster, in an earlier life.
+        drop(world.executions.answer(asked.row.id, ("ann", &[]), &yes).await);
+    }
+}
+
 /// What became of all, once all are over.
 async fn all(world: &World, ids: &[ExecutionId]) -> Vec<(Status, Value)> {
     let mut ends = Vec::new();
@@ -283,6 +297,7 @@ async fn all(world: &World, ids: &[ExecutionId]) -> Vec<(Status, Value)> {
             if now.status.is_done() {
                 break now;
             }
+            answer(world).await;
             changes.changed().await.unwrap();
         };
         ends.push((done.status, done.result));
