@@ -13,9 +13,10 @@ use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::auth::Right;
 use crate::executions::{Question, Unanswered};
-use crate::model::execution::Execution;
+use crate::model::execution::{Execution, Status};
 use crate::model::id::ExecutionId;
 use crate::packs::answer;
+use crate::store::table::{self, Rows};
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
@@ -82,8 +83,21 @@ async fn list(call: Call) -> Answer {
     listing.map(shown).answer(&call, KNOWN)
 }
 
+/// The question that the path names; `last` is the newest that waits.
+async fn named(call: &Call) -> Result<ExecutionId, Problem> {
+    if call.path("id") != "last" {
+        return call.named("id", "inquiry");
+    }
+    let (store, pending) = (&call.state.store, Status::Pending.word().as_bytes());
+    let mut newest = table::find::<Execution>(store, "status", pending, Rows::last(1)).await?;
+    newest.pop().map(|held| held.row.id).ok_or_else(|| {
+        Problem::bad("no_inquiries", "no question waits for an answer")
+            .help("`ifso inquiry list` shows those that do")
+    })
+}
+
 async fn get(call: Call) -> Answer {
-    let id: ExecutionId = call.named("id", "inquiry")?;
+    let id = named(&call).await?;
     let found = call.state.executions.get(id).await?.ok_or(Unanswered::NotFound(id))?;
     if found.action.runner != "inquiry" {
         return Err(Unanswered::NoInquiry(id).into());
@@ -120,7 +134,7 @@ struct AnswerDraft {
 }
 
 async fn respond(call: Call) -> Answer {
-    let id: ExecutionId = call.named("id", "inquiry")?;
+    let id = named(&call).await?;
     let draft: AnswerDraft = call.json()?;
     if let Some(other) = draft.id.filter(|other| *other != id.to_string()) {
         let message = format!("the body answers `{other}`, the path `{id}`");

@@ -137,6 +137,8 @@ impl Respond {
             None => fields::typed(fields::split(&self.answer)?, &row["schema"]["properties"])?,
         };
         let body = json!({ "id": row["id"], "response": response });
+        // `last` may be another one by now.
+        let path = format!("{PATH}/{}", segment(&text(&row, "id")));
         client.call(Method::PUT, &path, &[], Some(&body)).await?;
         output.line(&format!("{} is answered", text(&row, "id")))?;
         next(client, output, &text(&row, "parent")).await

@@ -27,7 +27,7 @@ const COLUMNS: &[Column] = &[
     Column::new("action", |row| text(row, "resource_ref")),
     Column::new("kind", |row| text(row, "policy_type")),
     Column::new("enabled", |row| text(row, "enabled")),
-    Column::new("parameters", |row| json(row, "parameters")).cut(12),
+    Column::new("parameters", |row| text(row, "parameters")).cut(12),
 ];
 
 const FIELDS: &[Column] = &[

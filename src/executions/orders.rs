@@ -10,10 +10,11 @@ use crate::model::cause::Cause;
 use crate::model::execution::{Execution, Status, Step};
 use crate::model::id::ExecutionId;
 use crate::model::workflow::{Again, Order};
+use crate::packs::parameters;
 use crate::store::batch::Batch;
 use crate::store::tables::Work;
 use crate::store::{self, queue, table};
-use crate::workflows::conduct::{self, Flow, Happening, TaskView};
+use crate::workflows::conduct::{self, Command, Flow, Happening, TaskView};
 
 /// What to do about a task that failed.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,17 @@ pub enum Remedy {
     },
     /// Give up.
     Abort,
+}
+
+impl Remedy {
+    /// What was done, in words.
+    const fn done(&self) -> &'static str {
+        match self {
+            Self::Retry { .. } => "failed task tried again",
+            Self::Skip { .. } => "failed task skipped",
+            Self::Abort => "given up",
+        }
+    }
 }
 
 impl Executions {
@@ -69,29 +81,36 @@ impl Executions {
             let entry = failed(&under.flow, task).ok_or_else(|| Error::NoFailedTask {
                 execution: id,
                 task: task.map(str::to_owned),
-            })?;
+            });
             let (happening, order) = match remedy.clone() {
-                Remedy::Retry { parameters } => (
-                    Happening::Retry { entry, parameters: parameters.clone() },
-                    Order::Retry { entry, parameters },
-                ),
-                Remedy::Skip { result } => (
-                    Happening::Skip { entry, result: result.clone() },
-                    Order::Skip { entry, result },
-                ),
+                Remedy::Retry { parameters } => {
+                    let entry = entry?;
+                    let happening = Happening::Retry { entry, parameters: parameters.clone() };
+                    (happening, Order::Retry { entry, parameters })
+                }
+                Remedy::Skip { result } => {
+                    let entry = entry?;
+                    let happening = Happening::Skip { entry, result: result.clone() };
+                    (happening, Order::Skip { entry, result })
+                }
                 Remedy::Abort => {
                     let reason = format!("given up by `{user}`");
                     (Happening::Abort { reason: reason.clone() }, Order::Abort { reason })
                 }
             };
+            let again = matches!(order, Order::Retry { .. });
             // Tried on a copy: whoever asks is told at once where it cannot be done.
             let glimpse = Glimpse { now: self.room.parts.clock.now() };
-            conduct::conduct(&under.definition, &mut under.flow, happening, &glimpse)
-                .map_err(|refused| Error::Refused { execution: id, refused })?;
+            let commands =
+                conduct::conduct(&under.definition, &mut under.flow, happening, &glimpse)
+                    .map_err(|refused| Error::Refused { execution: id, refused })?;
+            if again {
+                self.fits(&commands)?;
+            }
             let now = self.room.parts.clock.now();
             let mut execution = held.row.clone();
             execution.step(Step::Resume, now)?;
-            execution.reason = Some(format!("resumed by `{user}`"));
+            execution.reason = Some(format!("{} by `{user}`", remedy.done()));
             let mut batch = Batch::new();
             table::replace(&mut batch, &held, &execution);
             let ticket = self.room.parts.ids.record();
@@ -104,6 +123,21 @@ impl Executions {
             self.room.tell(&execution);
             return Ok(execution);
         }
+    }
+
+    /// Whether actions take what they would be given, so that whoever asks is told before it is tried.
+    fn fits(&self, commands: &[Command]) -> Result<(), Error> {
+        let catalog = self.room.parts.catalog.load();
+        for command in commands {
+            let Command::Run { action, parameters: given, .. } = command else { continue };
+            let known = action.parse().ok().and_then(|name| catalog.actions.get(&name));
+            let Some(action) = known else { continue };
+            parameters::check(&self.room.accepts(action), given).map_err(|problems| {
+                let problems = problems.iter().map(ToString::to_string).collect();
+                Error::BadParameters { problems }
+            })?;
+        }
+        Ok(())
     }
 
     /// Makes a new execution of a workflow that is over, which begins with what the old one had: these

@@ -493,3 +493,13 @@ async fn a_damaged_part_stops_its_own_workflow_and_no_other() {
     let well = started(&world, "test.chain").await;
     world.reaches(well.id, Status::Succeeded).await;
 }
+
+#[tokio::test]
+async fn parameters_that_the_action_does_not_take_are_refused_before_anything_changes() {
+    let (world, flow) = held().await;
+    let retry = Remedy::Retry { parameters: json!({ "sise": 2 }).as_object().cloned() };
+    let refused = world.executions.remedy(flow.id, None, retry, "ann").await.unwrap_err();
+    assert!(refused.to_string().contains("sise"), "{refused}");
+    let still = world.executions.get(flow.id).await.unwrap().unwrap();
+    assert_eq!((still.status, world.hands.jobs().len()), (Status::Paused, 2));
+}
