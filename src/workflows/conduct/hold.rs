@@ -284,8 +284,16 @@ pub(super) fn said(result: &Value) -> Option<String> {
         (Some(text), _) => text.trim().to_owned(),
         (None, Value::Null) => return None,
         (None, Value::String(text)) => text.clone(),
-        (None, other) => other.to_string(),
+        (None, other) => code(other).unwrap_or_else(|| other.to_string()),
     };
     let short: String = text.chars().take(SAID).collect();
     Some(if short.len() < text.len() { format!("{short}…") } else { short })
+}
+
+/// The number with which a program or a server says that it failed.
+fn code(result: &Value) -> Option<String> {
+    let numbers =
+        [("return_code", "exit code"), ("exit_code", "exit code"), ("status_code", "HTTP status")];
+    let number = |(key, words): (&str, &str)| result.get(key).map(|code| format!("{words} {code}"));
+    numbers.into_iter().find_map(number)
 }
