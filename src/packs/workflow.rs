@@ -209,6 +209,11 @@ impl Workflow {
     }
 }
 
+/// Whether the variable may be asked for by nobody, set or not.
+fn is_private(fault: &Fault) -> bool {
+    fault.message.contains("private variable")
+}
+
 /// The stable word for machines.
 const fn code(category: Category) -> &'static str {
     match category {

@@ -41,6 +41,38 @@ fn tasks_follow_each_other_and_give_an_output() {
 }
 
 #[test]
+fn a_task_shows_its_items_with_their_status() {
+    let mut play = Play::new(&json!({
+        "output": [{ "plain": "<% ctx(plain) %>" }, { "outs": "<% ctx(outs) %>" }, { "all": "<% ctx(all) %>" }],
+        "tasks": {
+            "each": {
+                "with": "<% [1, 2] %>",
+                "action": "core.local",
+                "next": [{ "publish": [{ "plain": "<% result() %>" }], "do": "after" }],
+            },
+            "after": {
+                "action": "core.noop",
+                "next": [{ "publish": [
+                    { "outs": "<% task(each).result.items.select($.result.stdout) %>" },
+                    { "all": "<% task(each).result %>" },
+                ] }],
+            },
+        }
+    }));
+    for (item, out) in [(0, "a"), (1, "b")] {
+        let place = play.place_of("each", item);
+        play.child(place, Status::Succeeded, json!({ "stdout": out }));
+    }
+    play.succeed("after", Value::Null);
+    let [a, b] = ["a", "b"].map(|out| json!({ "stdout": out }));
+    let item = |result: &Value| json!({ "status": "succeeded", "result": result });
+    assert_eq!(
+        play.output(),
+        json!({ "plain": [a, b], "outs": ["a", "b"], "all": { "items": [item(&a), item(&b)] } })
+    );
+}
+
+#[test]
 fn what_was_given_is_never_run_as_an_expression() {
     let definition = json!({
         "input": ["text"],

@@ -8,7 +8,7 @@ use crate::world::figure;
 use ifso::model::time::Time;
 use ifso::workflows::Context;
 use ifso::workflows::expression::{
-    self, Dialect, Scope, World, evaluate, inline, validate, variables,
+    self, Dialect, Scope, World, evaluate, inline, split_action, validate, variables,
 };
 use serde_json::{Value, json};
 
@@ -206,6 +206,49 @@ fn parameters_in_one_line_are_read_as_by_orquesta() {
             .collect();
         (ours != case["expected"]).then(|| ours.to_string())
     });
+}
+
+#[test]
+fn quotes_within_a_parameter_are_read() {
+    let one = |text: &str| {
+        let (_, mut pairs) = split_action(text);
+        assert_eq!((pairs.len(), expression::stray(text)), (1, None), "{text}: {pairs:?}");
+        pairs.remove(0).1
+    };
+    for (text, expected) in [
+        (r#"a.b m="say \"hi\" now""#, json!("say \"hi\" now")),
+        (r#"a.b m="${ ctx("st2").user }!""#, json!("${ ctx(\"st2\").user }!")),
+        (r#"a.b m="${ ctx(\"st2\").user }!""#, json!("${ ctx(\"st2\").user }!")),
+        (
+            r#"a.b m="<% ctx("x") %> and {{ ctx('y') }}""#,
+            json!("<% ctx(\"x\") %> and {{ ctx('y') }}"),
+        ),
+        (r#"a.b m="<% ctx(\"x\") %>""#, json!("<% ctx(\"x\") %>")),
+        (r"a.b m='it\'s'", json!("it's")),
+        (r#"a.b m="it's 'so'""#, json!("it's 'so'")),
+        (r#"a.b m="{\"a\": 1}""#, json!({"a": 1})),
+        (r#"a.b m="C:\dir\""#, json!(r"C:\dir\")),
+        (r#"a.b m="\\d""#, json!(r"\\d")),
+        ("a.b m=${ #{a: \"}\"}.a }", json!("${ #{a: \"}\"}.a }")),
+        ("a.b m=\"${HOME}\"", json!("${HOME}")),
+    ] {
+        assert_eq!(one(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_stands_between_parameters_is_seen() {
+    for (text, expected) in [
+        ("a.b x=1, y=2; z=\"c\"", None),
+        ("a.b x=1 hello y=2", Some("hello")),
+        ("a.b x=\"say \"hi\" now\"", Some("hi\" now\"")),
+        ("a.b x=12ab", Some("ab")),
+        ("a.b x=1 y=plain", Some("y=plain")),
+        // Without any parameter it is the action that is looked for.
+        ("a.b hello", None),
+    ] {
+        assert_eq!(expression::stray(text), expected, "{text}");
+    }
 }
 
 #[test]

@@ -60,7 +60,10 @@ fn keys_of_our_own_are_known() {
         let report = inspect(&definition, Known { variables: &["st2"], actions: None });
         assert!(report.is_empty(), "{key}: {value}\n{:?}", said(&report));
     }
-    let whole = json!({ "on_error": "pause", "timeout": "2h", "tasks": { "a": { "join": 1 } } });
+    let probe = json!({ "action": "core.noop", "when": "<% succeeded() %>", "every": "1m" });
+    let whole = json!({
+        "on_error": "pause", "timeout": "2h", "resume_when": probe, "tasks": { "a": { "join": 1 } },
+    });
     assert_eq!(said(&looked_at(&whole)), Vec::<String>::new());
 }
 
@@ -83,6 +86,22 @@ fn wrong_values_under_our_keys_are_told() {
         assert!(said.iter().any(|one| one.contains(expected)), "{key}: {value}: {said:?}");
         assert!(said.iter().all(|one| one.starts_with("tasks.a")), "{said:?}");
     }
+}
+
+#[test]
+fn a_wrong_probe_of_the_whole_workflow_is_told() {
+    let probe = json!({ "action": "a.b", "evry": 5, "when": "<% 1 + %>" });
+    let definition = json!({ "resume_when": probe, "tasks": { "a": { "action": "core.noop" } } });
+    let said = said(&looked_at(&definition));
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said.iter().all(|one| one.starts_with("resume_when")), "{said:?}");
+}
+
+#[test]
+fn what_stands_between_parameters_is_told() {
+    let said = said(&looked_at(&with("action", json!("core.echo message=1 hello x=2"))));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("tasks.a.action") && said[0].contains("\"hello\""), "{said:?}");
 }
 
 #[test]

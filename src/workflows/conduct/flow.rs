@@ -103,7 +103,12 @@ impl Flow {
     /// The task at `at` as `task()` shows it in expressions.
     pub(super) fn describe(&self, at: u32) -> Value {
         let entry = &self.entries[at as usize];
-        let result = self.result(at);
+        // StackStorm's `result()` is the plain list, its `task()` has the items with their status.
+        let batch = entry.batch.and_then(|batch| self.batches.get(&batch));
+        let result = match batch.filter(|_| entry.result.is_none()) {
+            Some(batch) => Arc::new(batch.described()),
+            None => self.result(at),
+        };
         json!({
             "task_id": entry.name,
             "task_name": entry.name,

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::workflows::additions::Backoff;
 use crate::workflows::conduct::flow::number;
@@ -187,6 +187,18 @@ impl Batch {
     pub(super) fn results(&self) -> Value {
         let one = |item: &Item| item.result.as_deref().cloned().unwrap_or(Value::Null);
         Value::Array(self.items.iter().map(one).collect())
+    }
+
+    /// The items as `task()` shows them: `{}` for one that is not over.
+    pub(super) fn described(&self) -> Value {
+        let one = |item: &Item| {
+            let result = || item.result.as_deref().unwrap_or(&Value::Null);
+            match item.state.is_done() {
+                true => json!({ "status": item.state.word(), "result": result() }),
+                false => json!({}),
+            }
+        };
+        json!({ "items": self.items.iter().map(one).collect::<Vec<Value>>() })
     }
 
     pub(super) fn counts(&self) -> ItemCounts {

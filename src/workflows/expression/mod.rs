@@ -28,7 +28,7 @@ use crate::workflows::Context;
 use crate::workflows::expression::fault::{Fault as Reason, Kind};
 use crate::workflows::expression::text::Part;
 
-pub use crate::workflows::expression::inline::{inline, split_action};
+pub use crate::workflows::expression::inline::{inline, split_action, stray};
 pub use crate::workflows::expression::variable::{Variable, references, variables};
 
 /// Values inside values at most, in what is evaluated.

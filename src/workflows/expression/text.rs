@@ -24,6 +24,18 @@ pub(super) fn has_block(text: &str) -> bool {
     between(text, "{%", "%}").is_some()
 }
 
+/// The length of the expression or the block, of any dialect, that the text begins with.
+pub(super) fn expression_at(text: &str) -> Option<usize> {
+    let found = match text.get(..2)? {
+        "<%" => between(text, "<%", "%>"),
+        "{{" => between(text, "{{", "}}"),
+        "{%" => between(text, "{%", "%}"),
+        "${" => next(text, Dialect::Rhai),
+        _ => None,
+    };
+    found.filter(|(start, _)| *start == 0).map(|(_, end)| end)
+}
+
 /// The text in pieces.
 pub(super) fn parts(text: &str, dialect: Dialect) -> Vec<Part<'_>> {
     let (mut parts, mut rest) = (Vec::new(), text);

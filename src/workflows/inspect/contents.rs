@@ -39,23 +39,24 @@ pub(super) fn check(outline: &Outline<'_>, actions: &dyn Actions) -> Vec<Fault> 
             ask(action, &task.input, (&paths, actions), &mut faults);
         }
         for key in ["compensate", "resume_when"] {
-            match task.get(key) {
-                Value::String(text) => {
-                    let (action, input) = called(text);
-                    ask(&action, &Value::Object(input), (&paths.key(key), actions), &mut faults);
-                }
-                call => {
-                    if let Some(action) = call["action"].as_str() {
-                        let (action, inline) = called(action);
-                        let input = Some(inline).filter(|held| !held.is_empty());
-                        let input = input.map_or_else(|| call["input"].clone(), Value::Object);
-                        ask(&action, &input, (&paths.key(key), actions), &mut faults);
-                    }
-                }
-            }
+            ask_call(task.get(key), (&paths.key(key), actions), &mut faults);
         }
     }
+    let probe = (&Paths::root("resume_when"), actions);
+    ask_call(outline.get("resume_when"), probe, &mut faults);
     faults
+}
+
+/// Asks for an action within a key of ours: a text, or an object with `action`.
+fn ask_call(call: &Value, at: (&Paths, &dyn Actions), faults: &mut Vec<Fault>) {
+    let Some(text) = call.as_str().or_else(|| call["action"].as_str()) else { return };
+    let (action, inline) = called(text);
+    let input = if call.is_string() || !inline.is_empty() {
+        Value::Object(inline)
+    } else {
+        call["input"].clone()
+    };
+    ask(&action, &input, at, faults);
 }
 
 fn ask(

@@ -14,7 +14,7 @@ pub(super) const OURS: [&str; 6] =
 /// The expressions that cannot be parsed.
 pub(super) fn check(outline: &Outline<'_>) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for key in ["input", "vars", "output", "timeout"] {
+    for key in ["input", "vars", "output", "timeout", "resume_when"] {
         ask(outline.get(key), &Paths::root(key), &mut faults);
     }
     for (name, task) in &outline.tasks {

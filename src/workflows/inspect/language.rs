@@ -6,12 +6,30 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
+use crate::workflows::expression;
+use crate::workflows::inspect::paths::Paths;
 use crate::workflows::inspect::report::Fault;
 use crate::workflows::inspect::schema::{Rule, Schema, Type, check as fit};
 
 /// What of the `definition` does not fit the language.
 pub(super) fn check(definition: &Value) -> Vec<Fault> {
-    fit(&at_length(definition), &WORKFLOW)
+    let mut faults = fit(&at_length(definition), &WORKFLOW);
+    faults.extend(strays(definition));
+    faults
+}
+
+/// What stands between the parameters behind an action and is none: Orquesta passes it over.
+fn strays(definition: &Value) -> Vec<Fault> {
+    let tasks = definition.get("tasks").and_then(Value::as_object).into_iter().flatten();
+    let fault = |(name, task): (&String, &Value)| {
+        let stray = expression::stray(task.get("action")?.as_str()?)?;
+        let paths = Paths::task(name).key("action");
+        let message = format!("The action has \"{stray}\" where a parameter is expected.");
+        let help = "parameters are written `name=\"text\"`, `name=1` or `name=<% … %>`; a quote \
+                    within a text is `\\\"`";
+        Some(Fault::new(message, &paths.spec, &paths.schema).help(help))
+    };
+    tasks.filter_map(fault).collect()
 }
 
 /// The definition with `with: <% … %>` as `with: {items: <% … %>}`: a fault names the long form.
@@ -252,6 +270,7 @@ static WORKFLOW: Schema = schema(
             ("tasks", &TASKS),
             ("on_error", &ON_ERROR),
             ("timeout", &SPANNED),
+            ("resume_when", &RESUME_WHEN),
         ]),
     ],
     "a mapping with `version` and `tasks`",
