@@ -68,6 +68,28 @@ fn it_can_be_tried_with_other_parameters() {
 }
 
 #[test]
+fn other_parameters_leave_those_that_they_do_not_name() {
+    let mut play = Play::new(&json!({ "on_error": "pause", "vars": [{ "xs": [1, 2] }], "tasks": {
+        "one": { "action": "core.local", "input": { "cmd": "deploy", "cwd": "/srv" } },
+        "each": {
+            "with": "x in <% ctx(xs) %>",
+            "action": "core.local",
+            "input": { "cmd": "<% item(x) %>", "cwd": "/srv" },
+        },
+    } }));
+    for place in play.children.keys().copied().collect::<Vec<_>>() {
+        play.child(place, Status::Failed, json!({}));
+    }
+    let parameters = json!({ "cwd": "/tmp" }).as_object().cloned();
+    for entry in [0, 1] {
+        play.tell(Happening::Retry { entry, parameters: parameters.clone() }).unwrap();
+    }
+    let given: Vec<Value> = play.children.values().map(|child| json!(child.parameters)).collect();
+    let with = |cmd: Value| json!({ "cmd": cmd, "cwd": "/tmp" });
+    assert_eq!(given, [with(json!(1)), with(json!(2)), with(json!("deploy"))]);
+}
+
+#[test]
 fn it_can_be_skipped_with_a_result() {
     let mut play = held();
     play.tell(Happening::Skip { entry: 1, result: json!({ "got": "by hand" }) }).unwrap();

@@ -194,8 +194,9 @@ impl Door<'_> {
         }
         let given = self.steps.flow.extra(at).and_then(|extra| extra.given.clone());
         let place = self.steps.flow.place(at, action.item);
-        let (action, parameters) = worded(name, action.action, action.input)?;
-        let parameters = given.unwrap_or(parameters);
+        let (action, mut parameters) = worded(name, action.action, action.input)?;
+        // Whoever tries again with others names only those that change.
+        parameters.extend(given.unwrap_or_default());
         let task = name.to_string();
         Ok(Command::Run { place, task, route, action, parameters, timeout, priority })
     }

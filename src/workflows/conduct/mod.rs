@@ -98,7 +98,7 @@ pub enum Happening {
     Retry {
         /// The task that failed.
         entry: u32,
-        /// With these parameters instead of its own.
+        /// With these parameters laid over its own, or over those of each item.
         parameters: Option<Map<String, Value>>,
     },
     /// On a flow that a failure paused: go on as if the task had succeeded.

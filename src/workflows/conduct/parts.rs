@@ -77,7 +77,7 @@ pub(super) struct Extra {
     pub(super) undo: Undo,
     /// Why it stands where it stands.
     pub(super) reason: Option<String>,
-    /// Parameters that a person gave instead of its own.
+    /// Parameters that a person gave, laid over its own.
     pub(super) given: Option<Map<String, Value>>,
 }
 
