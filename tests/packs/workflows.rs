@@ -130,6 +130,11 @@ fn what_is_doubtful_is_told_and_runs() {
           (help: add `size` to the action's `parameters`, or give it a default: `- size: value`)",
         ),
         (
+            "{what: start}",
+            "{what: \"${ ctx.nothing }\"}",
+            "9:5: variable `nothing` is referenced before assignment, in `${ ctx.nothing }`",
+        ),
+        (
             "tasks:\n",
             "tasks:\n  lost: {next: [{do: found}]}\n  found: {next: [{do: lost}]}\n",
             "4:3: the task `lost` never runs",
