@@ -128,12 +128,16 @@ impl Workflow {
     fn alone(&self) -> Vec<Problem> {
         let report = inspect::inspect(&self.definition, Known { variables: &GIVEN, actions: None });
         let mut problems = self.problems(&report);
-        problems.extend(inspect::doubts(&self.definition).iter().map(|doubt| {
-            let at = self.at(&doubt.spec_path);
-            let problem = Problem::warning("never_runs", at, fragment(&doubt.message));
-            Problem { help: doubt.help.clone(), ..problem }
-        }));
+        let doubts = inspect::doubts(&self.definition);
+        problems.extend(doubts.iter().map(|doubt| self.doubt("never_runs", doubt)));
+        let strangers = inspect::strangers(&self.definition);
+        problems.extend(strangers.iter().map(|doubt| self.doubt("unknown_function", doubt)));
         problems
+    }
+
+    fn doubt(&self, code: &'static str, doubt: &Fault) -> Problem {
+        let problem = Problem::warning(code, self.at(&doubt.spec_path), said(doubt));
+        Problem { help: doubt.help.clone(), ..problem }
     }
 
     /// Inputs that nothing sets: no default, and no parameter of the action.
@@ -180,6 +184,10 @@ impl Workflow {
                 Category::Contents => Severity::Warning,
                 // In what Mistral wrote, some variables are known only when it runs.
                 Category::Context if self.written.is_some() => Severity::Warning,
+                // What is missing is `()` in Rhai.
+                Category::Context if fault.language == Some("rhai") && !is_private(fault) => {
+                    Severity::Warning
+                }
                 _ => Severity::Error,
             };
             Problem { severity, help: fault.help.clone(), ..problem }

@@ -135,6 +135,26 @@ fn what_is_doubtful_is_told_and_runs() {
             "9:5: variable `nothing` is referenced before assignment, in `${ ctx.nothing }`",
         ),
         (
+            "{what: start}",
+            "{what: \"<% nosuchfn(1) %>\"}",
+            "9:5: unknown function `nosuchfn`, in `<% nosuchfn(1) %>`",
+        ),
+        (
+            "{what: start}",
+            "{what: \"<% [1].selct($) %>\"}",
+            "9:5: unknown method `selct`, in `<% [1].selct($) %>` (help: did you mean `select`?)",
+        ),
+        (
+            "{what: start}",
+            "{what: \"{{ 'a | b' | nofilter }}\"}",
+            "9:5: no filter named `nofilter`, in `{{ 'a | b' | nofilter }}`",
+        ),
+        (
+            "{what: start}",
+            "{what: \"{{ reslt() }}\"}",
+            "9:5: `reslt` is undefined, in `{{ reslt() }}` (help: did you mean `result`?)",
+        ),
+        (
             "tasks:\n",
             "tasks:\n  lost: {next: [{do: found}]}\n  found: {next: [{do: lost}]}\n",
             "4:3: the task `lost` never runs",

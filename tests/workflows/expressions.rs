@@ -261,6 +261,7 @@ fn expressions_of_the_exchange_can_be_read() {
             _ => panic!("{one}"),
         };
         assert_eq!(validate(&json!(text)), []);
+        assert_eq!(expression::strangers(&json!(text)), []);
     }
 }
 

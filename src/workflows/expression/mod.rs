@@ -19,6 +19,7 @@ mod yaql;
 mod jinja;
 mod rhai;
 mod variable;
+mod stranger;
 mod inline;
 
 use serde_json::{Map, Value};
@@ -29,6 +30,7 @@ use crate::workflows::expression::fault::{Fault as Reason, Kind};
 use crate::workflows::expression::text::Part;
 
 pub use crate::workflows::expression::inline::{inline, split_action, stray};
+pub use crate::workflows::expression::stranger::{Stranger, strangers};
 pub use crate::workflows::expression::variable::{Variable, references, variables};
 
 /// Values inside values at most, in what is evaluated.

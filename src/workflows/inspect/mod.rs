@@ -22,6 +22,7 @@ use serde_json::Value;
 
 pub use contents::{Actions, Input};
 pub use doubts::doubts;
+pub use expressions::strangers;
 pub use report::{Category, Fault, Report};
 
 use outline::Outline;

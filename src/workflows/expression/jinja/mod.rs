@@ -10,8 +10,10 @@ use minijinja::value::{
     Enumerator, Kwargs, Object, ObjectExt, ObjectRepr, Rest, ValueKind, ValueOrKwargs,
 };
 use minijinja::{Environment, Error, ErrorKind, Expression, State, Value};
+use regex::Regex;
 use serde_json::Value as Json;
 
+use crate::model::problem::nearest;
 use crate::script::jinja;
 use crate::script::jinja::{json, said, wrong};
 use crate::workflows::expression::ask::{self, Desk, Question, Reply, answered};
@@ -28,6 +30,10 @@ const NO_VALUE: &str = "a value is undefined";
 
 /// The environment of all templates; a constant in all but name.
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
+
+/// A filter; texts in quotes are passed over.
+static FILTER: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#""[^"]*"|'[^']*'|\|\s*([A-Za-z_]\w*)"#).ok());
 
 /// The value of an expression without its `{{ }}`; nothing where it is undefined.
 ///
@@ -124,6 +130,28 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 pub(super) fn check_expression(text: &str) -> Result<(), String> {
     let read = ENVIRONMENT.compile_expression(text).map(drop);
     read.map_err(|error| complaint::of(&said(&error), text))
+}
+
+/// The names and filters of an expression that are not known, each as what to say and the name that
+/// may be meant.
+pub(super) fn strangers(text: &str) -> Vec<(String, Option<String>)> {
+    let Ok(expression) = ENVIRONMENT.compile_expression(text) else { return Vec::new() };
+    let known = ENVIRONMENT.globals().map(|(name, _)| name);
+    let name = unknown_name(&expression).map(|name| {
+        let meant = nearest(&name, known).map(str::to_owned);
+        (format!("'{name}' is undefined"), meant)
+    });
+    let filters = FILTER.as_ref().into_iter().flat_map(|form| form.captures_iter(text));
+    let filters = filters.filter_map(|found| found.get(1)).filter(|name| !is_filter(name.as_str()));
+    let filters = filters.map(|name| (format!("No filter named '{}'.", name.as_str()), None));
+    name.into_iter().chain(filters).collect()
+}
+
+/// Whether there is such a filter: the engine tells only when it comes to it.
+fn is_filter(name: &str) -> bool {
+    let text = format!("'' | {name}");
+    let told = ENVIRONMENT.compile_expression(&text).and_then(|expression| expression.eval(()));
+    !told.is_err_and(|error| error.kind() == ErrorKind::UnknownFilter)
 }
 
 fn names(desk: &Arc<Desk>) -> Value {

@@ -17,6 +17,7 @@ mod signature;
 mod call;
 mod run;
 mod library;
+mod stranger;
 
 use std::rc::Rc;
 
@@ -46,4 +47,10 @@ pub(super) fn evaluate(text: &str, scope: &Scope<'_>) -> Result<Value, Fault> {
 /// What is wrong with an expression, as far as it can be read.
 pub(super) fn check(text: &str) -> Result<(), Fault> {
     parse::parse(text).map(drop)
+}
+
+/// The functions and methods that an expression calls and that are not known, each as what to say
+/// and the name that may be meant.
+pub(super) fn strangers(text: &str) -> Vec<(String, Option<String>)> {
+    parse::parse(text).map(|tree| stranger::strangers(&tree)).unwrap_or_default()
 }

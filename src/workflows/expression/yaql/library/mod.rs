@@ -52,6 +52,25 @@ static SIGNATURES: LazyLock<HashMap<&'static str, Vec<Signature>>> = LazyLock::n
     all
 });
 
+/// Whether there is a method, or a function, of that name.
+pub(super) fn has(name: &str, is_method: bool) -> bool {
+    let fits = |known: &Signature| known.way != other_way(is_method);
+    SIGNATURES.get(name).is_some_and(|known| known.iter().any(fits))
+        || (!is_method && functions::find(name).is_some())
+}
+
+/// The names of all methods, or of all functions, in their order.
+pub(super) fn names(is_method: bool) -> impl Iterator<Item = &'static str> {
+    let written = TABLES.iter().copied().flatten().map(|row| row.0);
+    let on_data = functions::TABLE.iter().map(|row| row.0);
+    written.chain(on_data).filter(move |name| has(name, is_method))
+}
+
+/// The way that nobody goes who calls a method, or a function.
+const fn other_way(is_method: bool) -> Way {
+    if is_method { Way::Function } else { Way::Method }
+}
+
 /// Calls a function, or a method of `receiver`.
 ///
 /// # Errors
@@ -68,7 +87,7 @@ pub(super) fn call<'a>(
             return call::defined(run, &lambda, arguments);
         }
     }
-    let other = if receiver.is_some() { Way::Function } else { Way::Method };
+    let other = other_way(receiver.is_some());
     let known = SIGNATURES.get(name).map_or(&[][..], Vec::as_slice);
     let fitting: Vec<&Signature> = known.iter().filter(|known| known.way != other).collect();
     if !fitting.is_empty() {
