@@ -277,6 +277,87 @@ fn a_flow_that_failed_runs_again_from_where_it_failed() {
     assert_eq!(play.tasks(), ["a succeeded", "b failed", "b succeeded"]);
 }
 
+/// A flow that failed by `a` while the others ran, and is run again: nothing is heard of the others.
+fn cut_off(definition: &Value, tasks: &[&str]) -> Play {
+    let mut play = Play::new(definition);
+    play.fail("a");
+    assert_eq!(play.status(), Status::Failed);
+    play.children.clear();
+    let again = |name: &&str| Again { name: (*name).into(), route: None, reset_items: false };
+    play.tell(Happening::Rerun { tasks: tasks.iter().map(again).collect() }).unwrap();
+    play
+}
+
+#[test]
+fn what_still_ran_when_the_flow_failed_runs_again_with_it() {
+    let two =
+        json!({ "tasks": { "a": { "action": "core.noop" }, "b": { "action": "core.noop" } } });
+    for tasks in [&[][..], &["a"], &["a", "b"]] {
+        let mut play = cut_off(&two, tasks);
+        assert_eq!(play.running(), ["a", "b"], "{tasks:?}");
+        play.succeed("a", Value::Null);
+        assert_eq!(play.status(), Status::Running);
+        play.succeed("b", Value::Null);
+        assert_eq!((play.status(), play.errors()), (Status::Succeeded, Vec::new()));
+    }
+    let mut play = cut_off(&two, &["b"]);
+    assert_eq!(play.running(), ["b"]);
+    play.succeed("b", Value::Null);
+    assert!(play.status().is_done(), "{}", play.status());
+}
+
+#[test]
+fn items_and_questions_that_nobody_hears_of_come_again() {
+    let mut play = Play::new(&json!({ "vars": [{ "xs": [1, 2, 3] }], "tasks": {
+        "a": { "action": "core.noop" },
+        "ask": { "action": "core.local", "approve": true },
+        "each": { "with": "<% ctx(xs) %>", "action": "core.noop" },
+    } }));
+    play.child(play.place("ask"), Status::Pending, Value::Null);
+    play.child(play.place_of("each", 0), Status::Succeeded, json!(1));
+    play.child(play.place_of("each", 1), Status::Failed, Value::Null);
+    play.fail("a");
+    play.children.clear();
+    play.tell(Happening::Rerun { tasks: Vec::new() }).unwrap();
+    assert_eq!(play.running(), ["a", "ask", "each", "each"]);
+    assert_eq!(play.children[&play.place("ask")].action, "core.ask");
+    play.succeed("ask", Value::Null);
+    for place in play.children.keys().copied().collect::<Vec<_>>() {
+        play.child(place, Status::Succeeded, json!(2));
+    }
+    assert_eq!((play.status(), play.errors()), (Status::Succeeded, Vec::new()));
+}
+
+#[test]
+fn what_runs_again_can_be_canceled() {
+    let two =
+        json!({ "tasks": { "a": { "action": "core.noop" }, "b": { "action": "core.noop" } } });
+    let mut play = cut_off(&two, &[]);
+    play.tell(Happening::Cancel { reason: reason("enough") }).unwrap();
+    for place in play.stopped.clone() {
+        play.child(place, Status::Canceled, Value::Null);
+    }
+    assert_eq!(play.status(), Status::Canceled);
+}
+
+#[test]
+fn what_follows_from_a_task_that_runs_again_runs_once() {
+    let mut play = Play::new(&json!({ "tasks": {
+        "a": { "action": "core.noop" }, "first": then("second"), "second": { "action": "core.noop" },
+    } }));
+    play.succeed("first", Value::Null);
+    play.fail("a");
+    play.children.clear();
+    let again = |name: &str| Again { name: name.into(), route: None, reset_items: false };
+    play.tell(Happening::Rerun { tasks: vec![again("a"), again("first")] }).unwrap();
+    assert_eq!(play.running(), ["a", "first"]);
+    play.succeed("a", Value::Null);
+    play.succeed("first", Value::Null);
+    assert_eq!(play.running(), ["second"]);
+    play.succeed("second", Value::Null);
+    assert_eq!(play.status(), Status::Succeeded);
+}
+
 #[test]
 fn parameters_that_are_no_object_fail_the_task_with_a_reason() {
     let play = Play::new(&json!({

@@ -96,6 +96,42 @@ fn it_can_be_skipped_with_a_result() {
     assert_eq!(play.running(), ["third"]);
     play.succeed("third", Value::Null);
     assert_eq!((play.status(), play.output()), (Status::Succeeded, json!({ "got": "by hand" })));
+    let skipped = play.flow.tasks().nth(1).unwrap();
+    assert_eq!(skipped.status, Status::Succeeded);
+    assert_eq!(skipped.reason.as_deref(), Some("skipped: the result was given by hand"));
+}
+
+/// An action that ended well, after which an expression failed.
+fn broken() -> Play {
+    let mut play = Play::new(&json!({ "on_error": "pause", "tasks": {
+        "a": { "action": "core.noop", "next": [
+            { "publish": [{ "x": "<% result().missing %>" }], "do": "later" },
+        ] },
+        "later": { "action": "core.echo", "input": { "message": "<% ctx(x) %>" } },
+    } }));
+    play.succeed("a", json!({}));
+    assert_eq!((play.status(), play.tasks()), (Status::Paused, vec!["a succeeded".to_owned()]));
+    assert!(play.flow.tasks().next().unwrap().held);
+    play
+}
+
+#[test]
+fn after_a_broken_transition_the_action_can_be_tried_again() {
+    let mut play = broken();
+    play.tell(Happening::Retry { entry: 0, parameters: None }).unwrap();
+    assert_eq!((play.status(), play.running()), (Status::Running, vec!["a"]));
+    assert!(!play.flow.tasks().next().unwrap().held);
+    play.succeed("a", json!({ "missing": "here" }));
+    assert_eq!(play.children[&play.place("later")].parameters["message"], "here");
+    play.succeed("later", Value::Null);
+    assert_eq!((play.status(), play.errors()), (Status::Succeeded, Vec::new()));
+}
+
+#[test]
+fn after_a_broken_transition_it_can_be_given_up() {
+    let mut play = broken();
+    play.tell(Happening::Abort { reason: "too late".into() }).unwrap();
+    assert_eq!((play.status(), play.flow.reason()), (Status::Failed, Some("too late")));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! and people resume. Every flow must come to its end, and what is over must stay over.
 
 use ifso::model::execution::Status;
-use ifso::workflows::conduct::{Happening, Place};
+use ifso::workflows::conduct::{Again, Happening, Place};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ fn happen(play: &mut Play, choices: &mut Choices) {
         4 => Happening::Skip { entry, result: json!(1) },
         5 if choices.one_in(4) => Happening::Abort { reason: "a".into() },
         6 if choices.one_in(4) => Happening::Cancel { reason: "c".into() },
-        7 => Happening::Rerun { tasks: Vec::new() },
+        7 => return rerun(play, choices),
         8 | 9 if play.flow.wake().is_some() => {
             play.wake();
             return;
@@ -108,6 +108,25 @@ fn happen(play: &mut Play, choices: &mut Choices) {
     };
     let before = play.flow.orquesta(&play.definition);
     if play.tell(happening).is_err() {
+        assert_eq!(play.flow.orquesta(&play.definition), before, "what is refused changes nothing");
+    }
+}
+
+/// A flow that is over is run again. None of its children is heard from then on, as in an execution of
+/// its own.
+fn rerun(play: &mut Play, choices: &mut Choices) {
+    let begun: Vec<_> = play.flow.tasks().filter(|_| choices.one_in(3)).collect();
+    let named = begun.into_iter().filter(|_| play.status().is_done());
+    let tasks = named.map(|task| Again {
+        name: task.name.to_string(),
+        route: Some(task.route),
+        reset_items: task.place.entry % 2 == 0,
+    });
+    let tasks = if choices.one_in(2) { Vec::new() } else { tasks.collect() };
+    let before = play.flow.orquesta(&play.definition);
+    let children = std::mem::take(&mut play.children);
+    if play.tell(Happening::Rerun { tasks }).is_err() {
+        play.children = children;
         assert_eq!(play.flow.orquesta(&play.definition), before, "what is refused changes nothing");
     }
 }
@@ -163,6 +182,8 @@ proptest! {
         for _ in 0..choices.below(25) {
             happen(&mut play, &mut choices);
         }
+        come_to_an_end(&mut play, &mut choices);
+        rerun(&mut play, &mut choices);
         come_to_an_end(&mut play, &mut choices);
         let before = (play.status(), play.output());
         for place in play.children.keys().copied().collect::<Vec<_>>() {

@@ -119,7 +119,8 @@ impl<'a> Door<'a> {
         if self.steps.flow.head.status.is_done() && tasks.is_empty() && !self.steps.has_failed() {
             // It was canceled or ran out of time: what did not come to its end is run again.
             let canceled = self.steps.canceled();
-            if canceled.is_empty() && self.steps.flow.index.ready.is_empty() {
+            let begins = !self.steps.flow.index.ready.is_empty() || self.steps.has_unheard();
+            if canceled.is_empty() && !begins {
                 return Err(Refused::NothingToRerun(self.steps.flow.status()));
             }
             self.steps.rerun(&canceled)?;

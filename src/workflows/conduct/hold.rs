@@ -80,24 +80,42 @@ impl Steps<'_> {
 
     /// The run at `at` is made again, with what it did not reach.
     pub(super) fn repeat(&mut self, at: u32) {
-        let entry = &self.flow.entries[at as usize];
-        let (name, route, way) = (Arc::clone(&entry.name), entry.route, entry.way);
+        if self.flow.extra(at).is_none_or(|extra| extra.broken.is_empty()) {
+            return self.act_again(at);
+        }
+        let name = Arc::clone(&self.flow.entries[at as usize].name);
         self.flow.clear_faults(&name);
         self.flow.amend(at, Extra::release);
-        if self.flow.extra(at).is_some_and(|extra| !extra.broken.is_empty()) {
-            return self.follow_again(at);
-        }
-        self.flow.next_turn(at);
+        self.follow_again(at);
+    }
+
+    /// The action of the run at `at` runs again, and what follows from it is worked out anew.
+    fn act_again(&mut self, at: u32) {
+        self.flow.amend(at, |extra| {
+            extra.release();
+            extra.broken.clear();
+        });
         self.forget_next(at);
         if let Some(tries) = &mut self.flow.entries[at as usize].tries {
             tries.tally = 0;
         }
+        self.restart(at, false);
+    }
+
+    /// Another child runs for the run at `at`: for the items that did not end well, or for all.
+    pub(super) fn restart(&mut self, at: u32, all_items: bool) {
+        let entry = &self.flow.entries[at as usize];
+        let (name, route, way) = (Arc::clone(&entry.name), entry.route, entry.way);
+        self.flow.clear_faults(&name);
+        self.flow.next_turn(at);
         let now = self.now();
         self.flow.set_state(at, State::Retrying, now);
         if let Some(serial) = self.stage_of(at) {
-            self.reset(serial, false);
+            self.reset(serial, all_items);
             self.flow.restage(serial, |staged| {
                 staged.completed = false;
+                staged.ready = true;
+                staged.asked = false;
                 staged.entry = Some(at);
             });
         } else {
@@ -113,7 +131,10 @@ impl Steps<'_> {
             self.flow.unstage(serial);
         }
         self.flow.clear_faults(&name);
-        self.flow.amend(at, Extra::release);
+        self.flow.amend(at, |extra| {
+            extra.release();
+            extra.reason = Some("skipped: the result was given by hand".to_owned());
+        });
         self.flow.set_result(at, Some(result));
         let now = self.now();
         self.flow.set_state(at, State::Succeeded, now);
@@ -123,7 +144,7 @@ impl Steps<'_> {
 
 impl Extra {
     /// It holds the flow no longer.
-    fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         self.held = None;
         self.probe = None;
         self.probing = false;
@@ -183,7 +204,7 @@ impl Door<'_> {
         if parameters.is_some() {
             self.steps.flow.amend(at, |extra| extra.given = parameters);
         }
-        self.steps.repeat(at);
+        self.steps.act_again(at);
         Ok(())
     }
 
@@ -268,7 +289,9 @@ impl Door<'_> {
         // A condition that cannot be evaluated on this result does not hold yet.
         let holds = when.is_some_and(|when| eyes.truth(when).unwrap_or(false));
         if holds && !self.steps.flow.head.held {
-            return self.retry(at, None);
+            self.go_on(at)?;
+            self.steps.repeat(at);
+            return Ok(());
         }
         let next = self.steps.next_probe(at);
         self.steps.flow.amend(at, |extra| extra.probe = next);

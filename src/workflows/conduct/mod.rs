@@ -85,7 +85,8 @@ pub enum Happening {
         /// Who and why, for people.
         reason: String,
     },
-    /// Somebody wants it to go on. After a failure that paused it: the same step again.
+    /// Somebody wants it to go on. After a failure that paused it: the same step again; of a task whose
+    /// action ended well, only the expressions that failed.
     Resume,
     /// Somebody wants it to stop.
     Cancel {
@@ -94,7 +95,8 @@ pub enum Happening {
     },
     /// The time that `Flow::wake` named has come.
     Due,
-    /// On a flow that a failure paused: that step again.
+    /// On a flow that a failure paused: that action again, also where it was an expression after it that
+    /// failed.
     Retry {
         /// The task that failed.
         entry: u32,
@@ -113,7 +115,8 @@ pub enum Happening {
         /// Who and why, for people.
         reason: String,
     },
-    /// On a flow that is over: run tasks again.
+    /// On a flow that is over: run tasks again. No child that it had is heard any more: what was still
+    /// under way runs again too.
     Rerun {
         /// Which; none: all because of which it failed.
         tasks: Vec<Again>,

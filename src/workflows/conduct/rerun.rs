@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::workflows::conduct::parts::Staged;
+use crate::workflows::conduct::parts::{Extra, Staged};
 use crate::workflows::conduct::state::State;
 use crate::workflows::conduct::steps::Steps;
 use crate::workflows::conduct::transitions::SAME_WAY;
@@ -23,8 +23,13 @@ impl Steps<'_> {
             return Err(Refused::WorkflowIsActiveAndNotRerunable);
         }
         let chosen = if tasks.is_empty() { self.failed() } else { self.requested(tasks)? };
-        for ((_, _), (at, reset_items)) in chosen {
-            self.again(at, reset_items);
+        let cut_off = self.cut_off(&chosen);
+        for (at, reset_items) in chosen.into_values() {
+            if self.flow.entries[at as usize].state.is_done() {
+                self.again(at, reset_items);
+            } else {
+                self.restart_unheard(at, reset_items);
+            }
         }
         for at in 0..self.flow.entries.len() {
             let entry = &self.flow.entries[at];
@@ -35,7 +40,83 @@ impl Steps<'_> {
         self.flow.set_output(None);
         self.flow.set_reason(None);
         self.flow.set_status(State::Resuming);
+        for (at, comes_again) in cut_off {
+            if comes_again {
+                self.abandon(at);
+            } else {
+                self.restart_unheard(at, false);
+            }
+        }
         Ok(())
+    }
+
+    /// What was under way when the flow ended, but for the chosen; and whether it follows from one of
+    /// those, so that it comes again by itself.
+    fn cut_off(&self, chosen: &Chosen) -> Vec<(u32, bool)> {
+        let mut again: BTreeSet<u32> = chosen.values().map(|(at, _)| *at).collect();
+        let mut found = Vec::new();
+        for (at, entry) in (0..).zip(&self.flow.entries) {
+            if again.contains(&at) {
+                continue;
+            }
+            let follows = self.before(entry.way).iter().any(|before| again.contains(before));
+            if follows {
+                again.insert(at);
+            }
+            if self.was_under_way(at) || (follows && !entry.state.is_done()) {
+                found.push((at, follows));
+            }
+        }
+        found
+    }
+
+    /// Whether the run at `at` waits for something that nobody will report any more.
+    fn was_under_way(&self, at: u32) -> bool {
+        let entry = &self.flow.entries[at as usize];
+        let waits = |serial| self.flow.index.ready.contains(&serial);
+        let begins = matches!(entry.state, State::Unset | State::Retrying)
+            && self.stage_of(at).is_some_and(waits);
+        self.flow.index.held.contains(&at) || !(entry.state.is_done() || begins)
+    }
+
+    /// Whether anything was under way when the flow ended.
+    pub(super) fn has_unheard(&self) -> bool {
+        (0..super::flow::number(self.flow.entries.len())).any(|at| self.was_under_way(at))
+    }
+
+    /// How the child of the run at `at` ended will never be known: it runs again.
+    fn restart_unheard(&mut self, at: u32, reset_items: bool) {
+        self.flow.set_term(at, false);
+        self.forget_child(at);
+        if self.flow.entries[at as usize].state.is_done() {
+            // It is over and holds the flow.
+            return self.repeat(at);
+        }
+        self.restart(at, reset_items);
+    }
+
+    /// The run at `at` is made again by what comes before it.
+    fn abandon(&mut self, at: u32) {
+        self.flow.set_term(at, false);
+        self.forget_child(at);
+        let now = self.now();
+        let over = self.flow.entries[at as usize].state.is_done();
+        self.flow.amend(at, Extra::release);
+        if let Some(serial) = self.stage_of(at) {
+            self.reset(serial, false);
+            self.flow.unstage(serial);
+        }
+        if !over {
+            self.flow.set_state(at, State::Abandoned, now);
+        }
+    }
+
+    /// No question and no probe of the run at `at` is heard any more.
+    fn forget_child(&mut self, at: u32) {
+        self.flow.amend(at, |extra| {
+            extra.asking = false;
+            extra.probing = false;
+        });
     }
 
     /// Whether there are tasks because of which the flow failed.
@@ -123,6 +204,9 @@ impl Steps<'_> {
         let (name, route, way) = (Arc::clone(&entry.name), entry.route, entry.way);
         let has_items = self.definition.task(&name).is_some_and(|task| task.items.is_some());
         self.flow.set_term(at, false);
+        if self.flow.index.held.contains(&at) {
+            self.flow.amend(at, Extra::release);
+        }
         self.flow.clear_faults(&name);
         let ended = |serial: &u32| self.flow.staged[serial].completed;
         let kept = self.flow.all_staged(&name, route).find(ended);
@@ -146,13 +230,14 @@ impl Steps<'_> {
         }
     }
 
-    /// The items that failed, or all of them, have not run.
+    /// The items that did not end well, or all of them, have not run. Nor have those that are under way:
+    /// none of them is heard any more.
     pub(super) fn reset(&mut self, serial: u32, all: bool) {
         let Some(batch) = self.flow.staged.get(&serial).and_then(|staged| staged.batch) else {
             return;
         };
         let Some(items) = self.flow.batches.get(&batch).map(|found| &found.items) else { return };
-        let again = |state: State| state.is_abended() || state == State::Canceled;
+        let again = |state: State| state != State::Succeeded && state != State::Unset;
         let again = (0..).zip(items).filter(|(_, item)| all || again(item.state));
         for at in again.map(|(at, _)| at).collect::<Vec<_>>() {
             self.flow.set_item(batch, at, State::Unset);

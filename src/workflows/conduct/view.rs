@@ -72,6 +72,9 @@ pub struct TaskView {
     pub items: Option<ItemCounts>,
     /// Why it stands where it stands, where there is something to say.
     pub reason: Option<String>,
+    /// Whether it holds the flow: it failed, or an expression after it did, and that waits for a person
+    /// or a probe.
+    pub held: bool,
 }
 
 /// How many items of a task stand where.
@@ -134,6 +137,7 @@ impl Flow {
                 .extra
                 .as_ref()
                 .and_then(|extra| extra.held.clone().or(extra.reason.clone())),
+            held: self.index.held.contains(&at),
         })
     }
 
