@@ -201,13 +201,16 @@ pub(super) fn fresh(old: &Execution, id: ExecutionId, now: crate::model::time::T
     }
 }
 
-/// The task that failed last, or last under this name.
+/// The task that holds the workflow, else the one that failed last; or last under this name.
 fn failed(flow: &Flow, task: Option<&str>) -> Option<u32> {
+    let named = |view: &TaskView| task.is_none_or(|task| view.name.as_ref() == task);
     let failed = |view: &TaskView| {
         matches!(view.status, Status::Failed | Status::Timeout | Status::Abandoned)
-            && task.is_none_or(|task| view.name.as_ref() == task)
     };
-    flow.tasks().filter(failed).map(|view| view.place.entry).last()
+    let last = |meant: &dyn Fn(&TaskView) -> bool| {
+        flow.tasks().filter(|view| named(view) && meant(view)).map(|view| view.place.entry).last()
+    };
+    last(&|view| view.held).or_else(|| last(&failed))
 }
 
 pub(super) fn broken(execution: ExecutionId, fault: Fault) -> Error {

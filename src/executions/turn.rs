@@ -263,6 +263,12 @@ impl Around<'_> {
                 Happening::Retry { entry, parameters }
             }
             Input::Order(Order::Skip { entry, result }) => Happening::Skip { entry, result },
+            // Whoever resumed it meanwhile did so later.
+            Input::Order(Order::Hold { .. })
+                if !matches!(execution.status, Status::Pausing | Status::Paused) =>
+            {
+                return;
+            }
             Input::Order(Order::Hold { reason }) => Happening::Pause { reason },
             Input::Order(Order::Abort { reason }) => Happening::Abort { reason },
             Input::Order(Order::Rerun { tasks }) => {

@@ -288,7 +288,8 @@ impl Door<'_> {
         eyes.task = Some(seen(&name, route, State::from(status), result));
         // A condition that cannot be evaluated on this result does not hold yet.
         let holds = when.is_some_and(|when| eyes.truth(when).unwrap_or(false));
-        if holds && !self.steps.flow.head.held {
+        let over = self.steps.flow.head.status.is_done();
+        if holds && !self.steps.flow.head.held && !over {
             self.go_on(at)?;
             self.steps.repeat(at);
             return Ok(());
