@@ -193,9 +193,10 @@ impl Batch {
     pub(super) fn described(&self) -> Value {
         let one = |item: &Item| {
             let result = || item.result.as_deref().unwrap_or(&Value::Null);
-            match item.state.is_done() {
-                true => json!({ "status": item.state.word(), "result": result() }),
-                false => json!({}),
+            if item.state.is_done() {
+                json!({ "status": item.state.word(), "result": result() })
+            } else {
+                json!({})
             }
         };
         json!({ "items": self.items.iter().map(one).collect::<Vec<Value>>() })
