@@ -15,6 +15,7 @@ use crate::model::reference::Reference;
 use crate::packs::catalog::Catalog;
 use crate::packs::disk::{Disk, File};
 use crate::packs::yaml::{self, Node};
+use crate::store::table;
 use crate::workflows::inspect::{self, Category, Fault, Input, Known, Report};
 use crate::workflows::mistral;
 
@@ -120,8 +121,7 @@ impl Workflow {
     fn pinned(&self) -> Pinned {
         let text = self.definition.to_string();
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
-        let hex = hash.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-        Pinned { hash: hex.into(), definition: Arc::clone(&self.definition) }
+        Pinned { hash: table::hex(hash.as_ref()).into(), definition: Arc::clone(&self.definition) }
     }
 
     /// What is wrong with it, whatever else there is.

@@ -4,20 +4,25 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use ifso::clock::Manual;
 use ifso::executions::{Error, Remedy};
 use ifso::model::action::{Action, Pinned};
 use ifso::model::execution::{End, Execution, Selector, Status, Wish};
 use ifso::model::id::RecordId;
-use ifso::model::parameter::Parameter;
-use ifso::runners::Ended;
+use ifso::model::parameter::{Parameter, Parameters};
+use ifso::runners::{Course, Ended, Job, Outcome, Runner};
+use ifso::store::Handle;
 use ifso::store::batch::Batch;
 use ifso::store::queue;
+use ifso::store::redb::Redb;
 use ifso::store::table::{self, Rows};
 use ifso::store::tables::Work;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::request;
-use crate::world::{World, action, catalog};
+use crate::world::{Real, World, action, catalog};
 
 /// An action that is this workflow, written as YAML.
 pub fn workflow(name: &str, yaml: &str) -> Action {
@@ -292,11 +297,16 @@ tasks:
   c: {action: test.do}
 ";
 
-/// A world in which the second task of a workflow has failed and holds it.
-async fn held() -> (World, Execution) {
+/// `test.do`, which takes a size.
+fn sized() -> Action {
     let mut takes = action("test.do");
     takes.parameters.push(("size".to_owned(), Parameter::default()));
-    let flows = [workflow("test.held", HELD), takes, action("test.undo")];
+    takes
+}
+
+/// A world in which the second task of a workflow has failed and holds it.
+async fn held() -> (World, Execution) {
+    let flows = [workflow("test.held", HELD), sized(), action("test.undo")];
     let world = World::new(catalog(flows));
     world.hands.will([Ended::So(End::Succeeded), Ended::So(End::Failed)]);
     let flow = started(&world, "test.held").await;
@@ -354,20 +364,26 @@ async fn a_workflow_that_is_given_up_undoes_what_it_did() {
     assert_eq!(undone.status, Status::Succeeded);
 }
 
-#[tokio::test]
-async fn a_delay_is_kept_over_a_restart_and_ends_on_the_millisecond() {
-    let flow = "
+const WAIT: &str = "
 version: 1.0
 tasks:
   wait: {action: test.do, delay: 60}
 ";
-    let world = world([workflow("test.wait", flow)]);
+
+/// Lets the engine do what it has to: what is asked for now is over after what was asked for before.
+async fn meanwhile(world: &World) {
+    let other = started(world, "test.do").await;
+    world.reaches(other.id, Status::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_delay_is_kept_over_a_restart_and_ends_on_the_millisecond() {
+    let world = world([workflow("test.wait", WAIT)]);
     let flow = started(&world, "test.wait").await;
     world.reaches(flow.id, Status::Running).await;
     let world = world.restart_after(Duration::from_millis(59_999)).await;
     // What is asked for later is over first: the delay holds.
-    let other = started(&world, "test.do").await;
-    world.reaches(other.id, Status::Succeeded).await;
+    meanwhile(&world).await;
     assert_eq!(parts(&world, &flow).await.len(), 0);
     world.manual.advance(Duration::from_millis(1));
     world.reaches(flow.id, Status::Succeeded).await;
@@ -416,10 +432,8 @@ tasks:
   after: {action: test.do}
 ";
     for resumed in ["outer", "inner"] {
-        let mut takes = action("test.do");
-        takes.parameters.push(("size".to_owned(), Parameter::default()));
         let flows = [workflow("test.held", HELD), workflow("test.outer", outer)];
-        let world = World::new(catalog(flows.into_iter().chain([takes, action("test.undo")])));
+        let world = World::new(catalog(flows.into_iter().chain([sized(), action("test.undo")])));
         world.hands.will([Ended::So(End::Succeeded), Ended::So(End::Failed)]);
         let flow = started(&world, "test.outer").await;
         let outer = world.reaches(flow.id, Status::Paused).await;
@@ -447,8 +461,7 @@ tasks:
     let asked = super::inquiries::pending(&world).await;
     super::inquiries::answer(&world, asked.id).await.unwrap();
     world.reaches(asked.id, Status::Succeeded).await;
-    let other = started(&world, "test.do").await;
-    world.reaches(other.id, Status::Succeeded).await;
+    meanwhile(&world).await;
     let held = world.executions.get(flow.id).await.unwrap().unwrap();
     assert_eq!((held.status, held.reason.as_deref()), (Status::Paused, Some("paused by `ann`")));
     world.executions.resume(flow.id, "ann").await.unwrap();
@@ -457,20 +470,14 @@ tasks:
 
 #[tokio::test]
 async fn a_workflow_that_only_waits_can_be_paused_and_resumed() {
-    let flow = "
-version: 1.0
-tasks:
-  wait: {action: test.do, delay: 60}
-";
-    let world = world([workflow("test.wait", flow)]);
+    let world = world([workflow("test.wait", WAIT)]);
     let flow = started(&world, "test.wait").await;
     world.reaches(flow.id, Status::Running).await;
     world.executions.pause(flow.id, "ann").await.unwrap();
     world.reaches(flow.id, Status::Paused).await;
     world.manual.advance(Duration::from_mins(2));
     // What is asked for later is over first: nothing begins while it is paused.
-    let other = started(&world, "test.do").await;
-    world.reaches(other.id, Status::Succeeded).await;
+    meanwhile(&world).await;
     assert_eq!(parts(&world, &flow).await.len(), 0);
     world.executions.resume(flow.id, "ann").await.unwrap();
     world.reaches(flow.id, Status::Succeeded).await;
@@ -502,4 +509,59 @@ async fn parameters_that_the_action_does_not_take_are_refused_before_anything_ch
     assert!(refused.to_string().contains("sise"), "{refused}");
     let still = world.executions.get(flow.id).await.unwrap().unwrap();
     assert_eq!((still.status, world.hands.jobs().len()), (Status::Paused, 2));
+}
+
+/// A runner with a mistake that shows in the middle of a turn.
+struct Mistaken;
+
+#[async_trait]
+impl Runner for Mistaken {
+    fn name(&self) -> &'static str {
+        "mistaken"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn about(&self) -> &'static str {
+        "panics when it is asked"
+    }
+
+    fn parameters(&self, _: &str) -> Parameters {
+        Vec::new()
+    }
+
+    fn course(&self) -> Course {
+        panic!("planted")
+    }
+
+    async fn run(&self, _: Job, _: CancellationToken) -> Outcome {
+        unreachable!("its course is asked first")
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_panics_ends_its_own_workflow_and_no_other() {
+    let flow = "
+version: 1.0
+tasks:
+  a: {action: test.mistaken}
+";
+    let mistaken = Action {
+        runner: "mistaken".to_owned(),
+        runner_type: "mistaken".to_owned(),
+        ..action("test.mistaken")
+    };
+    let flows = [workflow("test.hurt", flow), workflow("test.chain", CHAIN)];
+    let actions = catalog(flows.into_iter().chain([mistaken, action("test.do")]));
+    let store: Handle = Arc::new(Redb::in_memory().unwrap());
+    let manual = Manual::at("2026-03-01T00:00:00Z".parse().unwrap());
+    let runner: Arc<dyn Runner> = Arc::new(Mistaken);
+    let world = World::with(store, actions, manual, Real::from([("mistaken", runner)]));
+    let hurt = started(&world, "test.hurt").await;
+    let failed = world.reaches(hurt.id, Status::Failed).await;
+    assert_eq!(failed.reason.as_deref(), Some("its turn panicked, which is a mistake of Ifso's"));
+    let well = started(&world, "test.chain").await;
+    world.reaches(well.id, Status::Succeeded).await;
 }
