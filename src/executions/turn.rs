@@ -444,6 +444,10 @@ impl Around<'_> {
             }
             control::told(self.room, &mut follows.batch, execution, self.now);
         }
+        // A copy of a workflow that is over has not ended itself: its order to do tasks again is to come.
+        if execution.started.is_none() {
+            return;
+        }
         let end = match flow.status() {
             S::Succeeded => End::Succeeded,
             S::Failed => End::Failed,
@@ -470,9 +474,6 @@ impl Around<'_> {
         execution.result = result;
         if execution.status != Status::Canceling {
             execution.reason = reason;
-        }
-        if execution.status == Status::Requested && end != End::Failed {
-            return;
         }
         match settle::next(self.room, execution, Ended::So(end)) {
             settle::Next::Over(end) => {
