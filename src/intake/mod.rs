@@ -25,8 +25,10 @@ use crate::model::id::EventId;
 use crate::model::reference::Reference;
 use crate::packs::catalog::Current;
 use crate::rules::Memories;
-use crate::store::tables::{DeadLetter, Position};
-use crate::store::{self, Handle, table};
+use crate::store::queue::Ticket;
+use crate::store::table::{self, Held};
+use crate::store::tables::{DeadLetter, Position, Work};
+use crate::store::{self, Handle};
 use crate::telemetry::metrics::Metrics;
 
 /// Submissions that wait for the loop at most; a full queue slows the sensors down.
@@ -44,6 +46,17 @@ pub struct Submission {
     pub dead_letters: Vec<DeadLetter>,
     /// What a person wants done to rule memory.
     pub commands: Vec<Command>,
+}
+
+impl Submission {
+    /// What Ifso itself reports, by its tickets.
+    fn made_inside(tickets: &[Held<Ticket>]) -> Self {
+        let reports = tickets.iter().filter_map(|ticket| match &ticket.row.work {
+            Work::Report(report) => Some((**report).clone()),
+            _ => None,
+        });
+        Self { reports: reports.collect(), ..Self::default() }
+    }
 }
 
 /// What a person wants done to the memory of a rule.

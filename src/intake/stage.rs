@@ -29,7 +29,7 @@ use crate::store;
 use crate::store::batch::Batch;
 use crate::store::queue::{self, Ticket};
 use crate::store::table::{self, Held, Rows};
-use crate::store::tables::{Block, DeadLetter, Work};
+use crate::store::tables::{Block, DeadLetter};
 
 /// Submissions that share one commit at most: one event pays one fsync, and all that wait share it.
 const BATCH_LIMIT: usize = 256;
@@ -195,18 +195,21 @@ impl Stage {
     }
 
     /// Takes one batch in and answers it. Says whether it is on disk.
-    async fn take_in(&mut self, taken: Vec<Waiting>, inside: Vec<Held<Ticket>>) -> bool {
+    async fn take_in(&mut self, taken: Vec<Waiting>, mut inside: Vec<Held<Ticket>>) -> bool {
         let (mut submissions, answers): (Vec<Submission>, Vec<oneshot::Sender<_>>) =
             taken.into_iter().map(|waiting| (waiting.submission, waiting.answer)).unzip();
-        submissions.push(Submission {
-            reports: inside.iter().filter_map(|ticket| report(&ticket.row)).collect(),
-            ..Submission::default()
-        });
+        submissions.push(Submission::made_inside(&inside));
         let mut result = Err(store::Error::Closed);
         for _ in 0..TRIES {
             result = self.commit(&submissions, &inside).await;
             if !matches!(result, Err(store::Error::Conflict { .. })) {
                 break;
+            }
+            // An engine that is still ending may have taken them.
+            if let Ok(now) = self.inside().await {
+                submissions.pop();
+                submissions.push(Submission::made_inside(&now));
+                inside = now;
             }
         }
         let stored = result.is_ok();
@@ -503,13 +506,6 @@ async fn reloaded(reloads: &mut Option<watch::Receiver<u64>>) {
 async fn wait(clock: &Clock, until: Option<Time>) {
     if let Some(until) = until {
         clock.sleep_until(until).await;
-    }
-}
-
-fn report(ticket: &Ticket) -> Option<Report> {
-    match &ticket.work {
-        Work::Report(report) => Some((**report).clone()),
-        _ => None,
     }
 }
 
