@@ -2,7 +2,7 @@
 //! one commit: once that is acknowledged, nothing new of it starts.
 
 use crate::executions::{Error, Executions, Room, draft};
-use crate::model::action::Pause;
+use crate::model::action::{Action, Pause};
 use crate::model::execution::{End, Execution, Illegal, Selector, Status, Step, Wish};
 use crate::model::id::ExecutionId;
 use crate::model::time::Time;
@@ -232,7 +232,7 @@ pub(super) fn steered(
         }
     }
     match wish {
-        Wish::Pause => pause(&mut execution, course, now)?,
+        Wish::Pause => pause(room, &mut execution, course, now)?,
         Wish::Resume => execution.step(Step::Resume, now)?,
         Wish::Cancel => cancel(&mut execution, course, now)?,
     }
@@ -265,7 +265,13 @@ fn rests(execution: &Execution, course: Course) -> bool {
         && matches!(execution.status, Status::Pausing | Status::Paused)
 }
 
-fn pause(execution: &mut Execution, course: Course, now: Time) -> Result<(), Error> {
+/// Whether an attempt of `action` can be held while it runs.
+pub(super) fn holds(room: &Room, action: &Action) -> bool {
+    let runner = room.parts.runners.get(action.runner.as_str());
+    action.pause == Pause::Signal || runner.is_some_and(|runner| runner.holds())
+}
+
+fn pause(room: &Room, execution: &mut Execution, course: Course, now: Time) -> Result<(), Error> {
     let waits = matches!(execution.status, Status::Requested | Status::Delayed | Status::Scheduled);
     if waits || course == Course::Workflow {
         return Ok(execution.step(Step::Pause, now)?);
@@ -277,7 +283,7 @@ fn pause(execution: &mut Execution, course: Course, now: Time) -> Result<(), Err
         execution.step(Step::Pause, now)?;
         return Ok(execution.step(Step::Quiet, now)?);
     }
-    if course == Course::Attempts && execution.action.pause == Pause::Signal {
+    if course == Course::Attempts && holds(room, &execution.action) {
         return Ok(execution.step(Step::Pause, now)?);
     }
     Err(Error::Unstoppable {

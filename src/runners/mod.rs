@@ -53,6 +53,11 @@ pub trait Runner: Send + Sync {
         false
     }
 
+    /// Whether an attempt can be held by its brake whatever its action says of `pause`.
+    fn holds(&self) -> bool {
+        false
+    }
+
     /// How the engine goes about an execution of this runner.
     fn course(&self) -> Course {
         Course::Attempts
