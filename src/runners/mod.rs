@@ -5,6 +5,7 @@ mod announce;
 mod http;
 mod inquiry;
 mod kafka;
+mod migrate;
 mod noop;
 mod process;
 mod python;
@@ -50,6 +51,11 @@ pub trait Runner: Send + Sync {
     /// be dropped at any time; a later `run` with `Begin::Return` takes the attempt up again and
     /// hands over its output from the beginning.
     fn survives(&self) -> bool {
+        false
+    }
+
+    /// Whether its attempts can be held by their brake, whatever the action's `pause` says.
+    fn holds(&self) -> bool {
         false
     }
 
@@ -122,6 +128,7 @@ pub const KINDS: &[Make] = &[
     |_| Arc::new(http::Http::new()),
     |_| Arc::new(rhai::Rhai),
     |_| Arc::new(kafka::Kafka::new()),
+    |_| Arc::new(migrate::Migrate::new()),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
     |_| Arc::new(workflow::Workflow),
