@@ -5,6 +5,7 @@ mod announce;
 mod http;
 mod inquiry;
 mod kafka;
+mod migrate;
 mod noop;
 mod process;
 mod python;
@@ -127,6 +128,7 @@ pub const KINDS: &[Make] = &[
     |_| Arc::new(http::Http::new()),
     |_| Arc::new(rhai::Rhai),
     |_| Arc::new(kafka::Kafka::new()),
+    |_| Arc::new(migrate::Migrate::new()),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
     |_| Arc::new(workflow::Workflow),
