@@ -6,7 +6,6 @@
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
 #[path = "../flow/figure.rs"]
-#[expect(dead_code, reason = "another measurement needs more of it")]
 mod figure;
 mod parts;
 
@@ -184,7 +183,7 @@ impl Served {
     /// Begins a migration with these parameters; gives its id.
     fn begin(&self, name: &str, more: &[&str]) -> String {
         let name = format!("name={name}");
-        let order = ["run", "objects.migrate", "old:old", "new:new", "--async", &name];
+        let order = ["run", "objects.migrate", "from=old:old", "to=new:new", "--async", &name];
         let begun = self.ifso(&[&order[..], more].concat());
         begun["id"].as_str().unwrap().to_owned()
     }

@@ -168,7 +168,7 @@ impl Site {
         write(self.home.path(), "rules/site.rhai", &rules(hours));
         let about = format!("Migration move between {} and {} o'clock", hours.0, hours.1);
         let begin = std::time::Instant::now();
-        while self.ifso(&["rule", "show", "site.move-window"])["about"] != *about {
+        while self.ifso(&["rule", "show", "site.move-window"])["description"] != *about {
             assert!(begin.elapsed() < PATIENCE, "rules are never read again");
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -182,8 +182,13 @@ impl Moto {
         let arguments = ["-H", "127.0.0.1", "-p", "{port}"];
         let program = Program::start(program, ("unused", ""), &arguments, "/moto-api/").await;
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let client =
-            reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap();
+        let signed = [(AUTHORIZATION, SIGNED.parse().unwrap())].into_iter().collect();
+        let client = reqwest::Client::builder()
+            .default_headers(signed)
+            .timeout(Duration::from_secs(30))
+            .no_proxy()
+            .build()
+            .unwrap();
         let started = Self { endpoint: program.url.clone(), client, _program: program };
         for bucket in buckets {
             started.put(bucket, "", &[], Vec::new()).await;

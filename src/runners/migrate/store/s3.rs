@@ -357,6 +357,15 @@ fn typed(attributes: &Attributes) -> Attributes {
     typed
 }
 
+/// Some services deny an upload that they do not know: one that was completed by an engine that died
+/// then. Where it is denied indeed, so is the next one when it begins.
+fn unknown(fault: Fault) -> Fault {
+    match fault {
+        Fault::Denied(_) => Fault::NoUpload,
+        fault => fault,
+    }
+}
+
 #[async_trait]
 impl Store for S3 {
     async fn probe(&self) -> Result<(), Fault> {
@@ -440,7 +449,7 @@ impl Store for S3 {
         let credentials = self.credentials.as_ref();
         let action = UploadPart::new(&self.bucket, credentials, &key, number, upload);
         let request = self.request(action, &Attributes::new())?.header(CONTENT_TYPE, BINARY);
-        Ok(tag(&self.send(request, content).await?))
+        Ok(tag(&self.send(request, content).await.map_err(unknown)?))
     }
 
     async fn complete(
@@ -456,7 +465,7 @@ impl Store for S3 {
         let action = CompleteMultipartUpload::new(&self.bucket, credentials, &key, upload, tags);
         let request = self.request(action.clone(), &Attributes::new())?;
         let request = request.header(CONTENT_TYPE, "application/xml").body(action.body());
-        let response = self.ask(request).await?;
+        let response = self.ask(request).await.map_err(unknown)?;
         let status = response.status();
         let text = self.text(response).await?;
         // The head of the answer goes out before the work is done: a failure comes in its body.
