@@ -277,7 +277,7 @@ async fn both_servers_keep_what_they_are_given() {
     files.fill("old", &given);
     assert_eq!(files.tree("old"), given);
     let signed = moto.client.get(format!("{}/old/plain", files.endpoint)).send().await.unwrap();
-    assert_eq!(signed.status(), http::StatusCode::FORBIDDEN);
+    assert!(signed.status().is_client_error(), "{signed:?}");
     files.down(true);
     let down = moto.client.get(format!("{}/old/plain", files.endpoint)).send().await.unwrap();
     assert_eq!(down.status(), http::StatusCode::SERVICE_UNAVAILABLE);

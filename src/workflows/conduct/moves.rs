@@ -43,7 +43,9 @@ pub(super) fn task(from: State, heard: State) -> Option<State> {
         | (S::Running, S::Running | S::Pending | S::Pausing | S::Paused | S::Canceling)
         | (S::Pausing, S::Paused | S::Resuming | S::Canceling)
         | (S::Paused, S::Running | S::Resuming | S::Canceling)
-        | (S::Resuming | S::Retrying, S::Running | S::Canceling) => heard,
+        | (S::Resuming | S::Retrying, S::Running | S::Canceling)
+        // That it runs again in between is not always told.
+        | (S::Resuming, S::Pausing | S::Paused) => heard,
         (S::Canceling, S::Paused) => S::Canceled,
         (S::Succeeded | S::Failed, S::Retrying) => S::Retrying,
         _ => return None,
