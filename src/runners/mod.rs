@@ -274,6 +274,8 @@ impl Outcome {
 pub enum Ended {
     /// It ran, and this is how.
     So(End),
+    /// It failed, and would fail again however often it were tried: no `retry` applies.
+    Hopeless,
     /// On return: nobody can know whether it ran.
     Lost,
     /// On return: it surely never began; starting it now is its first start.
