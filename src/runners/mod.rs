@@ -2,6 +2,7 @@
 //! handed opened values, and hand back what happened.
 
 mod announce;
+mod email;
 mod http;
 mod inquiry;
 mod kafka;
@@ -122,6 +123,7 @@ pub const KINDS: &[Make] = &[
     |_| Arc::new(http::Http::new()),
     |_| Arc::new(rhai::Rhai),
     |_| Arc::new(kafka::Kafka::new()),
+    |_| Arc::new(email::Email),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
     |_| Arc::new(workflow::Workflow),

@@ -6,3 +6,4 @@ pub mod hotpot;
 pub mod kafka;
 pub mod program;
 pub mod prometheus;
+pub mod smtp;
