@@ -2,6 +2,7 @@
 //! handed opened values, and hand back what happened.
 
 mod announce;
+mod email;
 mod http;
 mod inquiry;
 mod kafka;
@@ -129,6 +130,7 @@ pub const KINDS: &[Make] = &[
     |_| Arc::new(rhai::Rhai),
     |_| Arc::new(kafka::Kafka::new()),
     |_| Arc::new(migrate::Migrate::new()),
+    |_| Arc::new(email::Email),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
     |_| Arc::new(workflow::Workflow),
@@ -281,6 +283,8 @@ impl Outcome {
 pub enum Ended {
     /// It ran, and this is how.
     So(End),
+    /// It failed, and would fail again however often it were tried: no `retry` applies.
+    Hopeless,
     /// On return: nobody can know whether it ran.
     Lost,
     /// On return: it surely never began; starting it now is its first start.

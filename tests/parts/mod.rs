@@ -7,3 +7,4 @@ pub mod kafka;
 pub mod program;
 pub mod prometheus;
 pub mod s3;
+pub mod smtp;

@@ -153,6 +153,7 @@ impl Came {
     pub(crate) fn end(&self) -> End {
         match self.outcome.ended {
             Ended::So(end) => end,
+            Ended::Hopeless => End::Failed,
             other => panic!("{other:?}: {:?}", self.outcome),
         }
     }

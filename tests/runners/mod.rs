@@ -3,6 +3,7 @@
 pub(crate) mod desk;
 
 mod contract;
+mod email;
 mod ending;
 mod holding;
 mod http;
