@@ -45,6 +45,7 @@ pub const FILES: &[(&str, &str)] = &[
     held!("poll/triggers/removed.yaml"),
     held!("prometheus/pack.yaml"),
     held!("prometheus/triggers/alert.yaml"),
+    held!("poll/triggers/same.yaml"),
     held!("prometheus/triggers/sample.yaml"),
 ];
 
