@@ -12,8 +12,10 @@ pub const FILES: &[(&str, &str)] = &[
     held!("core/actions/announcement.yaml"),
     held!("core/actions/ask.yaml"),
     held!("core/actions/echo.yaml"),
+    held!("core/actions/emit.yaml"),
     held!("core/actions/error.yaml"),
     held!("core/actions/http.yaml"),
+    held!("core/actions/inject_trigger.yaml"),
     held!("core/actions/kafka_produce.yaml"),
     held!("core/actions/local.yaml"),
     held!("core/actions/local_sudo.yaml"),
@@ -43,9 +45,9 @@ pub const FILES: &[(&str, &str)] = &[
     held!("poll/triggers/added.yaml"),
     held!("poll/triggers/changed.yaml"),
     held!("poll/triggers/removed.yaml"),
+    held!("poll/triggers/same.yaml"),
     held!("prometheus/pack.yaml"),
     held!("prometheus/triggers/alert.yaml"),
-    held!("poll/triggers/same.yaml"),
     held!("prometheus/triggers/sample.yaml"),
 ];
 

@@ -2,6 +2,7 @@
 //! handed opened values, and hand back what happened.
 
 mod announce;
+mod emit;
 mod http;
 mod inquiry;
 mod kafka;
@@ -124,6 +125,7 @@ pub const KINDS: &[Make] = &[
     |_| Arc::new(kafka::Kafka::new()),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
+    |_| Arc::new(emit::Emit),
     |_| Arc::new(workflow::Workflow),
     |_| Arc::new(inquiry::Inquiry),
 ];

@@ -96,6 +96,14 @@ fn cases(desk: &Desk, server: &Server) -> Vec<Case> {
             bad: None,
             returned: so,
         },
+        Case {
+            name: "emit",
+            succeeds: desk.attempt("emit").given("trigger", "test.happened"),
+            fails: None,
+            endless: None,
+            bad: Some(desk.attempt("emit").given("trigger", "nonsense")),
+            returned: so,
+        },
     ]
 }
 
