@@ -82,7 +82,10 @@ pub fn load(home: &Path, kinds: Kinds<'_>, previous: &Catalog) -> Catalog {
     for mut draft in drafts {
         catalog.problems.extend(draft.problems.iter().cloned());
         named.append(&mut draft.named);
-        wanted.append(&mut draft.wanted);
+        // Of a pack that is left out the actions are not there either, which is said already.
+        if !draft.failed {
+            wanted.append(&mut draft.wanted);
+        }
         if seen.insert(draft.name.clone()) {
             let kept = draft.failed;
             workflows.extend(draft.workflows.drain(..).filter(|_| !kept));

@@ -3,6 +3,7 @@
 
 mod announce;
 mod email;
+mod emit;
 mod http;
 mod inquiry;
 mod kafka;
@@ -133,6 +134,7 @@ pub const KINDS: &[Make] = &[
     |_| Arc::new(email::Email),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
+    |_| Arc::new(emit::Emit),
     |_| Arc::new(workflow::Workflow),
     |_| Arc::new(inquiry::Inquiry),
 ];

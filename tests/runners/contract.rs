@@ -121,6 +121,14 @@ fn cases(desk: &Desk, others: &Others) -> Vec<Case> {
             bad: None,
             returned: so,
         },
+        Case {
+            name: "emit",
+            succeeds: desk.attempt("emit").given("trigger", "test.happened"),
+            fails: None,
+            endless: None,
+            bad: Some(desk.attempt("emit").given("trigger", "nonsense")),
+            returned: so,
+        },
     ]
 }
 

@@ -167,7 +167,9 @@ fn outcome(finished: &Finished, job: &Job) -> Outcome {
     let bad = reason.is_some() || said_no;
     if end == End::Succeeded && bad {
         end = End::Failed;
-        reason = reason.or_else(|| Some("it returned (False, …)".to_owned()));
+        reason = reason
+            .or_else(|| answer.as_ref().and_then(|answer| said(&answer.result)))
+            .or_else(|| Some("it returned (False, …)".to_owned()));
     }
     let result = json!({
         "result": answer.map(|answer| answer.result),
@@ -176,6 +178,12 @@ fn outcome(finished: &Finished, job: &Job) -> Outcome {
         "stderr": finished.stderr,
     });
     Outcome { ended: Ended::So(end), result, reason }
+}
+
+/// What an action says itself of why it failed: its result, or `error` of it, where that is a text.
+fn said(result: &Value) -> Option<String> {
+    let text = result.as_str().or_else(|| result["error"].as_str())?;
+    (!text.trim().is_empty()).then(|| text.to_owned())
 }
 
 /// The shim's file, one for each version of it, written when it is first needed. Python keeps no

@@ -113,7 +113,7 @@ pub struct Limits {
     pub processes: u32,
     /// Open files of each process.
     pub open_files: u64,
-    /// The largest file that a process may write, in bytes.
+    /// The largest file that a process may write, in bytes, unless it raises that itself.
     pub file_bytes: u64,
     /// Output kept of each stream, in bytes: half from the start, half from the end.
     pub output_bytes: u64,
