@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 mod autoscale;
 mod memory;
+mod migration;
 mod opensds;
 
 use crate::world::{World, patient, report};
