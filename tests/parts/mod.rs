@@ -7,3 +7,4 @@ pub mod kafka;
 pub mod program;
 pub mod prometheus;
 pub mod smtp;
+pub mod sshd;
