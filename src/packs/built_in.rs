@@ -21,6 +21,8 @@ pub const FILES: &[(&str, &str)] = &[
     held!("core/actions/local_sudo.yaml"),
     held!("core/actions/noop.yaml"),
     held!("core/actions/pause.yaml"),
+    held!("core/actions/remote.yaml"),
+    held!("core/actions/remote_sudo.yaml"),
     held!("core/actions/sendmail.yaml"),
     held!("core/actions/uuid.yaml"),
     held!("core/config.schema.yaml"),

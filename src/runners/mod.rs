@@ -13,6 +13,7 @@ mod process;
 mod python;
 mod rhai;
 mod shell;
+mod ssh;
 pub mod supervisor;
 mod workflow;
 
@@ -132,6 +133,7 @@ pub const KINDS: &[Make] = &[
     |_| Arc::new(kafka::Kafka::new()),
     |_| Arc::new(migrate::Migrate::new()),
     |_| Arc::new(email::Email),
+    |tools| Arc::new(ssh::Ssh::new(tools)),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
     |_| Arc::new(emit::Emit),

@@ -8,3 +8,4 @@ pub mod program;
 pub mod prometheus;
 pub mod s3;
 pub mod smtp;
+pub mod sshd;

@@ -12,12 +12,15 @@ use tokio_util::sync::CancellationToken;
 use super::desk::{Attempt, Desk};
 use super::email::mail;
 use super::http::Server;
+use super::ssh::on;
 use crate::parts::smtp::Smtp;
+use crate::parts::sshd::Sshd;
 
 /// What the kinds speak to.
 struct Others {
     http: Server,
     smtp: Smtp,
+    sshd: Sshd,
     /// Takes connections and never says a word.
     mute: std::net::TcpListener,
 }
@@ -25,7 +28,7 @@ struct Others {
 impl Others {
     async fn start() -> Self {
         let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        Self { http: Server::start().await, smtp: Smtp::plain(), mute }
+        Self { http: Server::start().await, smtp: Smtp::plain(), sshd: Sshd::start(), mute }
     }
 }
 
@@ -55,6 +58,7 @@ fn cases(desk: &Desk, others: &Others) -> Vec<Case> {
     };
     let http = |path: &str| desk.attempt("http").given("url", format!("{}{path}", others.http.url));
     let kafka = || desk.attempt("kafka").given("topic", "t");
+    let ssh = |line: &str| on(desk, "ssh", &others.sshd).given("cmd", line);
     let so = Ended::So(End::Succeeded);
     vec![
         Case {
@@ -104,6 +108,15 @@ fn cases(desk: &Desk, others: &Others) -> Vec<Case> {
             endless: Some(mail(desk, others.mute.local_addr().unwrap().port())),
             bad: Some(mail(desk, others.smtp.port).given("to", "a\r\nb")),
             returned: Ended::Lost,
+        },
+        Case {
+            name: "ssh",
+            succeeds: ssh("echo yes"),
+            fails: Some(ssh("exit 1")),
+            endless: Some(ssh("while :; do sleep 1; done")),
+            bad: Some(ssh("").given("hosts", "-x")),
+            // It begins there and then: other hosts of the attempt may have begun.
+            returned: so,
         },
         Case {
             name: "noop",

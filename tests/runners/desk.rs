@@ -210,6 +210,13 @@ impl Attempt {
         self
     }
 
+    /// The same for an execution of its own.
+    pub(crate) fn anew(&self, desk: &Desk) -> Self {
+        let mut other = self.clone();
+        other.execution = desk.ids.execution();
+        other
+    }
+
     /// The same attempt, asked for again by a new engine.
     pub(crate) fn returned(mut self, desk: &Desk) -> Self {
         self.begin = Begin::Return;

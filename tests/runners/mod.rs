@@ -13,3 +13,4 @@ mod python;
 mod returning;
 mod rhai;
 mod shell;
+mod ssh;
