@@ -302,7 +302,8 @@ class Hotpot:
             volume["status"] = "attaching"
         row = self.add("attachments", {
             "tenantId": tenant, "volumeId": volume["id"], "hostId": host["id"], "attachMode": mode, "status": "creating",
-            "accessProtocol": "nbd", "connectionInfo": {"driverVolumeType": "nbd", "data": {}}, "metadata": {},
+            "accessProtocol": "nbd", "connectionInfo": {"driverVolumeType": "nbd", "data": {}},
+            "metadata": call.json.get("metadata") or {},
         })
 
         def connect():

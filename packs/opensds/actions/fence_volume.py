@@ -1,0 +1,14 @@
+from soda import Refused, SodaAction
+
+
+class FenceVolume(SodaAction):
+    def act(self, cloud, volume_id, interval=1, within=60):
+        hosts, reasons = [], []
+        for attachment in cloud.rows("block/attachments", volumeId=volume_id):
+            hosts.append(attachment["hostId"])
+            try:
+                cloud.remove("block/attachments", attachment["id"], interval, within)
+            except Refused as error:
+                reasons.append(f"{attachment['hostId']}: {error}")
+        print(f"volume {volume_id} was taken from {', '.join(hosts) or 'nobody'}" if not reasons else "; ".join(reasons))
+        return {"fenced": not reasons, "hosts": hosts, "reason": "; ".join(reasons)}
