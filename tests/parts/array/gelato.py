@@ -35,7 +35,7 @@ class Gelato:
         self.folder = os.path.join(folder, "buckets")
         self.work, self.refused = work, refused
         self.backends = {}  # by bucket
-        self.plans, self.jobs, self.policies, self.analyses = {}, {}, {}, {}
+        self.plans, self.jobs, self.policies, self.analyses, self.stores = {}, {}, {}, {}, {}
         self.lock = threading.RLock()
         os.makedirs(self.folder, exist_ok=True)
 
@@ -56,6 +56,10 @@ class Gelato:
             ("GET", r"/v1/[^/]+/jobs/([^/]+)", lambda call, key: (200, {"job": self.found(self.jobs, key)})),
             ("POST", r"/v1/([^/]+)/policies", self.create_policy),
             ("GET", r"/v1/[^/]+/policies", lambda call: (200, {"policies": list(self.policies.values())})),
+            ("POST", r"/v1/[^/]+/backends", lambda call: self.put_store(call, uuid.uuid4().hex)),
+            ("PUT", r"/v1/[^/]+/backends/([^/]+)", self.put_store),
+            ("GET", r"/v1/[^/]+/backends", lambda call: (200, {"backends": list(self.stores.values())})),
+            ("DELETE", r"/v1/[^/]+/backends/([^/]+)", lambda call, key: (200, self.found(self.stores, key) and self.stores.pop(key))),
             ("POST", r"/analyses", self.analyse),
             ("GET", r"/analyses/([^/]+)", lambda call, key: (200, self.found(self.analyses, key))),
         ]
@@ -175,6 +179,12 @@ class Gelato:
         policy = {"id": uuid.uuid4().hex, "tenantId": tenant, **{k: v for k, v in call.json.items() if k != "id"}}
         self.policies[policy["id"]] = policy
         return 200, {"policy": policy}
+
+    def put_store(self, call, key):
+        """A backend is only written down: all buckets are folders here."""
+        hidden = ("access", "security", "id")
+        self.stores[key] = {"id": key, **{k: v for k, v in call.json.items() if k not in hidden}}
+        return 200, self.stores[key]
 
     # --- analyses -----------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Which pool fits: hotpot's filter. A wish is a map of dotted keys and expressions, and all must hold.
 
-    {"freeCapacity": ">= 10", "extras.ioConnectivity.accessProtocol": "s== nbd", "extras.dataStorage.compression": "<is> true"}
+    {"freeCapacity": ">= 10", "extras.ioConnectivity.accessProtocol": "s== iscsi", "availabilityZone": "<or> az1 <or> az2"}
 """
 
 import operator

@@ -23,6 +23,8 @@ from st2common.runners.base_action import Action
 SILENCE_SECONDS = 30
 # Whatever answers, answers within that.
 ANSWER_SECONDS = 30
+# Many things take no time: the first looks come quickly, then every `interval` seconds.
+FIRST_PAUSE_SECONDS = 0.05
 PAGE_ROWS = 100
 # The metadata under which a thing has the name of who made it.
 OWNER = "ifso_owner"
@@ -56,15 +58,33 @@ class Cloud:
 
     def __init__(self, config, ip_addr=None, port=None, tenant=None, token=None):
         given = f"http://{ip_addr}:{port}" if ip_addr else None
-        endpoint = given or config.get("endpoint")
+        self.endpoint = given or config.get("endpoint")
+        self.objects_endpoint = given or config.get("objects_endpoint") or self.endpoint
         self.tenant = tenant or config.get("tenant")
-        if not endpoint or not self.tenant:
-            raise Refused("nobody said where the cloud is: give `ip_addr`, `port` and `tenant_id`, or write configs/opensds.yaml")
         self.token = token or config.get("token")
-        self.block = f"{endpoint.rstrip('/')}/v1beta/{self.tenant}"
-        objects = (given or config.get("objects_endpoint") or endpoint).rstrip("/")
-        self.plans = f"{objects}/v1/{self.tenant}"
-        self.s3 = f"{objects}/v1/s3"
+
+    @property
+    def block(self):
+        """Where hotpot's paths of this tenant begin."""
+        return f"{self.known(self.endpoint)}/v1beta/{self.known(self.tenant)}"
+
+    @property
+    def plans(self):
+        """Where gelato's paths of this tenant begin."""
+        return f"{self.known(self.objects_endpoint)}/v1/{self.known(self.tenant)}"
+
+    @property
+    def s3(self):
+        """Where buckets are."""
+        return f"{self.known(self.objects_endpoint)}/v1/s3"
+
+    def known(self, value):
+        if not value:
+            raise Refused(
+                "where is the cloud? Write `endpoint` and `tenant` into configs/opensds.yaml, "
+                "or give `ip_addr`, `port` and `tenant_id`"
+            )
+        return value.rstrip("/")
 
     # --- calls --------------------------------------------------------------------------------------
 
@@ -167,7 +187,7 @@ class Cloud:
 def until(look, field, good, interval, within, what):
     """Looks until `row[field]` is one of `good`."""
     begun = heard = time.monotonic()
-    before = None
+    before, pause = None, FIRST_PAUSE_SECONDS
     while True:
         now = time.monotonic()
         try:
@@ -186,7 +206,8 @@ def until(look, field, good, interval, within, what):
                 raise Refused(f"the service is silent for {SILENCE_SECONDS} s: {error.reason}") from None
         if now - begun > within:
             raise Refused(f"{before or what} after {within} s; wanted was {' or '.join(good) or 'that it goes'}")
-        time.sleep(interval)
+        pause = min(pause * 2, interval)
+        time.sleep(pause)
 
 
 def is_bad(state):
@@ -203,7 +224,8 @@ def progress(row):
     if told is None:
         return None
     state = row.get("replicationStatus") or row.get("status")
-    return json.dumps({"progress": min(float(told), 100) / 100, "message": f"{row.get('name') or row.get('planName')} is {state}"})
+    said = f"{row.get('name') or row.get('planName')} is {state}"
+    return json.dumps({"progress": min(float(told), 100) / 100, "message": said})
 
 
 def lower(row):
