@@ -165,8 +165,9 @@ async fn a_volume_is_provisioned_once_and_holds_what_is_written() {
     // Nobody reaches a volume that was taken from its host.
     let volume = format!("volume_id={}", made["volume_id"].as_str().unwrap());
     assert_eq!(site.run("fence-volume", &[&volume]).1["result"]["fenced"], true);
-    let gone = Command::new("qemu-io").args(["-f", "raw", uri(&made["attachment"]), "-c", "quit"]);
-    assert!(!{ gone }.output().unwrap().status.success());
+    let mut reach = Command::new("qemu-io");
+    reach.args(["-f", "raw", uri(&made["attachment"]), "-c", "quit"]);
+    assert!(!reach.output().unwrap().status.success());
     // And only then can it grow.
     let (status, result, reason) = site.run("extend-volume", &[&volume, "size:=2"]);
     assert_eq!((status.as_str(), &result["result"]["size"]), ("succeeded", &json!(2)), "{reason}");
@@ -272,6 +273,7 @@ fn block_command(verb: &str, block: u64) -> String {
 async fn a_host_in_another_zone_goes_on_with_every_acknowledged_write() {
     let site = Site::new(0.0).await;
     let zones = ["zone=az1", "copy_zone=az2"];
+    // Its first two Python actions begin at once, in a home that never ran one: that once failed one of them.
     let made = site.output("replicate-volume", &[&FIRST[..], &zones].concat());
     assert_eq!(made["replication"]["replicationStatus"], "enabled");
     let kill = site.array.control("kill", json!({ "zone": "az1" }));
