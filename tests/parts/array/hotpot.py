@@ -461,7 +461,7 @@ class Hotpot:
         self.part(row)
         job, row["_ways"] = row["_job"], (source, target)
         self.array(target).export(target["id"], job, True)
-        speed = row["replicationBandwidth"] * MEGABIT or None
+        speed = row["replicationBandwidth"] * MEGABIT
         self.array(source).mirror(source["id"], job, self.array(target), row["replicationMode"] == "sync", speed)
         end = time.monotonic() + SYNC_SECONDS
         while (now_is := self.array(source).job(job))["status"] != "ready":
@@ -537,7 +537,7 @@ class Hotpot:
         row = self.row("replications", key)
         row["replicationBandwidth"] = call.json.get("replicationBandwidth", row["replicationBandwidth"])
         if row["_ways"]:
-            self.array(row["_ways"][0]).ask("block-job-set-speed", device=row["_job"], speed=row["replicationBandwidth"] * MEGABIT)
+            self.array(row["_ways"][0]).slow(row["_job"], row["replicationBandwidth"] * MEGABIT)
         return 200, self.update("replications", key, call)[1]
 
     def delete_replication(self, call, tenant, key):

@@ -212,12 +212,20 @@ class Array:
             node = self.open(key, job)
             server = {"type": "unix", "path": target.nbd}
             self.ask("blockdev-add", driver="nbd", node_name="n" + job, server=server, export=job)
+            # A mirror's own `speed` ends when it has caught up; this holds for good.
+            self.ask("object-add", qom_type="throttle-group", id="g" + job)
+            self.slow(job, speed)
+            self.ask("blockdev-add", driver="throttle", node_name="t" + job, throttle_group="g" + job, file="n" + job)
             self.ask(
-                "blockdev-mirror", job_id=job, device=node, target="n" + job, sync="full", speed=speed,
+                "blockdev-mirror", job_id=job, device=node, target="t" + job, sync="full",
                 copy_mode="write-blocking" if wait_for_target else "background",
                 filter_node_name="f" + job, auto_dismiss=False,
             )
             self.filters[node] = "f" + job
+
+    def slow(self, job, speed):
+        """Lets a mirror send so many bytes a second; 0 is as many as it can."""
+        self.ask("qom-set", path="/objects/g" + job, property="limits", value={"bps-total": speed})
 
     def unmirror(self, key, job):
         """Ends a mirror; both sides stay equal where they were."""
@@ -228,8 +236,11 @@ class Array:
             self.ask("job-dismiss", id=job)
         with self.lock:
             self.filters.pop("v" + key[:12], None)
-            if "n" + job in self.nodes():
-                self.ask("blockdev-del", node_name="n" + job)
+            for node in ("t" + job, "n" + job):
+                if node in self.nodes():
+                    self.ask("blockdev-del", node_name=node)
+            if any(child["name"] == "g" + job for child in self.ask("qom-list", path="/objects")):
+                self.ask("object-del", id="g" + job)
             self.close(key, job)
 
     def snapshot(self, key, copy, size_gb):
