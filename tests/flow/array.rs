@@ -174,6 +174,25 @@ async fn a_volume_is_provisioned_once_and_holds_what_is_written() {
 }
 
 #[tokio::test]
+async fn a_pool_is_chosen_by_what_it_offers() {
+    let site = Site::new(0.0).await;
+    assert_eq!(site.run("create-volume", &["name=held", "size:=10"]).0, "succeeded");
+    let chosen = |given: &[&str]| {
+        let (status, result, reason) = site.run("select-pool", &[&["size:=1"], given].concat());
+        let name = result["result"]["name"].as_str().map(str::to_owned);
+        name.ok_or_else(|| format!("{status} {reason}"))
+    };
+    let thin = r#"{"extras.dataStorage.provisioningPolicy": "s== thin", "name": "<in> ^pool-az"}"#;
+    assert_eq!(chosen(&[&format!("where:={thin}")]).unwrap(), "pool-az2");
+    assert_eq!(chosen(&["prefer=least_free"]).unwrap(), "pool-az1");
+    assert_eq!(chosen(&["host_id=host-1"]).unwrap(), "pool-az1");
+    let none = chosen(&[r#"where:={"freeCapacity": ">= 95", "name": "<or> pool-az1 <or> x"}"#]);
+    let none = none.unwrap_err();
+    assert!(none.contains("pool-az1: `freeCapacity` is 90, wanted is >= 95"), "{none}");
+    assert!(none.contains("pool-az2: `name` is pool-az2"), "{none}");
+}
+
+#[tokio::test]
 async fn what_fails_leaves_nothing_and_spares_what_was_there() {
     let site = Site::new(0.0).await;
     for (what, how) in [
@@ -226,7 +245,7 @@ async fn a_kill_in_the_middle_makes_nothing_twice() {
 /// Writes blocks of 64 KiB one after the other, each with a pattern of its own, as a program on a host
 /// does; gives how many were acknowledged when the volume went away. Calls `midway` after some.
 async fn write_until_it_dies(attachment: &Value, midway: impl Future<Output = ()>) -> u64 {
-    const SOME: u64 = 40;
+    const SOME: u64 = 200;
     let mut writer = Command::new("qemu-io")
         .args(["-f", "raw", uri(attachment)])
         .stdin(Stdio::piped())

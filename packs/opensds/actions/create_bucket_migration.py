@@ -9,7 +9,7 @@ class CreateBucketMigration(SodaAction):
             if plan["name"] == name:
                 there = {key: (plan.get(key[0].lower() + key[1:]) or {}).get("BucketName") for key in ends}
                 if there != ends or bool(plan.get("remainSource")) != remain_source:
-                    raise Refused(f"a plan `{name}` is there already, for other buckets; choose another name, or remove it")
+                    raise Refused(f"a plan `{name}` is there already, for other buckets; choose another name")
                 return plan["id"]
         plan = {
             "tenantId": cloud.tenant,

@@ -15,5 +15,7 @@ class CreateReplication(SodaAction):
         }
         same = ["primaryVolumeId", "secondaryVolumeId", "replicationMode"]
         pair = cloud.make("block/replications", wanted, same, "replicationStatus")
-        good = ["available", "enabled", "disabled", "enabling"]
+        # One that is there may be anywhere in its life; only the beginning is waited for.
+        good = ["available", "enabling", "enabled", "disabling", "disabled"]
+        good += ["failing_over", "failed_over", "failing_back"]
         return cloud.wait("block/replications", pair["id"], good, interval, within, "replicationStatus")

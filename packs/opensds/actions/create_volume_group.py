@@ -2,13 +2,13 @@ from soda import SodaAction
 
 
 class CreateVolumeGroup(SodaAction):
-    def act(self, cloud, name, description="", availability_zone=None, profiles=(), add_volumes=(), interval=1, within=300):
+    def act(self, cloud, name, interval=1, within=300, **more):
         wanted = {
             "name": name,
-            "description": description,
-            "availabilityZone": availability_zone,
-            "profiles": list(profiles),
-            "addVolumes": list(add_volumes),
+            "description": more.get("description", ""),
+            "availabilityZone": more.get("availability_zone"),
+            "profiles": more.get("profiles", []),
+            "addVolumes": more.get("add_volumes", []),
         }
         group = cloud.make("block/volumeGroups", wanted, ["availabilityZone"])
         return cloud.wait("block/volumeGroups", group["id"], "available", interval, within)

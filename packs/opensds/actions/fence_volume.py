@@ -10,5 +10,6 @@ class FenceVolume(SodaAction):
                 cloud.remove("block/attachments", attachment["id"], interval, within)
             except Refused as error:
                 reasons.append(f"{attachment['hostId']}: {error}")
-        print(f"volume {volume_id} was taken from {', '.join(hosts) or 'nobody'}" if not reasons else "; ".join(reasons))
-        return {"fenced": not reasons, "hosts": hosts, "reason": "; ".join(reasons)}
+        reason = "; ".join(reasons)
+        print(reason or f"volume {volume_id} was taken from {', '.join(hosts) or 'nobody'}")
+        return {"fenced": not reasons, "hosts": hosts, "reason": reason}

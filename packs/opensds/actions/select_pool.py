@@ -3,7 +3,7 @@ from soda import Refused, SodaAction
 
 
 class SelectPool(SodaAction):
-    def act(self, cloud, size, availability_zone="default", host_id=None, profile_id=None, where=None, prefer="most_free"):
+    def act(self, cloud, size, availability_zone, prefer, host_id=None, profile_id=None, where=None):
         wishes = {"status": "available", "freeCapacity": f">= {size}"}
         if availability_zone != "default":
             wishes["availabilityZone"] = f"s== {availability_zone}"

@@ -1,6 +1,6 @@
 """Which pool fits: hotpot's filter. A wish is a map of dotted keys and expressions, and all must hold.
 
-    {"freeCapacity": ">= 10", "extras.ioConnectivity.accessProtocol": "s== iscsi", "availabilityZone": "<or> az1 <or> az2"}
+    {"freeCapacity": ">= 10", "extras.ioConnectivity.accessProtocol": "s== iscsi", "name": "<or> p1 <or> p2"}
 """
 
 import operator
@@ -8,7 +8,12 @@ import re
 
 NUMBERS = {"=": operator.eq, "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le}
 TEXTS = {
-    "s==": operator.eq, "s!=": operator.ne, "s<": operator.lt, "s<=": operator.le, "s>": operator.gt, "s>=": operator.ge,
+    "s==": operator.eq,
+    "s!=": operator.ne,
+    "s<": operator.lt,
+    "s<=": operator.le,
+    "s>": operator.gt,
+    "s>=": operator.ge,
 }
 
 

@@ -9,6 +9,7 @@ There is no push in these services: what takes time is asked for again and again
 an end, and states that mean failure. What the service says against a call is the action's error, in its words.
 """
 
+import http.client
 import json
 import sys
 import time
@@ -21,6 +22,9 @@ from st2common.runners.base_action import Action
 
 # A service that is being restarted may be silent for so many seconds while somebody waits for a state.
 SILENCE_SECONDS = 30
+SILENT = (OSError, http.client.HTTPException)
+# What stands before a service says so meanwhile.
+RESTARTING = (502, 503, 504)
 # Whatever answers, answers within that.
 ANSWER_SECONDS = 30
 # Many things take no time: the first looks come quickly, then every `interval` seconds.
@@ -49,8 +53,8 @@ class SodaAction(Action):
         except Refused as error:
             # One line, without where in the source it was: it is the failure's reason.
             sys.exit(str(error))
-        except urllib.error.URLError as error:
-            sys.exit(f"the cloud does not answer: {error.reason}")
+        except SILENT as error:
+            sys.exit(f"the cloud does not answer: {error}")
 
 
 class Cloud:
@@ -155,14 +159,15 @@ class Cloud:
                     "choose another name, or change or remove the one that is there"
                 )
         if is_bad(found.get(field)):
-            raise Refused(f"`{wanted['name']}` is there already and is in state {found[field]}; remove it, then try again")
+            raise Refused(f"`{wanted['name']}` is there already, in state {found[field]}; remove it, then try again")
         print(f"{wanted['name']} is there already")
         return found
 
     def wait(self, path, key, good="available", interval=1, within=300, field="status"):
         """Waits until a thing is in state `good`, and gives its row. States of failure end it at once."""
         good = [good] if isinstance(good, str) else good
-        return until(lambda: self.get(path, key), field, good, interval, within, f"{path[:-1]} {key}".split("/")[-1])
+        what = f"{path.split('/')[-1][:-1]} {key}"
+        return until(lambda: self.get(path, key), field, good, interval, within, what)
 
     def gone(self, path, key, interval=1, within=300, field="status"):
         """Waits until a thing is gone."""
@@ -186,26 +191,31 @@ class Cloud:
 
 def until(look, field, good, interval, within, what):
     """Looks until `row[field]` is one of `good`."""
+    wanted = " or ".join(good) or "that it goes"
     begun = heard = time.monotonic()
-    before, pause = None, FIRST_PAUSE_SECONDS
+    stands = told = None
+    pause = FIRST_PAUSE_SECONDS
     while True:
         now = time.monotonic()
         try:
             row, heard = look(), now
-            state = row.get(field)
-            said = progress(row) or f"{what} is {state}"
-            if said != before:
+            stands = f"{what} is {row.get(field)}"
+            said = progress(row) or stands
+            if said != told:
                 print(said, flush=True)
-                before = said
-            if state in good:
+                told = said
+            if row.get(field) in good:
                 return row
-            if is_bad(state):
-                raise Refused(f"{what} is in state {state}; wanted was {' or '.join(good) or 'that it goes'}")
-        except urllib.error.URLError as error:
+            if is_bad(row.get(field)):
+                raise Refused(f"{what} is in state {row.get(field)}; wanted was {wanted}")
+        except SILENT as error:
             if now - heard > SILENCE_SECONDS:
-                raise Refused(f"the service is silent for {SILENCE_SECONDS} s: {error.reason}") from None
+                raise Refused(f"the service is silent for {SILENCE_SECONDS} s: {error}") from None
+        except Refused as error:
+            if error.code not in RESTARTING or now - heard > SILENCE_SECONDS:
+                raise
         if now - begun > within:
-            raise Refused(f"{before or what} after {within} s; wanted was {' or '.join(good) or 'that it goes'}")
+            raise Refused(f"{stands or what} after {within} s; wanted was {wanted}")
         pause = min(pause * 2, interval)
         time.sleep(pause)
 
