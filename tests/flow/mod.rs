@@ -16,6 +16,7 @@ use ifso::store::tables::Count;
 use serde_json::{Value, json};
 
 mod autoscale;
+mod array;
 mod memory;
 mod migration;
 mod opensds;

@@ -1,6 +1,7 @@
 //! Real parts for tests: started on loopback with free ports, ended by id.
 
 pub mod alertmanager;
+pub mod array;
 pub mod disk;
 pub mod hotpot;
 pub mod kafka;
