@@ -162,17 +162,23 @@ impl Served {
         child.wait().unwrap();
     }
 
+    /// What a command prints as JSON.
     fn ifso(&self, arguments: &[&str]) -> Value {
+        let said = self.does(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&said).unwrap_or_else(|_| panic!("{arguments:?}: {said}"))
+    }
+
+    /// What a command prints, which has to succeed.
+    fn does(&self, arguments: &[&str]) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_ifso"))
             .args(arguments)
-            .arg("--json")
             .env("IFSO_URL", &self.running.as_ref().unwrap().1)
             .env("IFSO_HOME", self.home.path())
             .output()
             .unwrap();
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
-            panic!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr))
-        })
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Begins a migration with these parameters; gives its id.
@@ -272,9 +278,9 @@ fn full(counts: (usize, usize)) {
         if status == "succeeded" {
             break;
         }
-        served.ifso(&["execution", "pause", &id]);
+        served.does(&["execution", "pause", &id]);
         served.until(&id, |status, _| status == "paused" || status == "succeeded");
-        served.ifso(&["execution", "resume", &id]);
+        served.does(&["execution", "resume", &id]);
         served.kill();
         served.start();
         done += 1;

@@ -109,20 +109,25 @@ impl Site {
         }
     }
 
-    /// What a command prints, which has to succeed.
+    /// What a command prints as JSON.
     fn ifso(&self, arguments: &[&str]) -> Value {
-        let url = self.program.lock().unwrap().as_ref().unwrap().1.clone();
-        let mut command = ifso(arguments);
-        let output =
-            command.arg("--json").env("IFSO_URL", url).env("IFSO_HOME", self.home.path()).output();
-        let output = output.unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        serde_json::from_str(&said).unwrap_or_else(|_| {
-            panic!("{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr))
-        })
+        let said = self.does(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&said).unwrap_or_else(|_| panic!("{arguments:?}: {said}"))
     }
 
-    /// Reports an event, and gives its id once it is decided.
+    /// What a command prints, which has to succeed.
+    fn does(&self, arguments: &[&str]) -> String {
+        let url = self.program.lock().unwrap().as_ref().unwrap().1.clone();
+        let mut command = ifso(arguments);
+        let output = command.env("IFSO_URL", url).env("IFSO_HOME", self.home.path()).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}{errors}");
+        said
+    }
+
+    /// Reports an event.
     fn event(&self, trigger: &str, data: &Value) {
         self.ifso(&["event", "send", trigger, "--payload", &data.to_string()]);
     }
@@ -268,14 +273,14 @@ async fn a_migration_is_held_by_its_window_outages_and_people_each_for_itself() 
     site.moves();
 
     // A person has paused it: neither window nor outage lets it go.
-    site.ifso(&["execution", "pause", &id]);
+    site.does(&["execution", "pause", &id]);
     holds("stops for a person", &["paused by `admin`"]);
     window(false);
     alert("firing");
     window(true);
     alert("resolved");
     holds("still stands", &["paused by `admin`"]);
-    site.ifso(&["execution", "resume", &id]);
+    site.does(&["execution", "resume", &id]);
 
     // Slow while the array is, with gaps in which nothing changes.
     for ms in [30, 25] {
@@ -349,7 +354,7 @@ async fn above_a_size_a_person_agrees_and_nothing_is_removed_before_its_copy_is_
         }
     }));
     let asked = question["id"].as_str().unwrap();
-    site.ifso(&["inquiry", "respond", asked, "approved=true"]);
+    site.does(&["inquiry", "respond", asked, "approved=true"]);
     killed(&site, 3);
     let done = site.reaches("succeeded");
     assert_eq!(done["id"], *id);
@@ -376,7 +381,7 @@ async fn a_server_that_goes_away_holds_the_migration_until_somebody_resumes_it()
     let failed = site.until("objects.migrate", "gives up", |one| one["status"] == "failed");
     site.reaches("paused");
     files.down(false);
-    site.ifso(&["execution", "resume", &id]);
+    site.does(&["execution", "resume", &id]);
     site.until("objects.migrate", "is tried again", |one| one["id"] != failed["id"]);
     killed(&site, 2);
     site.reaches("succeeded");
