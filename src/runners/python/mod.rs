@@ -194,3 +194,25 @@ fn shim(data: &Path, execution: ExecutionId) -> std::io::Result<PathBuf> {
     }
     Ok(first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two that were the first at once once wrote aside to one file, and one of them failed.
+    #[test]
+    fn several_may_be_the_first_at_once() {
+        let data = tempfile::tempdir().unwrap();
+        let here = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let (data, here) = (data.path(), &here);
+                scope.spawn(move || {
+                    here.wait();
+                    let file = shim(data, ExecutionId::from_bits(number)).unwrap();
+                    assert!(file.with_file_name("ifso_shim.py").exists());
+                });
+            }
+        });
+    }
+}
