@@ -337,13 +337,13 @@ async fn a_site_that_two_find_down_is_left_after_one_question() {
     }
     let asked = site.answer(&["approved:=true", "unfenced:=true"]).await;
     assert!(asked.starts_with("Zone az1 is down. Fail over to host-2: "), "{asked}");
-    let over = async || {
-        let used = site.run("list-attachment", &["host_id=host-2"]).1;
-        (used["result"].as_array().unwrap().len() == 2).then_some(())
-    };
-    until(over).await;
     let sites = site.json(&["execution", "list", "--action", "opensds.failover-site"]);
-    assert_eq!(sites.as_array().unwrap().len(), 1, "{sites}");
+    let sites = sites.as_array().unwrap();
+    assert_eq!(sites.len(), 1, "{sites:?}");
+    let (status, _, reason) = site.end(sites[0]["id"].as_str().unwrap());
+    assert_eq!(status, "succeeded", "{reason}");
+    let used = site.run("list-attachment", &["host_id=host-2"]).1;
+    assert_eq!(used["result"].as_array().unwrap().len(), 2, "{used}");
 }
 
 #[tokio::test]
