@@ -347,6 +347,30 @@ async fn a_site_that_two_find_down_is_left_after_one_question() {
 }
 
 #[tokio::test]
+async fn a_failover_that_fails_is_held_and_goes_on_there() {
+    let site = Site::new(0.0).await;
+    let zones = ["zone=az1", "copy_zone=az2"];
+    let made = site.output("replicate-volume", &[&FIRST[..], &zones].concat());
+    use_volume(&made["attachment"], &["write -P 68 0 1M".into()]);
+    site.array.control("fail", &failure("failover", "error")).await;
+    let id = site.begin("failover", &["name=first", "host_id=host-2"]);
+    let asked = site.answer(&["approved:=true"]).await;
+    assert!(asked.starts_with("Fail over `first` (sync, enabled) to host-2?"), "{asked}");
+    let held = async || {
+        let status = ended(&site.json(&["execution", "show", &id])).0;
+        assert!(["running", "pausing", "paused"].contains(&status.as_str()), "{status}");
+        (status == "paused").then_some(())
+    };
+    until(held).await;
+    // The array that lost its role was alive: its host has it no more, whatever happened since.
+    assert_eq!(site.array.counts().await, (2, 0, 1));
+    site.ask(&["execution", "resume", &id]);
+    let (status, result, reason) = site.end(&id);
+    assert_eq!(status, "succeeded", "{reason}");
+    use_volume(&result["output"]["attachment"], &["read -P 68 0 1M".into()]);
+}
+
+#[tokio::test]
 async fn a_copy_that_may_lag_tells_how_far_it_is_behind() {
     let site = Site::new(0.0).await;
     let apart = ["zone=az1", "copy_zone=az2", "mode=async"];
