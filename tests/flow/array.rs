@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::opensds::copy;
 use crate::cli::ifso;
 use crate::parts::array::{Array, failure, uri, use_volume};
+use crate::world::figure;
 
 /// Whatever a test waits for comes sooner.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -201,7 +202,7 @@ async fn what_fails_leaves_nothing_and_spares_what_was_there() {
         ("volume", "error"),
         ("volume", "refuse"),
     ] {
-        site.array.control("fail", failure(what, how)).await;
+        site.array.control("fail", &failure(what, how)).await;
         let (status, _, reason) = site.run("provision-volume", &FIRST);
         assert_eq!(status, "failed", "{what} {how}");
         let said = if how == "refuse" { "500: the array has a bad day" } else { "in state error" };
@@ -209,13 +210,13 @@ async fn what_fails_leaves_nothing_and_spares_what_was_there() {
         assert_eq!(site.array.counts().await, (0, 0, 0), "{what} {how}");
     }
     assert_eq!(site.run("create-volume", &["name=first", "size:=1"]).0, "succeeded");
-    site.array.control("fail", failure("attachment", "error")).await;
+    site.array.control("fail", &failure("attachment", "error")).await;
     assert_eq!(site.run("provision-volume", &FIRST).0, "failed");
     assert_eq!(site.array.counts().await, (1, 0, 0));
     let (status, _, reason) = site.run("delete-volume", &["name=first"]);
     assert_eq!(status, "succeeded", "{reason}");
     // Cancelled while the array is at it, or refused by a person: the same.
-    site.array.control("delay", json!({ "what": "volume", "seconds": 1 })).await;
+    site.array.control("delay", &json!({ "what": "volume", "seconds": 1 })).await;
     let id = site.begin("provision-volume", &FIRST);
     until(async || (site.array.counts().await.0 == 1).then_some(())).await;
     site.ask(&["execution", "cancel", &id]);
@@ -295,12 +296,16 @@ async fn a_host_in_another_zone_goes_on_with_every_acknowledged_write() {
     // Its first two Python actions begin at once, in a home that never ran one: that once failed one of them.
     let made = site.output("replicate-volume", &[&FIRST[..], &zones].concat());
     assert_eq!(made["replication"]["replicationStatus"], "enabled");
-    let kill = site.array.control("kill", json!({ "zone": "az1" }));
+    let first = json!({ "zone": "az1" });
+    let kill = site.array.control("kill", &first);
     let acknowledged = write_until_it_dies(&made["attachment"], kill).await;
     let began = Instant::now();
     let auto = ["name=first", "host_id=host-2", "auto:=true", "unfenced:=true"];
     let over = site.output("failover", &auto);
-    eprintln!("{acknowledged} writes; the copy was in use after {:?}", began.elapsed());
+    let took = began.elapsed().as_secs_f32();
+    figure(&format!(
+        "failover: {acknowledged} acknowledged writes kept, {took:.1} s to a usable copy"
+    ));
     assert_eq!(over["fence"]["fenced"], false);
     assert_eq!(over["replication"]["replicationStatus"], "failed_over");
     let read: Vec<String> = (0..acknowledged).map(|block| block_command("read", block)).collect();
@@ -308,7 +313,7 @@ async fn a_host_in_another_zone_goes_on_with_every_acknowledged_write() {
     use_volume(&over["attachment"], &["write -P 255 512M 1M".into()]);
     // The way back waits for the array, and brings along what was written meanwhile.
     let id = site.begin("failback", &["name=first", "host_id=host-1", "auto:=true"]);
-    site.array.control("start", json!({ "zone": "az1" })).await;
+    site.array.control("start", &json!({ "zone": "az1" })).await;
     let (status, result, reason) = site.end(&id);
     assert_eq!(status, "succeeded", "{reason}");
     assert_eq!(result["output"]["replication"]["replicationStatus"], "enabled");
@@ -326,19 +331,43 @@ async fn a_site_that_two_find_down_is_left_after_one_question() {
         let rest = ["size:=1", "host_id=host-1", "zone=az1", "copy_zone=az2"];
         site.output("replicate-volume", &[&name[..], &rest].concat());
     }
-    site.array.control("kill", json!({ "zone": "az1" })).await;
+    site.array.control("kill", &json!({ "zone": "az1" })).await;
     for by in ["by=here", "by=here", "by=there"] {
         site.ask(&["event", "send", "opensds.site_down", "zone=az1", by]);
     }
     let asked = site.answer(&["approved:=true", "unfenced:=true"]).await;
     assert!(asked.starts_with("Zone az1 is down. Fail over to host-2: "), "{asked}");
-    let over = async || {
-        let used = site.run("list-attachment", &["host_id=host-2"]).1;
-        (used["result"].as_array().unwrap().len() == 2).then_some(())
-    };
-    until(over).await;
     let sites = site.json(&["execution", "list", "--action", "opensds.failover-site"]);
-    assert_eq!(sites.as_array().unwrap().len(), 1, "{sites}");
+    let sites = sites.as_array().unwrap();
+    assert_eq!(sites.len(), 1, "{sites:?}");
+    let (status, _, reason) = site.end(sites[0]["id"].as_str().unwrap());
+    assert_eq!(status, "succeeded", "{reason}");
+    let used = site.run("list-attachment", &["host_id=host-2"]).1;
+    assert_eq!(used["result"].as_array().unwrap().len(), 2, "{used}");
+}
+
+#[tokio::test]
+async fn a_failover_that_fails_is_held_and_goes_on_there() {
+    let site = Site::new(0.0).await;
+    let zones = ["zone=az1", "copy_zone=az2"];
+    let made = site.output("replicate-volume", &[&FIRST[..], &zones].concat());
+    use_volume(&made["attachment"], &["write -P 68 0 1M".into()]);
+    site.array.control("fail", &failure("failover", "error")).await;
+    let id = site.begin("failover", &["name=first", "host_id=host-2"]);
+    let asked = site.answer(&["approved:=true"]).await;
+    assert!(asked.starts_with("Fail over `first` (sync, enabled) to host-2?"), "{asked}");
+    let held = async || {
+        let status = ended(&site.json(&["execution", "show", &id])).0;
+        assert!(["running", "pausing", "paused"].contains(&status.as_str()), "{status}");
+        (status == "paused").then_some(())
+    };
+    until(held).await;
+    // The array that lost its role was alive: its host has it no more, whatever happened since.
+    assert_eq!(site.array.counts().await, (2, 0, 1));
+    site.ask(&["execution", "resume", &id]);
+    let (status, result, reason) = site.end(&id);
+    assert_eq!(status, "succeeded", "{reason}");
+    use_volume(&result["output"]["attachment"], &["read -P 68 0 1M".into()]);
 }
 
 #[tokio::test]
@@ -370,7 +399,7 @@ async fn workflows_for_the_pack_of_old_go_on() {
     }
     let pack = "name: legacy\ndescription: Old ones\nversion: 1.0.0\nauthor: somebody\n";
     std::fs::write(legacy.join("pack.yaml"), pack).unwrap();
-    let there = async || self::ifso_has(&site, "legacy.data-analysis");
+    let there = async || ifso_has(&site, "legacy.data-analysis");
     until(there).await;
     for bucket in ["bucket_name=here", "bucket_name=there"] {
         assert_eq!(site.run("create-bucket", &[bucket, "backend_name=near"]).0, "succeeded");

@@ -26,7 +26,7 @@ impl Array {
     }
 
     /// Tells it what is to go wrong: `fail`, `delay`, `kill` or `start`.
-    pub async fn control(&self, what: &str, body: Value) {
+    pub async fn control(&self, what: &str, body: &Value) {
         let url = format!("{}/_control/{what}", self.url());
         let body = body.to_string();
         let answer = crate::sensors::client().post(url).body(body).send().await.unwrap();

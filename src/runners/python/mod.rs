@@ -202,3 +202,28 @@ fn shim(data: &Path, execution: ExecutionId) -> std::io::Result<PathBuf> {
     }
     Ok(first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two that were the first at once once wrote aside to one file, and one of them failed.
+    #[test]
+    fn several_may_be_the_first_at_once() {
+        // Once is not enough for them to meet.
+        for _ in 0..100 {
+            let data = tempfile::tempdir().unwrap();
+            let here = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                for number in 0..4 {
+                    let (data, here) = (data.path(), &here);
+                    scope.spawn(move || {
+                        here.wait();
+                        let file = shim(data, ExecutionId::from_bits(number)).unwrap();
+                        assert!(file.with_file_name("ifso_shim.py").exists());
+                    });
+                }
+            });
+        }
+    }
+}
