@@ -38,6 +38,7 @@ pub(super) enum Next {
 pub(super) fn next(room: &Room, execution: &Execution, ended: Ended) -> Next {
     let end = match (ended, execution.action.delivery) {
         (Ended::So(end), _) => end,
+        (Ended::Hopeless, _) => return Next::Over(End::Failed),
         (Ended::Lost, Delivery::AtMostOnce) => End::Abandoned,
         (Ended::Lost | Ended::NeverBegan, _) if execution.status == Status::Canceling => {
             End::Canceled

@@ -48,7 +48,8 @@ pub(crate) struct Draft {
     /// What its policies name.
     pub(crate) wanted: Vec<policy::Wanted>,
     pub(crate) sources: Vec<File>,
-    pub(crate) library: rules::Library,
+    /// Its libraries by name.
+    pub(crate) library: Vec<(String, rules::Source)>,
     pub(crate) rules: Vec<(PathBuf, RuleFile)>,
     pub(crate) config: Value,
     /// All texts that were read: the pack's version is their hash.
@@ -88,7 +89,7 @@ impl Draft {
             policies: Vec::new(),
             wanted: Vec::new(),
             sources: Vec::new(),
-            library: rules::Library::new(),
+            library: Vec::new(),
             rules: Vec::new(),
             config: Value::Null,
             hashed: Vec::new(),

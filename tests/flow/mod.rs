@@ -16,7 +16,9 @@ use ifso::store::tables::Count;
 use serde_json::{Value, json};
 
 mod autoscale;
+mod array;
 mod memory;
+mod migration;
 mod opensds;
 
 use crate::world::{World, patient, report};

@@ -120,7 +120,7 @@ impl Python {
             // What began needs no interpreter to be found again.
             PathBuf::from("python3")
         };
-        let shim = shim(&job.data).map_err(|error| {
+        let shim = shim(&job.data, job.execution).map_err(|error| {
             Outcome::failed(format!("the shim for Python actions cannot be written: {error}"))
         })?;
         let mut environment = self.tools.environment(job);
@@ -187,13 +187,14 @@ fn said(result: &Value) -> Option<String> {
 }
 
 /// The shim's file, one for each version of it, written when it is first needed. Python keeps no
-/// compiled form of a program's first file, so that file only imports it.
-fn shim(data: &Path) -> std::io::Result<PathBuf> {
+/// compiled form of a program's first file, so that file only imports it. Each of several that are the
+/// first at once writes a file aside that is its own; whichever comes last puts the same in its place.
+fn shim(data: &Path, execution: ExecutionId) -> std::io::Result<PathBuf> {
     let folder = data.join("python").join(virtualenv::digest(&[SHIM]));
     let first = folder.join("run_action.py");
     if !first.exists() {
         std::fs::create_dir_all(&folder)?;
-        let aside = folder.join(format!("new-{}", std::process::id()));
+        let aside = folder.join(format!("new-{execution}"));
         std::fs::write(&aside, SHIM)?;
         std::fs::rename(&aside, folder.join("ifso_shim.py"))?;
         std::fs::write(&aside, "import sys\nimport ifso_shim\nsys.exit(ifso_shim.start())\n")?;

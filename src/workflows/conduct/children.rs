@@ -86,6 +86,8 @@ impl Door<'_> {
         let before = match (place.item, batch) {
             (None, None) => entry.state,
             (Some(item), Some(batch)) => batch.items.get(item as usize).ok_or_else(no_such)?.state,
+            // Beside its items a run has a question or a probe, which was stopped.
+            (None, Some(_)) if entry.extra.is_some() => return Ok(Purpose::Past),
             _ => return Err(no_such()),
         };
         Ok(if before.is_done() { Purpose::Past } else { Purpose::Action(before) })

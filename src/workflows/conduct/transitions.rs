@@ -130,9 +130,9 @@ impl Steps<'_> {
         let entry = &self.flow.entries[at as usize];
         let own = self.flow.staged_for(&entry.name, entry.route, at);
         own.or_else(|| {
-            let serial = self.flow.find_staged(&entry.name, entry.route)?;
-            let batch = self.flow.staged[&serial].batch;
-            (batch.is_some() && batch == entry.batch).then_some(serial)
+            let batch = entry.batch?;
+            let mut staged = self.flow.all_staged(&entry.name, entry.route);
+            staged.find(|serial| self.flow.staged[serial].batch == Some(batch))
         })
     }
 
