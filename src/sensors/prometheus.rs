@@ -257,24 +257,24 @@ impl Querier {
     }
 
     fn event(&self, series: &Series, beside: &[(String, HashMap<String, String>)]) -> Report {
-        // JSON has no NaN and no infinity: those are null, and spelt out beside it.
-        let number = number(&series.value);
+        // What is no JSON is null, and spelt out beside it.
+        let value = number(&series.value);
         let mut data = json!({
             "query": self.query.text,
             "labels": series.labels,
-            "value": number,
+            "value": value,
             "time": series.time.map(|time| time.to_string()),
         });
-        if number.is_none() {
+        if value.is_none() {
             data["special"] = json!(series.value);
         }
         if !beside.is_empty() {
             let labels = joined(&series.labels);
-            let value =
-                |values: &HashMap<String, String>| values.get(&labels).map(|v| self::number(v));
-            let values: serde_json::Map<_, _> =
-                beside.iter().map(|(name, values)| (name.clone(), json!(value(values)))).collect();
-            data["with"] = Value::Object(values);
+            let with = beside.iter().map(|(name, values)| {
+                let value = values.get(&labels).and_then(|value| number(value));
+                (name.clone(), json!(value))
+            });
+            data["with"] = Value::Object(with.collect());
         }
         let sensor = self.definition.reference.as_str();
         let mut report = Report::new(self.trigger.clone(), sensor, data);

@@ -457,3 +457,31 @@ async fn what_a_workflow_emits_has_to_fit_its_trigger() {
     let reason = bad["reason"].as_str().unwrap();
     assert!(reason.contains("does not fit trigger `storage.autoscale_failed`"), "{reason}");
 }
+
+/// The block of the pack's README that begins with this line, without it.
+fn shown(first: &str) -> String {
+    let readme = include_str!("../../packs/storage/README.md");
+    let (_, block) = readme.split_once(&format!("\n{first}\n")).expect(first);
+    block.split_once("\n```").unwrap().0.to_owned()
+}
+
+#[test]
+fn what_the_readme_shows_is_right() {
+    let home = tempfile::tempdir().unwrap();
+    let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("packs/storage");
+    std::fs::create_dir(home.path().join("packs")).unwrap();
+    std::os::unix::fs::symlink(pack, home.path().join("packs/storage")).unwrap();
+    for (mark, file) in [
+        ("#", "configs/storage.yaml"),
+        ("//", "rules/pools.rhai"),
+        ("//", "rules/forecast.rhai"),
+        ("#", "tests/pools.yaml"),
+    ] {
+        write(home.path(), file, &shown(&format!("{mark} {file}")));
+    }
+    for arguments in [["check"].as_slice(), &["rule", "test"]] {
+        let output = ifso(arguments).arg("--home").arg(home.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && !said.contains("warning"), "{said}");
+    }
+}
