@@ -85,7 +85,14 @@ impl Door<'_> {
         let batch = entry.batch.and_then(|batch| flow.batches.get(&batch));
         let before = match (place.item, batch) {
             (None, None) => entry.state,
-            (Some(item), Some(batch)) => batch.items.get(item as usize).ok_or_else(no_such)?.state,
+            (Some(item), Some(batch)) => {
+                let before = batch.items.get(item as usize).ok_or_else(no_such)?.state;
+                // The run is over, or the item has yet to begin again: an earlier child speaks.
+                if entry.state.is_done() || before == State::Unset {
+                    return Ok(Purpose::Past);
+                }
+                before
+            }
             // Beside its items a run has a question or a probe, which was stopped.
             (None, Some(_)) if entry.extra.is_some() => return Ok(Purpose::Past),
             _ => return Err(no_such()),

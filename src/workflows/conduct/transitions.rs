@@ -171,6 +171,8 @@ impl Steps<'_> {
         if let Some(serial) = self.stage_of(at) {
             self.flow.unstage(serial);
         }
+        // Items that waited for a person when another failed belong to the try before.
+        self.flow.set_batch(at, None);
         let entry = &mut self.flow.entries[at as usize];
         let mut staged = Staged::ready(&entry.name, entry.route, entry.way);
         staged.entry = Some(at);
