@@ -57,10 +57,8 @@ fn cases(desk: &Desk, others: &Others) -> Vec<Case> {
         desk.attempt("python").at(desk.script(&format!("packs/tests/actions/{name}.py"), &text))
     };
     let http = |path: &str| desk.attempt("http").given("url", format!("{}{path}", others.http.url));
-    let kafka = || desk.attempt("kafka").given("topic", "t");
-    let ssh = |line: &str| on(desk, "ssh", &others.sshd).given("cmd", line);
     let so = Ended::So(End::Succeeded);
-    vec![
+    let mut all = vec![
         Case {
             name: "shell",
             succeeds: desk.cmd("echo yes"),
@@ -93,6 +91,25 @@ fn cases(desk: &Desk, others: &Others) -> Vec<Case> {
             bad: Some(desk.attempt("rhai")),
             returned: so,
         },
+    ];
+    all.extend(senders(desk, others));
+    all.extend(["noop", "announce"].map(|name| Case {
+        name,
+        succeeds: desk.attempt(name).given("text", "hello"),
+        fails: None,
+        endless: None,
+        bad: None,
+        returned: so,
+    }));
+    all
+}
+
+/// Those that hand something to others.
+fn senders(desk: &Desk, others: &Others) -> Vec<Case> {
+    let kafka = || desk.attempt("kafka").given("topic", "t");
+    let email = |port: u16| mail(desk, port);
+    let ssh = |line: &str| on(desk, "ssh", &others.sshd).given("cmd", line);
+    vec![
         Case {
             name: "kafka",
             succeeds: kafka().given("brokers", desk.brokers()),
@@ -103,10 +120,10 @@ fn cases(desk: &Desk, others: &Others) -> Vec<Case> {
         },
         Case {
             name: "email",
-            succeeds: mail(desk, others.smtp.port),
-            fails: Some(mail(desk, others.smtp.port).given("to", "nobody@example.org")),
-            endless: Some(mail(desk, others.mute.local_addr().unwrap().port())),
-            bad: Some(mail(desk, others.smtp.port).given("to", "a\r\nb")),
+            succeeds: email(others.smtp.port),
+            fails: Some(email(others.smtp.port).given("to", "nobody@example.org")),
+            endless: Some(email(others.mute.local_addr().unwrap().port())),
+            bad: Some(email(others.smtp.port).given("to", "a\r\nb")),
             returned: Ended::Lost,
         },
         Case {
@@ -116,23 +133,7 @@ fn cases(desk: &Desk, others: &Others) -> Vec<Case> {
             endless: Some(ssh("while :; do sleep 1; done")),
             bad: Some(ssh("").given("hosts", "-x")),
             // It begins there and then: other hosts of the attempt may have begun.
-            returned: so,
-        },
-        Case {
-            name: "noop",
-            succeeds: desk.attempt("noop"),
-            fails: None,
-            endless: None,
-            bad: None,
-            returned: so,
-        },
-        Case {
-            name: "announce",
-            succeeds: desk.attempt("announcement").given("text", "hello"),
-            fails: None,
-            endless: None,
-            bad: None,
-            returned: so,
+            returned: Ended::So(End::Succeeded),
         },
         Case {
             name: "emit",

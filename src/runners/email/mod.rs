@@ -94,7 +94,7 @@ impl Runner for Email {
         match sent {
             Ok(Ok((receipt, connection))) => {
                 part(connection).await;
-                delivered(receipt, &letter.id)
+                delivered(&receipt, &letter.id)
             }
             Ok(Err(fault)) => failed(&fault, Some(&letter.id)),
             Err(_) => {
@@ -120,7 +120,7 @@ async fn part(mut connection: AsyncSmtpConnection) {
 
 /// Whoever was refused did not get it, whatever the others did; to try again would send it twice to
 /// these.
-fn delivered(receipt: Receipt, id: &str) -> Outcome {
+fn delivered(receipt: &Receipt, id: &str) -> Outcome {
     let refused: Vec<_> =
         receipt.refused.iter().map(|(who, why)| format!("`{who}`: {why}")).collect();
     let mut result = json!({

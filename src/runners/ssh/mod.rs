@@ -158,7 +158,11 @@ impl Ssh {
                 limits: self.tools.limits,
             }
         };
-        Ok(hosts.into_iter().map(|host| (host.clone(), program(&host))).collect())
+        let each = hosts.into_iter().map(|host| {
+            let program = program(&host);
+            (host, program)
+        });
+        Ok(each.collect())
     }
 
     async fn orders(&self, job: &Job) -> Result<Orders, String> {
@@ -298,7 +302,7 @@ async fn script(file: &std::path::Path) -> Result<String, String> {
 
 /// Each line with its host before it.
 fn labelled(host: &str, text: &str) -> String {
-    text.split_inclusive('\n').map(|line| format!("{host}: {line}")).collect()
+    text.split_inclusive('\n').flat_map(|line| [host, ": ", line]).collect()
 }
 
 /// StackStorm's result: what each host gave, and failure where any failed. Its own of all time-outs:
@@ -326,11 +330,14 @@ fn outcome(all: Vec<Done>, job: &Job) -> Outcome {
         why.extend(reason.map(|reason| format!("`{}`: {reason}", host.given)));
     }
     let every = |end| ends.iter().all(|one| *one == end);
-    let end = match () {
-        () if every(End::Succeeded) => End::Succeeded,
-        () if ends.contains(&End::Canceled) => End::Canceled,
-        () if every(End::TimedOut) => End::TimedOut,
-        () => End::Failed,
+    let end = if every(End::Succeeded) {
+        End::Succeeded
+    } else if ends.contains(&End::Canceled) {
+        End::Canceled
+    } else if every(End::TimedOut) {
+        End::TimedOut
+    } else {
+        End::Failed
     };
     let failed = why.len();
     let more =

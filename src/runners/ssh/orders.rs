@@ -134,18 +134,20 @@ impl Orders {
         }
         let mut text = WATCH.to_owned();
         if let Some(folder) = &self.folder {
-            text.push_str(&format!("cd -- {} || exit 1\n", quoted(folder)));
+            text.extend(["cd -- ", &quoted(folder), " || exit 1\n"]);
         }
         for (name, value) in &self.variables {
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
             if name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(plain) {
                 return Err(format!("parameter `env`: no shell knows a variable called {name:?}"));
             }
-            text.push_str(&format!("export {name}={}\n", quoted(value)));
+            text.extend(["export ", name, "=", &quoted(value), "\n"]);
         }
-        let arguments = self.arguments.iter().map(|argument| format!(" {}", quoted(argument)));
-        text.push_str(&format!("set --{}\n", arguments.collect::<String>()));
-        text.push_str(&self.reader.call(&self.name));
+        text.push_str("set --");
+        for argument in &self.arguments {
+            text.extend([" ", &quoted(argument)]);
+        }
+        text.extend(["\n", &self.reader.call(&self.name)]);
         text.push_str(
             "\nifso_code=$?\nexec 2>/dev/null\nkill -KILL \"$ifso_watch\"\nexit \"$ifso_code\"\n",
         );
