@@ -60,8 +60,40 @@ impl Door<'_> {
         }
         let Some(heard) = self.round(at, State::from(status), &result) else { return Ok(()) };
         let result = Some(result).filter(|_| status.is_done());
+        let mut open = self.resting_items(at);
+        open.retain(|other| *other != place);
+        open.extend(Some(place).filter(|_| place.item.is_some() && heard.is_resting()));
         self.apply(at, Report { state: heard, item: place.item, result, whole: None });
         self.explain_waiting(at, heard);
+        self.withdraw(at, open)
+    }
+
+    /// Where items of the run at `at` wait for a person or are paused.
+    fn resting_items(&self, at: u32) -> Vec<Place> {
+        let flow = &*self.steps.flow;
+        let batch = flow.entries[at as usize].batch.and_then(|batch| flow.batches.get(&batch));
+        let Some(batch) = batch.filter(|batch| batch.tally.any(State::is_resting)) else {
+            return Vec::new();
+        };
+        let rest = (0..).zip(&batch.items).filter(|(_, item)| item.state.is_resting());
+        rest.map(|(item, _)| flow.place(at, Some(item))).collect()
+    }
+
+    /// Stops the items `open` of a run that ended without them. A flow that only waited for them goes on.
+    fn withdraw(&mut self, at: u32, open: Vec<Place>) -> Result<(), Refused> {
+        let flow = &*self.steps.flow;
+        let state = flow.entries[at as usize].state;
+        if open.is_empty() || !(state.is_done() || state == State::Retrying) {
+            return Ok(());
+        }
+        self.commands.extend(open.into_iter().map(|place| Command::Stop { place }));
+        let rests = matches!(flow.head.status, State::Paused | State::Pausing);
+        let holds = flow.head.held || !flow.index.held.is_empty();
+        let waits = flow.index.tally.any(|state| state.is_resting() || state == State::Pausing);
+        if rests && !holds && !waits {
+            self.steps.request(State::Resuming)?;
+            self.steps.flow.set_reason(None);
+        }
         Ok(())
     }
 
