@@ -26,15 +26,17 @@ def main():
 
 def tell(config, name):
     try:
-        measured = pools.find(config, name).measure()
+        pool = pools.find(config, name)
+        if pool.kind == "hotpot":
+            # Of a volume of an array only whoever mounts it knows what is used.
+            return
+        measured = pool.measure()
     except (RuntimeError, ValueError, OSError) as error:
         # One pool in trouble hides no other; what stands on standard error is in the log.
         print("pool `%s` cannot be measured: %s" % (name, error), file=sys.stderr, flush=True)
         return
-    # Of a volume of an array only whoever mounts it knows what is used.
-    if "used_pct" in measured:
-        measured.pop("kind")
-        print(json.dumps(dict(measured, source="pools")), flush=True)
+    measured.pop("kind")
+    print(json.dumps(dict(measured, source="pools")), flush=True)
 
 
 if __name__ == "__main__":

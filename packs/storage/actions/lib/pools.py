@@ -40,7 +40,7 @@ class Pool(object):
     def measure(self):
         """How large it is and how full, from the storage itself."""
         if self.path and not os.path.exists(self.path):
-            raise RuntimeError("pool `%s`: there is no `%s`" % (self.name, self.path))
+            raise RuntimeError("there is no `%s`, the path of pool `%s`" % (self.path, self.name))
         total, used = self.module.measure(self)
         found = {"pool": self.name, "kind": self.kind, "tier": self.tier, "total_bytes": total}
         if used is not None:
