@@ -143,6 +143,10 @@ pub(super) struct Writer {
 /// Why it cannot be, for people.
 pub(super) fn open(file: &Path) -> Result<Arc<Database>, String> {
     let began = Instant::now();
+    made(file).map_err(|error| {
+        let file = file.display();
+        format!("the manifest `{file}` cannot be made: {error}")
+    })?;
     loop {
         match Database::builder().set_cache_size(CACHE).create(file) {
             Err(DatabaseError::DatabaseAlreadyOpen) if began.elapsed() < LOCKED => {
@@ -157,7 +161,21 @@ pub(super) fn open(file: &Path) -> Result<Arc<Database>, String> {
     }
 }
 
-/// Reads what `look` wants of a file that nobody has open.
+/// Makes the file where there is none: aside, and renamed, because a kill while it is made leaves one
+/// that never opens.
+fn made(file: &Path) -> Result<(), redb::Error> {
+    if file.exists() {
+        return Ok(());
+    }
+    let aside = file.with_extension("new");
+    match std::fs::remove_file(&aside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => drop(Database::builder().create(&aside)?),
+    }
+    Ok(std::fs::rename(aside, file)?)
+}
+
+/// The head, where a run wrote one.
 pub(super) fn read_head(db: &Database) -> Result<Option<Head>, String> {
     let head = reading(db, |read| {
         let table = match read.open_table(HEADS) {

@@ -50,6 +50,8 @@ pub(super) struct Migrate {
     clock: Clock,
     /// Migrations that this process carries out, by name.
     live: Arc<Mutex<BTreeMap<String, Live>>>,
+    /// Who changes limits.
+    notes: Arc<Mutex<()>>,
 }
 
 /// A migration that is carried out.
@@ -81,7 +83,7 @@ impl Migrate {
         if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
             tracing::trace!("The provider for TLS is installed already");
         }
-        Self { clock: clock::system(), live: Arc::default() }
+        Self { clock: clock::system(), live: Arc::default(), notes: Arc::default() }
     }
 }
 
@@ -233,21 +235,25 @@ impl Migrate {
     /// Changes the limits of migrations, also of those that run.
     async fn throttle(&self, job: &Job) -> Result<Value, String> {
         let meant = self.meant(job).await?;
-        let mut told = Vec::new();
-        for (folder, mut note) in meant {
-            note.limits = note.limits.with(&job.parameters)?;
-            let (saved, kept) = (note.clone(), folder.clone());
-            blocking(move || saved.save(&kept).map_err(|error| error.to_string())).await?;
-            let live = locked(&self.live);
-            let running = live.get(&note.name).map(|live| live.limits.send_replace(note.limits));
-            told.push(json!({
-                "name": note.name,
-                "running": running.is_some(),
-                "before": running,
-                "limits": note.limits,
-            }));
-        }
-        Ok(json!({ "migrations": told }))
+        let (live, notes, asked) = (self.live.clone(), self.notes.clone(), job.parameters.clone());
+        let told = blocking(move || {
+            // One after the other: each starts from what the last one set.
+            let _one = notes.lock().unwrap_or_else(PoisonError::into_inner);
+            let throttled = |(folder, note): (PathBuf, Note)| {
+                let mut note = Note::load(&folder).unwrap_or(note);
+                note.limits = note.limits.with(&asked)?;
+                note.save(&folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
+                let live = locked(&live);
+                let before = live.get(&note.name).map(|live| live.limits.send_replace(note.limits));
+                Ok(json!({
+                    "name": note.name,
+                    "running": before.is_some(),
+                    "limits": note.limits,
+                }))
+            };
+            meant.into_iter().map(throttled).collect::<Result<Vec<_>, String>>()
+        });
+        Ok(json!({ "migrations": told.await? }))
     }
 
     async fn report(&self, job: &Job) -> Result<Value, String> {
