@@ -15,6 +15,7 @@ use ifso::store::table::{self, Rows};
 use ifso::store::tables::Count;
 use serde_json::{Value, json};
 
+mod ends;
 mod memory;
 mod opensds;
 
