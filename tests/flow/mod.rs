@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 mod autoscale;
 mod array;
+mod ends;
 mod memory;
 mod migration;
 mod opensds;

@@ -3,6 +3,7 @@
 mod story;
 mod tale;
 mod memory;
+mod ends;
 mod traps;
 mod deciding;
 mod libraries;
