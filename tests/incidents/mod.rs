@@ -1,0 +1,4 @@
+//! Incidents: who is told what, and when.
+
+mod deciding;
+mod desk;
