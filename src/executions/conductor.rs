@@ -348,7 +348,7 @@ async fn happened(
                     happened.entry(parent).or_default().push(Input::Moved(Box::new(part)));
                 }
             }
-            Work::Steer { .. } | Work::Report(_) => {}
+            Work::Steer { .. } | Work::Report(_) | Work::Incident(_) => {}
         }
     }
     Ok(happened)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::cause::Cause;
 use crate::model::id::{ExecutionId, IncidentId};
 use crate::model::time::Time;
 
@@ -217,8 +218,45 @@ pub struct Failure {
     pub group: Option<String>,
     /// Anything else to know, for people.
     pub details: Value,
+}
+
+/// What led to what happened, so that a message can be walked back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lead {
+    /// What caused it.
+    pub cause: Cause,
     /// Through how many rules it came.
     pub hops: u16,
+}
+
+/// What others leave for whoever keeps incidents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// Trouble is reported.
+    Failure(Failure, Lead),
+    /// It is over.
+    Recovery {
+        /// The key of the incident.
+        key: String,
+        /// How, where there is something to say.
+        reason: Option<String>,
+        /// What led to it.
+        lead: Lead,
+    },
+    /// Something to say over a channel, without an incident.
+    Say {
+        /// The channel.
+        channel: String,
+        /// What.
+        text: String,
+        /// What led to it.
+        lead: Lead,
+    },
+    /// An execution that delivers a message is over.
+    Delivered(ExecutionId),
+    /// An incident's time has come.
+    Look(IncidentId),
 }
 
 /// Trouble that people are told of.
@@ -260,6 +298,8 @@ pub struct Incident {
     pub log: Vec<Entry>,
     /// When somebody has to look at it again.
     pub due: Option<Time>,
+    /// What led to the last change of it.
+    pub lead: Lead,
 }
 
 /// Lines of the story that are kept: the first and the last ones.
@@ -292,6 +332,16 @@ impl Incident {
             links: Vec::new(),
             log: Vec::new(),
             due: None,
+            lead: Lead { cause: Cause::User(String::new()), hops: 0 },
+        }
+    }
+
+    /// Whether its opening or its end is still to be told.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        match &self.resolved {
+            Some(resolved) => !resolved.announced,
+            None => self.level == 0 && self.state == State::Open,
         }
     }
 

@@ -164,7 +164,6 @@ pub fn failure(key: &str) -> Failure {
         labels: BTreeMap::new(),
         group: None,
         details: Value::Null,
-        hops: 0,
     }
 }
 
