@@ -307,7 +307,7 @@ const LOG_LIMIT: usize = 200;
 /// Messages that are remembered.
 const TOLD_LIMIT: usize = 400;
 /// Links that are good: older messages are acknowledged by newer ones' links.
-const LINKS_LIMIT: usize = 64;
+const LINKS_LIMIT: usize = 32;
 
 impl Incident {
     /// The incident that a first failure opens.

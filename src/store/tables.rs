@@ -269,9 +269,10 @@ impl Row for Incident {
             ("key", self.failure.key.as_bytes().to_vec()),
             ("state", self.state.word().into()),
         ];
-        if self.state != State::Resolved {
+        if self.state != State::Resolved || self.waits() {
             entries.push((LIVE, Vec::new()));
         }
+        entries.extend(self.links.iter().map(|link| (LINK, link.hash.as_bytes().to_vec())));
         if let Some(group) = self.failure.group.as_ref().filter(|_| self.waits()) {
             entries.push((WAITS, group.as_bytes().to_vec()));
         }
@@ -284,7 +285,10 @@ impl Row for Incident {
     }
 }
 
-/// The index entry of an incident that is not over.
+/// The index entry of an incident under a link that was sent.
+pub const LINK: &str = "link";
+
+/// The index entry of an incident that is not over, or of whose end is still to be told.
 pub const LIVE: &str = "live";
 
 /// The index entry of an incident, under its group, of which something is to be told.

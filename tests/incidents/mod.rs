@@ -2,3 +2,6 @@
 
 mod deciding;
 mod desk;
+mod home;
+mod keeping;
+mod plans;
