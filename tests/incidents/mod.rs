@@ -2,6 +2,6 @@
 
 mod deciding;
 mod desk;
-mod home;
+pub mod home;
 mod keeping;
 mod plans;
