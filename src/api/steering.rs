@@ -91,7 +91,7 @@ struct SteerDraft {
 
 async fn steer(call: Call) -> Answer {
     let draft: SteerDraft = call.json()?;
-    if draft.selector == Selector::default() {
+    if draft.selector.is_empty() {
         return Err(Problem::bad("empty_selector", "an empty selector means every execution")
             .help("say `\"action\": \"*\"` if that is wanted"));
     }

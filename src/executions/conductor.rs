@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::executions::control;
+use crate::executions::control::{self, Wanted};
 use crate::executions::flows::{self, Fault, Flows};
 use crate::executions::policies::{self, Admit, Seat, usher};
 use crate::executions::turn::{self, Around, Beginning, Case, Follows, Input};
@@ -191,8 +191,13 @@ impl Conductor {
         for (parent, place) in std::mem::take(&mut follows.stops) {
             for held in control::open_under(room, parent).await? {
                 if held.row.part.as_ref().map(turn::place) == Some(place) {
-                    let wish = (Wish::Cancel, "stopped by its workflow", now);
-                    let stopped = control::steered(room, &mut follows.batch, &held, wish);
+                    let wanted = Wanted {
+                        wish: Wish::Cancel,
+                        hold: None,
+                        why: "stopped by its workflow",
+                        now,
+                    };
+                    let stopped = control::steered(room, &mut follows.batch, &held, wanted);
                     follows.moved.extend(stopped.ok());
                 }
             }

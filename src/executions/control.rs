@@ -2,7 +2,7 @@
 //! one commit: once that is acknowledged, nothing new of it starts.
 
 use crate::executions::{Error, Executions, Room, draft};
-use crate::model::action::Pause;
+use crate::model::action::{Action, Pause};
 use crate::model::execution::{End, Execution, Illegal, Selector, Status, Step, Wish};
 use crate::model::id::ExecutionId;
 use crate::model::incident::Word;
@@ -65,7 +65,7 @@ impl Executions {
     }
 
     async fn steer(&self, id: ExecutionId, wish: Wish, why: &str) -> Result<Execution, Error> {
-        let mut moved = steer(&self.room, &[id], wish, why).await?;
+        let mut moved = steer(&self.room, &[id], (wish, None, why)).await?;
         moved.pop().unwrap_or(Err(Error::NotFound(id)))
     }
 }
@@ -94,7 +94,7 @@ pub(super) async fn steer_all(
     }
     let mut moved = Vec::new();
     for ids in meant.chunks(TOGETHER) {
-        let steered = steer(room, ids, wish, why).await?;
+        let steered = steer(room, ids, (wish, selector.hold.as_deref(), why)).await?;
         moved.extend(steered.into_iter().filter_map(|one| Some(one.ok()?.id)));
     }
     Ok(moved)
@@ -104,15 +104,14 @@ pub(super) async fn steer_all(
 async fn steer(
     room: &Room,
     ids: &[ExecutionId],
-    wish: Wish,
-    why: &str,
+    (wish, hold, why): (Wish, Option<&str>, &str),
 ) -> Result<Vec<Result<Execution, Error>>, store::Error> {
     loop {
         let now = room.parts.clock.now();
         let keys = ids.iter().map(|id| id.to_bytes().to_vec());
         let found = table::get_many::<Execution>(&room.parts.store, keys).await?;
-        let mut steering =
-            Steering { room, wish, why, now, batch: Batch::new(), moved: Vec::new() };
+        let wanted = Wanted { wish, hold, why, now };
+        let mut steering = Steering { room, wanted, batch: Batch::new(), moved: Vec::new() };
         let mut answers = Vec::new();
         for (id, held) in ids.iter().zip(found) {
             answers.push(match held {
@@ -135,11 +134,20 @@ async fn steer(
     }
 }
 
+/// What is wanted of an execution.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) wish: Wish,
+    /// The name of the hold that it is about; without one a resume is about all.
+    pub(super) hold: Option<&'a str>,
+    /// Who wants it.
+    pub(super) why: &'a str,
+    pub(super) now: Time,
+}
+
 struct Steering<'a> {
     room: &'a Room,
-    wish: Wish,
-    why: &'a str,
-    now: Time,
+    wanted: Wanted<'a>,
     batch: Batch,
     moved: Vec<Execution>,
 }
@@ -151,14 +159,14 @@ impl Steering<'_> {
         &mut self,
         root: &Held<Execution>,
     ) -> Result<Result<Execution, Error>, store::Error> {
-        let wish = (self.wish, self.why, self.now);
-        let steered = match steered(self.room, &mut self.batch, root, wish) {
+        let steered = match steered(self.room, &mut self.batch, root, self.wanted) {
             Ok(steered) => steered,
             Err(error) => return Ok(Err(error)),
         };
         self.moved.push(steered.clone());
         for held in parts(self.room, &root.row).await? {
-            self.moved.extend(self::steered(self.room, &mut self.batch, &held, wish).ok());
+            let steered = self::steered(self.room, &mut self.batch, &held, self.wanted);
+            self.moved.extend(steered.ok());
         }
         Ok(Ok(steered))
     }
@@ -201,19 +209,34 @@ pub(super) fn steered(
     room: &Room,
     batch: &mut Batch,
     held: &Held<Execution>,
-    (wish, why, now): (Wish, &str, Time),
+    Wanted { wish, hold, why, now }: Wanted<'_>,
 ) -> Result<Execution, Error> {
     let mut execution = held.row.clone();
     let course = course(room, &execution);
+    let more = wish == Wish::Pause && execution.hold(hold, why);
     if wish == Wish::Pause && rests(&execution, course) {
-        execution.reason = Some(why.to_owned());
+        execution.reason = Some(reasons(&execution));
         table::replace(batch, held, &execution);
         let work = Work::Order(execution.id, Order::Hold { reason: why.to_owned() });
         queue::push(batch, queue::CONDUCT, now, room.parts.ids.record(), work);
         return Ok(execution);
     }
+    if more && matches!(execution.status, Status::Pausing | Status::Paused) {
+        execution.reason = Some(reasons(&execution));
+        table::replace(batch, held, &execution);
+        return Ok(execution);
+    }
+    if let (Wish::Resume, Some(name)) = (wish, hold) {
+        let gone = execution.holds.remove(name);
+        gone.ok_or(Illegal { from: execution.status, step: Step::Resume })?;
+        if !execution.holds.is_empty() {
+            execution.reason = Some(reasons(&execution));
+            table::replace(batch, held, &execution);
+            return Ok(execution);
+        }
+    }
     match wish {
-        Wish::Pause => pause(&mut execution, course, now)?,
+        Wish::Pause => pause(room, &mut execution, course, now)?,
         Wish::Resume => execution.step(Step::Resume, now)?,
         Wish::Cancel => cancel(&mut execution, course, now)?,
     }
@@ -234,6 +257,11 @@ pub(super) fn steered(
     Ok(execution)
 }
 
+/// Why it is held, for people: all that holds it.
+fn reasons(execution: &Execution) -> String {
+    execution.holds.values().map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
 /// A workflow that rests for an answer, or since a task failed, would go on by itself.
 fn rests(execution: &Execution, course: Course) -> bool {
     course == Course::Workflow
@@ -241,7 +269,13 @@ fn rests(execution: &Execution, course: Course) -> bool {
         && matches!(execution.status, Status::Pausing | Status::Paused)
 }
 
-fn pause(execution: &mut Execution, course: Course, now: Time) -> Result<(), Error> {
+/// Whether an attempt of `action` can be held while it runs.
+pub(super) fn holds(room: &Room, action: &Action) -> bool {
+    let runner = room.parts.runners.get(action.runner.as_str());
+    action.pause == Pause::Signal || runner.is_some_and(|runner| runner.holds())
+}
+
+fn pause(room: &Room, execution: &mut Execution, course: Course, now: Time) -> Result<(), Error> {
     let waits = matches!(execution.status, Status::Requested | Status::Delayed | Status::Scheduled);
     if waits || course == Course::Workflow {
         return Ok(execution.step(Step::Pause, now)?);
@@ -253,7 +287,7 @@ fn pause(execution: &mut Execution, course: Course, now: Time) -> Result<(), Err
         execution.step(Step::Pause, now)?;
         return Ok(execution.step(Step::Quiet, now)?);
     }
-    if course == Course::Attempts && execution.action.pause == Pause::Signal {
+    if course == Course::Attempts && holds(room, &execution.action) {
         return Ok(execution.step(Step::Pause, now)?);
     }
     Err(Error::Unstoppable {

@@ -1,5 +1,6 @@
 //! An execution as it is accepted, for whoever asks: a caller, or a workflow for one of its tasks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ fn execution(room: &Room, draft: Draft<'_>, action: Arc<Action>, now: Time) -> E
         attempt: 0,
         begun: false,
         turn: None,
+        holds: BTreeMap::new(),
         timeout_ms: draft.timeout.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
         created: now,
         started: None,

@@ -6,6 +6,7 @@ mod conductor;
 mod control;
 mod dispatch;
 mod draft;
+mod emitted;
 mod flows;
 mod question;
 mod hold;

@@ -1,6 +1,8 @@
 //! What a person may want of one workflow beyond pause, resume and cancel: that a failed task is done
 //! again, skipped or given up, or that tasks of a workflow that is over are done again.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::executions::flows::{self, Fault, Flows};
@@ -195,6 +197,7 @@ pub(super) fn fresh(old: &Execution, id: ExecutionId, now: crate::model::time::T
         ended: None,
         result: Value::Null,
         reason: None,
+        holds: BTreeMap::new(),
         log: vec![(now, Status::Requested)],
         links: Vec::new(),
         ..old.clone()

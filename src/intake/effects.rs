@@ -1,5 +1,6 @@
 //! What decisions ask for, as records: executions and their tickets, new events, keys.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +118,7 @@ impl Effects<'_> {
             attempt: 0,
             begun: false,
             turn: None,
+            holds: BTreeMap::new(),
             timeout_ms: option(options, "timeout").map(millis),
             created: self.now,
             started: None,

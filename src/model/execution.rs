@@ -1,5 +1,6 @@
 //! An execution: one run of an action. Its life is StackStorm's, as one pure function.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -284,6 +285,10 @@ pub struct Execution {
     /// Why it stands where it stands, where there is something to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What holds it while it is paused, by name, and why: it goes on when nothing does any more. Who
+    /// gave no name stands under none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<String, String>,
     /// Every move so far: status and time, oldest first.
     pub log: Vec<(Time, Status)>,
     /// StackStorm's `context`, trace tags among it.
@@ -392,9 +397,24 @@ pub struct Selector {
     /// Runs that were given these parameters, perhaps among others.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
+    /// Under which name they are held, or let go if nothing else holds them. It selects none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<String>,
 }
 
+/// Bytes that the name of a hold has at most.
+pub const HOLD_BYTES: usize = 64;
+/// Names under which one execution is held at most; what is more counts as held without a name, which
+/// only somebody who lets go of everything ends.
+const HOLDS_LIMIT: usize = 16;
+
 impl Selector {
+    /// Whether it says nothing about which are meant, and so means every one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.execution.is_none() && self.action.is_none() && self.parameters.is_empty()
+    }
+
     /// Whether an execution is meant.
     #[must_use]
     pub fn selects(&self, execution: &Execution) -> bool {
@@ -423,6 +443,14 @@ fn fits(pattern: &str, text: &str) -> bool {
 pub const LOG_LIMIT: usize = 64;
 
 impl Execution {
+    /// Writes down that it is held, under this name or under none. Says whether that is new.
+    pub fn hold(&mut self, name: Option<&str>, why: &str) -> bool {
+        let known = self.holds.contains_key(name.unwrap_or_default());
+        let full = self.holds.len() >= HOLDS_LIMIT;
+        let name = name.filter(|_| known || !full).unwrap_or_default();
+        self.holds.insert(name.to_owned(), why.to_owned()).is_none()
+    }
+
     /// Moves it by `step` at `now` and writes that into its log.
     ///
     /// # Errors
@@ -436,6 +464,9 @@ impl Execution {
             // One that an older Ifso had begun says so by its status only.
             _ => self.begun || self.status == Status::Running,
         };
+        if !matches!(next, Status::Pausing | Status::Paused) {
+            self.holds.clear();
+        }
         // Its place goes back when it is over, or waits without having begun.
         let rests = next == Status::Delayed || (next == Status::Paused && !self.begun);
         if rests || next.is_done() {

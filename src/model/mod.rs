@@ -4,6 +4,7 @@
 
 pub mod time;
 pub mod zone;
+pub mod size;
 pub mod span;
 pub mod id;
 pub mod reference;

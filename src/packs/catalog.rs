@@ -50,6 +50,8 @@ pub struct Catalog {
     pub generation: u64,
     /// The rules again, by the file that they stand in, as seen from the home.
     pub rule_files: BTreeMap<PathBuf, RuleFile>,
+    /// The libraries of all packs.
+    pub library: rules::Library,
     /// A hash of all that was read and all that was wrong with it: equal hashes, equal catalogs.
     pub version: Arc<str>,
 }
@@ -70,7 +72,8 @@ impl Catalog {
 pub struct RuleFile {
     /// The pack that they belong to.
     pub pack: String,
-    /// A hash of all that compiling it depends on: its text, its pack's library, the known actions.
+    /// A hash of all that compiling it depends on: its text, the libraries of all packs, the known
+    /// actions.
     pub version: Arc<str>,
     /// Its rules that are right, in their order.
     pub rules: Vec<Arc<rules::Rule>>,

@@ -20,10 +20,17 @@ use crate::rules;
 pub(crate) fn compile(drafts: &mut [Draft], runners: &Runners, previous: &Catalog) {
     loop {
         let known = known(drafts, runners, previous);
-        let basis = disk::hash([format!("{known:?}").as_bytes()]);
+        let library = library(drafts, previous);
+        // Whoever imports from a pack is compiled again when that pack's libraries change.
+        let texts = library.iter().flat_map(|source| {
+            [source.file.as_os_str().as_encoded_bytes(), source.text.as_bytes()]
+        });
+        let facts = format!("{known:?}");
+        let basis = disk::hash(texts.chain([facts.as_bytes()]));
+        let around = Around { known, library, basis };
         let mut fewer = false;
         for draft in drafts.iter_mut().filter(|draft| !draft.failed) {
-            draft.compile(&known, &basis, previous);
+            draft.compile(&around, previous);
             draft.weigh(previous);
             fewer |= draft.failed;
         }
@@ -36,21 +43,43 @@ pub(crate) fn compile(drafts: &mut [Draft], runners: &Runners, previous: &Catalo
     }
 }
 
+/// What rules are compiled against.
+struct Around {
+    known: rules::Known,
+    library: rules::Library,
+    /// A hash of all this.
+    basis: Arc<str>,
+}
+
+/// The libraries of all packs: of each what it will have in the catalog.
+fn library(drafts: &[Draft], previous: &Catalog) -> rules::Library {
+    let mut library = rules::Library::new();
+    for draft in drafts {
+        // A second folder of the name takes nothing from the first.
+        if !draft.failed {
+            for (name, source) in &draft.library {
+                library.insert(name.clone(), source.clone());
+            }
+        } else if !drafts.iter().any(|other| !other.failed && other.name == draft.name) {
+            library.adopt(&previous.library, &draft.name);
+        }
+    }
+    library
+}
+
 impl Draft {
     /// Compiles its rules; those of which nothing has changed are taken from `previous`.
-    fn compile(&mut self, known: &rules::Known, basis: &Arc<str>, previous: &Catalog) {
+    fn compile(&mut self, around: &Around, previous: &Catalog) {
         self.rules.clear();
         self.rule_problems.clear();
         self.rules_out.clear();
-        let library = self.library.values().map(|source| source.text.as_bytes());
-        let basis = disk::hash(library.chain([basis.as_bytes()]));
         for file in &self.sources {
             let path = file.place.file.as_ref();
-            let version = disk::hash([file.text.as_bytes(), basis.as_bytes()]);
+            let version = disk::hash([file.text.as_bytes(), around.basis.as_bytes()]);
             let before = previous.rule_files.get(path).filter(|held| held.pack == self.name);
             let fresh = match before.filter(|held| held.version == version) {
                 Some(held) => Ok(held.clone()),
-                None => self.compile_file(file, version, known),
+                None => self.compile_file(file, version, around),
             };
             // Of the home's own rules each file stands for itself; a pack is weighed as a whole.
             let own = before.filter(|_| self.name == SITE);
@@ -76,13 +105,13 @@ impl Draft {
         &self,
         file: &File,
         version: Arc<str>,
-        known: &rules::Known,
+        around: &Around,
     ) -> Result<RuleFile, Vec<Problem>> {
         let source = self.source(file);
         let rules::Sifted { rules, left_out, problems } = if rule::is_yaml(file) {
-            rule::sift(file, &source, &self.folder, known)?
+            rule::sift(file, &source, &self.folder, &around.known)?
         } else {
-            rules::sift(&source, &self.library, known)?
+            rules::sift(&source, &around.library, &around.known)?
         };
         let rules = rules.into_iter().map(Arc::new).collect();
         Ok(RuleFile { pack: self.name.clone(), version, rules, left_out, problems })

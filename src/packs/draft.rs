@@ -48,7 +48,8 @@ pub(crate) struct Draft {
     /// What its policies name.
     pub(crate) wanted: Vec<policy::Wanted>,
     pub(crate) sources: Vec<File>,
-    pub(crate) library: rules::Library,
+    /// Its libraries by name.
+    pub(crate) library: Vec<(String, rules::Source)>,
     pub(crate) rules: Vec<(PathBuf, RuleFile)>,
     pub(crate) config: Value,
     /// The file of it, where there is one.
@@ -90,7 +91,7 @@ impl Draft {
             policies: Vec::new(),
             wanted: Vec::new(),
             sources: Vec::new(),
-            library: rules::Library::new(),
+            library: Vec::new(),
             rules: Vec::new(),
             config: Value::Null,
             configured: None,

@@ -84,7 +84,10 @@ pub fn load(home: &Path, kinds: Kinds<'_>, previous: &Catalog) -> Catalog {
     for mut draft in drafts {
         catalog.problems.extend(draft.problems.iter().cloned());
         named.append(&mut draft.named);
-        wanted.append(&mut draft.wanted);
+        // Of a pack that is left out the actions are not there either, which is said already.
+        if !draft.failed {
+            wanted.append(&mut draft.wanted);
+        }
         if seen.insert(draft.name.clone()) {
             let kept = draft.failed;
             if draft.name == notices::PACK {
@@ -154,6 +157,9 @@ impl Draft {
         catalog.sensors.extend(self.sensors.into_iter().map(sensor));
         catalog.calendars.extend(self.calendars);
         catalog.rule_files.extend(self.rules);
+        for (name, source) in self.library {
+            catalog.library.insert(name, source);
+        }
         Arc::make_mut(&mut catalog.configs).insert(self.name.clone(), Arc::new(self.config));
         catalog.packs.insert(self.name, pack);
     }
@@ -197,6 +203,7 @@ fn keep(pack: &str, catalog: &mut Catalog, previous: &Catalog) {
     catalog.policies.extend(policies.map(|(name, held)| (name.clone(), Arc::clone(held))));
     let rules = previous.rule_files.iter().filter(|(_, held)| held.pack == pack);
     catalog.rule_files.extend(rules.map(|(file, held)| (file.clone(), held.clone())));
+    catalog.library.adopt(&previous.library, pack);
     if let Some(config) = previous.configs.get(pack) {
         Arc::make_mut(&mut catalog.configs).insert(pack.to_owned(), Arc::clone(config));
     }

@@ -38,9 +38,9 @@ impl Analysis {
     /// Looks through `when` and `per`.
     pub(crate) fn of(when: Option<&Closure>, per: Option<&Closure>, around: &Surroundings) -> Self {
         let mut fields = Vec::new();
-        let functions = around.functions.iter_script_fn_info().map(|(_, _, name, ..)| name);
-        let own: Vec<&str> = functions.filter(|name| !name.starts_with(ANONYMOUS)).collect();
         let condition = when.map(|when| {
+            let around = when.around().map_or(around, |own| own);
+            let own = named(around);
             let mut reader =
                 Reader { closure: when, around, own: &own, fields: &mut fields, steps: 0 };
             let condition = reader.condition(when.body());
@@ -50,6 +50,8 @@ impl Analysis {
             opaque(when.body(), "is too long to be asked without Rhai".to_owned())
         });
         let key = per.and_then(|per| {
+            let around = per.around().map_or(around, |own| own);
+            let own = named(around);
             let mut reader =
                 Reader { closure: per, around, own: &own, fields: &mut fields, steps: 0 };
             match reader.term(per.body()) {
@@ -60,6 +62,12 @@ impl Analysis {
         let cover = condition.as_ref().map_or_else(|| vec![Clause::default()], cover);
         Self { fields: fields.into(), condition, key, cover }
     }
+}
+
+/// The functions that a file defines itself.
+fn named(around: &Surroundings) -> Vec<&str> {
+    let functions = around.functions.iter_script_fn_info().map(|(_, _, name, ..)| name);
+    functions.filter(|name| !name.starts_with(ANONYMOUS)).collect()
 }
 
 /// One side of a comparison.

@@ -4,19 +4,23 @@
 //! no copy of the event, and no way to change it (`reference/spikes.md` 1.2, T5, T10).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rhai::{
     AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FnPtr,
-    GlobalRuntimeState, ImmutableString, Locked, Module, Namespace, Position, Scope, Shared, Stmt,
-    StmtBlock,
+    GlobalRuntimeState, ImmutableString, Locked, Module, Namespace, NativeCallContext, Position,
+    Scope, ScriptFuncDef, Shared, Stmt, StmtBlock,
 };
 
-use crate::rules::lend;
+use crate::rules::sites::spot;
+use crate::rules::{lend, meaning};
 
 /// What stands around a file's closures: the functions of the file, its imports and constants.
 pub(crate) struct Surroundings {
     /// The file, as errors name it.
     pub(crate) file: ImmutableString,
+    /// Its text.
+    pub(crate) source: Arc<str>,
     /// Its functions.
     pub(crate) functions: Shared<Module>,
     /// Its imports, in the order of the file.
@@ -27,7 +31,8 @@ pub(crate) struct Surroundings {
 
 type RhaiResult = Result<Dynamic, Box<EvalAltResult>>;
 
-type Constants = Shared<Locked<BTreeMap<ImmutableString, Dynamic>>>;
+/// What a file called constant.
+pub(crate) type Constants = Shared<Locked<BTreeMap<ImmutableString, Dynamic>>>;
 
 /// A closure, ready to be asked.
 pub(crate) struct Closure {
@@ -38,6 +43,8 @@ pub(crate) struct Closure {
     /// Whether it hands the event to a closure inside; then it works on a copy, in case that the
     /// tree has places where `lend` does not look.
     lends: bool,
+    /// What stands around it, where that is not what stands around the rule.
+    around: Option<Arc<Surroundings>>,
 }
 
 /// What a closure is asked about.
@@ -54,23 +61,40 @@ pub(crate) struct Asked {
 }
 
 impl Closure {
-    /// The closure behind a pointer of `ast`.
+    /// The closure behind a pointer, of `home` or of what stands `elsewhere`.
     ///
     /// # Errors
-    /// Says why it cannot be asked: it is not of this file, or takes too many parameters.
-    pub(crate) fn of(pointer: &FnPtr, ast: &AST) -> Result<Self, String> {
+    /// Says why it cannot be asked: it is not of these files, or takes too many parameters.
+    pub(crate) fn of(
+        pointer: &FnPtr,
+        home: &Surroundings,
+        elsewhere: &[Arc<Surroundings>],
+    ) -> Result<Self, String> {
         let name = pointer.fn_name();
-        let Some(function) = ast.iter_fn_def().find(|function| function.name == name) else {
-            return Err("it is a closure of another file; write one here that calls it".to_owned());
+        let near = home.function(name).map(|function| (function, None));
+        let far = || {
+            let mut all = elsewhere.iter();
+            all.find_map(|one| Some((one.function(name)?, Some(Arc::clone(one)))))
         };
-        let captured = pointer.curry().to_vec();
-        let own = function.params.len().saturating_sub(captured.len());
+        let Some((function, around)) = near.or_else(far) else {
+            return Err("it is no closure; write one: `|e| …`".to_owned());
+        };
+        let own = function.params.len().saturating_sub(pointer.curry().len());
         if own > 2 {
             return Err(format!(
                 "it has {own} parameters; a closure takes the event's data and, if it wants, the \
                  envelope"
             ));
         }
+        Ok(Self::whole(pointer, function, around))
+    }
+
+    /// The closure behind a pointer to `function`.
+    pub(crate) fn whole(
+        pointer: &FnPtr,
+        function: &Shared<ScriptFuncDef>,
+        around: Option<Arc<Surroundings>>,
+    ) -> Self {
         // A tree of this function alone: what is walked belongs to it.
         let mut module = Module::new();
         module.set_script_fn(Shared::clone(function));
@@ -80,7 +104,60 @@ impl Closure {
         lend::by_value(&mut statements, &names);
         let position = function.body.start_position();
         let body = body(statements, position, function.body.end_position());
-        Ok(Self { body, names, captured, lends })
+        Self { body, names, captured: pointer.curry().to_vec(), lends, around }
+    }
+
+    /// A pointer that finds it wherever it is called.
+    pub(crate) fn travelling(self) -> FnPtr {
+        let name = format!("closure_{:016x}", self.text_hash());
+        let call = move |context: NativeCallContext<'_>, given: &mut [&mut Dynamic]| {
+            let given = given.iter_mut().map(|value| value.take()).collect();
+            self.call(&context, given)
+        };
+        #[expect(deprecated, reason = "not deprecated, but said to be volatile: Rhai is pinned")]
+        let pointer = FnPtr::from_fn(name, call);
+        pointer.expect("the name is an identifier")
+    }
+
+    /// Calls it from inside another closure.
+    fn call(&self, context: &NativeCallContext<'_>, given: Vec<Dynamic>) -> RhaiResult {
+        let (engine, outer) = (context.engine(), context.global_runtime_state());
+        let own = self.names.len().saturating_sub(self.captured.len());
+        if given.len() != own {
+            let message = format!("the closure takes {own} values, and is given {}", given.len());
+            return Err(message.into());
+        }
+        let Some(around) = &self.around else { return Ok(Dynamic::UNIT) };
+        let mut global = around.global(engine, &outer.tag);
+        (global.level, global.num_operations) = (outer.level + 1, outer.num_operations);
+        if global.level > engine.max_call_levels() {
+            return Err(EvalAltResult::ErrorStackOverflow(context.call_position()).into());
+        }
+        let mut scope = Scope::new();
+        for (name, value) in self.names.iter().zip(self.captured.iter().cloned().chain(given)) {
+            scope.push_constant_dynamic(name.as_str(), value);
+        }
+        let mut caches = Caches::new();
+        let mut inside = EvalContext::new(engine, &mut global, &mut caches, &mut scope, None);
+        self.walk(&mut inside).map_err(|error| {
+            let (name, file) = ("its closure".to_owned(), around.file.to_string());
+            EvalAltResult::ErrorInFunctionCall(name, file, error, context.call_position()).into()
+        })
+    }
+
+    /// A hash of what it says; where it stands does not count.
+    fn text_hash(&self) -> u64 {
+        let source = self.around.as_ref().map_or("", |around| &around.source);
+        let captured = self.captured.iter().map(ToString::to_string).collect::<Vec<_>>();
+        meaning::hash_of(&[
+            &meaning::text(source, spot(self.body.start_position())),
+            &captured.join(" "),
+        ])
+    }
+
+    /// What stands around it, where that is not what stands around the rule.
+    pub(crate) fn around(&self) -> Option<&Arc<Surroundings>> {
+        self.around.as_ref()
     }
 
     /// The first text that each call of these functions is given, and where it stands: `w.avg("ms")`
@@ -112,7 +189,8 @@ impl Closure {
     /// A part of it, to be asked by itself.
     pub(crate) fn part(&self, expression: Expr) -> Self {
         let (names, captured) = (self.names.clone(), self.captured.clone());
-        Self { body: expression, names, captured, lends: self.lends }
+        let around = self.around.clone();
+        Self { body: expression, names, captured, lends: self.lends, around }
     }
 
     /// Whether it names a second parameter.
@@ -136,9 +214,9 @@ impl Closure {
         self.names.iter().position(|own| own == name)
     }
 
-    /// Where its body begins.
+    /// Where its body begins in the file of the rule; nowhere where it stands in another.
     pub(crate) fn position(&self) -> Position {
-        self.body.start_position()
+        if self.around.is_some() { Position::NONE } else { self.body.start_position() }
     }
 
     /// Asks it.
@@ -161,6 +239,11 @@ impl Closure {
         for (name, value) in self.names.iter().zip(values) {
             scope.push_constant_dynamic(name.as_str(), value);
         }
+        let mut far = Caches::new();
+        let (around, caches) = match &self.around {
+            Some(around) => (&**around, &mut far),
+            None => (around, caches),
+        };
         let global = &mut around.global(engine, &asked.tag);
         let answer = self.walk(&mut EvalContext::new(engine, global, caches, &mut scope, None));
         scope.rewind(self.names.len());
@@ -185,6 +268,12 @@ impl Closure {
 }
 
 impl Surroundings {
+    /// The function or closure of this name.
+    pub(crate) fn function(&self, name: &str) -> Option<&Shared<ScriptFuncDef>> {
+        let mut all = self.functions.iter_script_fn_info();
+        all.find(|(.., function)| function.name == name).map(|(.., function)| function)
+    }
+
     /// A constant of the file (`global::NAME`) or of a library that it imports (`library::NAME`).
     pub(crate) fn constant(&self, path: &Namespace, name: &str) -> Option<Dynamic> {
         let [only] = path.path.as_slice() else { return None };

@@ -8,10 +8,11 @@ use aws_lc_rs::digest;
 use rhai::{AST, Engine, OptimizationLevel, Scope};
 
 use crate::model::problem::{Place, Problem, Severity};
-use crate::rules::declare::{self, Declared, Notebook};
+use crate::rules::declare::{self, Pen};
 use crate::rules::library::Importer;
 use crate::rules::lint::unused;
 use crate::rules::rule::Rule;
+use crate::rules::run::run;
 use crate::rules::sites::{Sites, spot};
 use crate::rules::{Known, Library, Source, check, effects, read, slim, window};
 use crate::script::fault::Fault;
@@ -102,8 +103,8 @@ fn load(
     let (mut engine, deadline) = script::engine(&limits::LOADING);
     engine.register_global_module(effects::module());
     engine.register_global_module(window::module());
-    let importer = Importer::new(library);
-    let notebook = declare::teach(&mut engine, &file, &importer);
+    let importer = Importer::new(library, &source.pack);
+    let pen = declare::teach(&mut engine, (&file, &source.text), &importer);
     engine.set_module_resolver(importer.clone());
     deadline.start();
     let written = engine.compile(&source.text).map_err(|error| {
@@ -115,8 +116,8 @@ fn load(
     let mut everywhere = found.iter().filter(wrong).any(|one| one.rule.is_none());
     let wrong: BTreeSet<_> = found.iter().filter(wrong).filter_map(|one| one.rule).collect();
     let mut problems: Vec<Problem> = found.into_iter().map(|one| one.problem).collect();
-    let ast = match evaluate(&engine, &written, &file, whole) {
-        Ok(ast) => ast,
+    let declared = match evaluate(&engine, &written, (&file, whole), &pen) {
+        Ok(()) => pen.lock().unwrap_or_else(PoisonError::into_inner).take(),
         Err(problem) => {
             let said = problems.iter().any(|said| said.place == problem.place);
             if !said {
@@ -132,15 +133,13 @@ fn load(
     let version = version(source, &importer);
     let place = whole.clone();
     let text = Arc::from(source.text.as_str());
-    let file =
-        read::File { pack: &source.pack, place, ast: &ast, sites: &sites, version, source: text };
+    let file = read::File { pack: &source.pack, place, sites: &sites, version, source: text };
     let (mut rules, mut left_out) = (Vec::new(), BTreeSet::new());
-    let declared = take(&notebook);
     let mut closures = slim::Closures::default();
     // An error in a rule that was not declared, under an `if`, cannot be left out by name.
-    everywhere |= !wrong.iter().all(|at| declared.iter().any(|one| spot(one.position) == *at));
+    everywhere |= !wrong.iter().all(|at| declared.iter().any(|one| spot(one.call) == *at));
     for declared in declared {
-        let (name, at) = (declared.name.clone(), spot(declared.position));
+        let (name, at) = (declared.name.clone(), spot(declared.call));
         closures.note(&declared);
         match read::rule(&file, declared, known) {
             Ok((rule, doubts)) => {
@@ -170,16 +169,18 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
 }
 
 /// Runs the top level of the file, which declares its rules.
-fn evaluate(engine: &Engine, written: &AST, file: &str, whole: &Place) -> Result<AST, Problem> {
+fn evaluate(
+    engine: &Engine,
+    written: &AST,
+    (file, whole): (&str, &Place),
+    pen: &Pen,
+) -> Result<(), Problem> {
     let mut ast = engine.optimize_ast(&Scope::new(), written.clone(), OptimizationLevel::Simple);
     ast.set_source(file);
-    let done = engine.run_ast(&ast);
-    done.map_err(|error| problem("evaluation", Fault::of(&error, file), whole))?;
-    Ok(ast)
-}
-
-fn take(notebook: &Notebook) -> Vec<Declared> {
-    std::mem::take(&mut *notebook.lock().unwrap_or_else(PoisonError::into_inner))
+    let done = run(engine, &ast, |statement, global| {
+        pen.lock().unwrap_or_else(PoisonError::into_inner).turn(statement, global);
+    });
+    done.map(drop).map_err(|error| problem("evaluation", Fault::of(&error, file), whole))
 }
 
 fn problem(code: &str, fault: Fault, whole: &Place) -> Problem {

@@ -8,7 +8,7 @@ use rhai::plugin::export_module;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, Shared};
 use serde_json::{Map as Object, Value};
 
-use crate::model::execution::{Selector, Wish};
+use crate::model::execution::{HOLD_BYTES, Selector, Wish};
 use crate::model::incident::{Failure, Severity};
 use crate::model::reference::Reference;
 use crate::model::rule::Effect;
@@ -107,14 +107,22 @@ fn selector(written: &Dynamic) -> Result<Selector, Box<EvalAltResult>> {
                         `#{ action: …, parameters: #{ … } }`";
         format!("in the selector: {error}; {expected}")
     })?;
-    if read == Selector::default() {
+    if read.is_empty() {
         return Err("an empty selector means every execution; say `\"*\"` if that is wanted".into());
     }
     Ok(read)
 }
 
 fn steer(wish: Wish, written: &Dynamic) -> Result<Effect, Box<EvalAltResult>> {
-    Ok(Effect::Steer { wish, selector: selector(written)? })
+    let selector = selector(written)?;
+    let Some(hold) = &selector.hold else { return Ok(Effect::Steer { wish, selector }) };
+    if wish == Wish::Cancel {
+        return Err("in the selector: `hold` is for `pause` and `resume`".into());
+    }
+    if hold.is_empty() || hold.len() > HOLD_BYTES {
+        return Err(format!("in the selector: `hold` is a name of 1 to {HOLD_BYTES} bytes").into());
+    }
+    Ok(Effect::Steer { wish, selector })
 }
 
 /// What `incident(key, …)` takes.
@@ -257,7 +265,8 @@ mod functions {
     }
 
     /// Pauses executions and what is part of them: an action's (`*` stands for any letters), the one of
-    /// an id, or those that `#{ action: …, parameters: #{ … } }` means.
+    /// an id, or those that `#{ action: …, parameters: #{ … } }` means. With `hold: "name"` in the map
+    /// they are held under that name, perhaps among others.
     ///
     /// > pause("storage.migrate_*") is an effect
     #[rhai_fn(return_raw)]
@@ -265,7 +274,8 @@ mod functions {
         steer(Wish::Pause, &selector)
     }
 
-    /// Lets paused executions go on; says which as `pause` does.
+    /// Lets paused executions go on; says which as `pause` does. With `hold: "name"` only what that
+    /// name holds, as soon as nothing else holds it: what a person paused stays so.
     ///
     /// > resume(#{ action: "storage.migrate_bucket" }) is an effect
     #[rhai_fn(return_raw)]

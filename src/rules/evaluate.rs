@@ -275,7 +275,10 @@ impl<'h> Hearing<'h> {
         let around = &rule.around;
         let answer = catch_unwind(AssertUnwindSafe(|| closure.ask(engine, caches, around, asked)));
         if let Ok(answer) = answer {
-            return answer.map_err(|error| Fault::of(&error, &around.file).or(closure.position()));
+            return answer.map_err(|error| match closure.around() {
+                Some(own) => Fault::of(&error, &own.file).of_file(&own.file),
+                None => Fault::of(&error, &around.file).or(closure.position()),
+            });
         }
         // What it left behind in the caches may be half done, and the event went with it.
         *caches = rhai::Caches::new();

@@ -60,6 +60,16 @@ fn comment(rest: &mut impl Iterator<Item = char>) {
     }
 }
 
+/// A hash over these texts.
+pub(crate) fn hash_of(texts: &[&str]) -> u64 {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for text in texts {
+        context.update(text.as_bytes());
+        context.update(&[0]);
+    }
+    context.finish().as_ref().first_chunk().copied().map_or(0, u64::from_be_bytes)
+}
+
 /// A hash over the texts of these keys of one rule, and over what else they depend on.
 pub(crate) fn hash(
     source: &str,

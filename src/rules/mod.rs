@@ -8,6 +8,7 @@ pub mod pattern;
 pub mod effects;
 pub mod declare;
 mod sites;
+mod run;
 mod library;
 mod check;
 mod wanted;
@@ -65,6 +66,7 @@ pub use crate::rules::compile::{Sifted, compile, sift};
 pub use crate::rules::decide::decide;
 pub use crate::rules::evaluate::{Evaluation, evaluate};
 pub use crate::rules::indexing::Indexing;
+pub use crate::rules::library::Library;
 pub use crate::rules::lint::loops::warnings as loops;
 pub use crate::rules::memory::Memories;
 pub use crate::rules::payload::Schemas;
@@ -85,9 +87,6 @@ pub struct Source {
     /// Its text.
     pub text: String,
 }
-
-/// A pack's `lib/*.rhai` by name without the ending: what `import "name"` finds.
-pub type Library = BTreeMap<String, Source>;
 
 /// What effects may name: the actions and triggers of all packs.
 #[derive(Debug, Clone, Default)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rhai::{AST, Array, Dynamic, FnPtr, Map};
+use rhai::{Array, Dynamic, FnPtr, Map};
 
 use crate::model::problem::nearest;
 use crate::model::problem::{Place, Problem};
@@ -12,9 +12,10 @@ use crate::rules::analyse::Analysis;
 use crate::rules::closure::Closure;
 use crate::rules::declare::Declared;
 use crate::rules::lint::{self, loops};
+use crate::rules::meaning;
 use crate::rules::pattern::Pattern;
 use crate::rules::rule::{Closures, Rule, Then, When};
-use crate::rules::sites::Sites;
+use crate::rules::sites::{Sites, spot};
 use crate::rules::temporal::{Active, Shape, Temporal};
 use crate::rules::wanted::doubtful;
 use crate::script::convert::kind;
@@ -31,7 +32,6 @@ pub const KEYS: &[&str] = &[
 pub(crate) struct File<'f> {
     pub(crate) pack: &'f str,
     pub(crate) place: Place,
-    pub(crate) ast: &'f AST,
     pub(crate) sites: &'f Sites,
     pub(crate) version: Arc<str>,
     pub(crate) source: Arc<str>,
@@ -61,6 +61,8 @@ pub(crate) fn rule(
     let priority = reader.take("priority", "an integer", |v| v.as_int()).unwrap_or(0);
     let cooldown = reader.span("cooldown");
     let place = reader.place();
+    let template =
+        declared.library.as_ref().map(|library| self::place(&library.place, declared.position));
     let problems = reader.problems;
     doubts.extend(reader.doubts);
     match (reference, closures.zip(temporal)) {
@@ -68,7 +70,9 @@ pub(crate) fn rule(
             let when = closures.when.as_ref().and_then(When::closure);
             let per = closures.per.as_ref();
             let analysis = Analysis::of(when, per, &declared.around);
-            let emits = loops::emitted(&closures, &file.place);
+            let library = declared.library.as_ref();
+            let home = library.map_or(&file.place, |library| &library.place);
+            let emits = loops::emitted(&closures, home);
             let rule = Rule {
                 reference,
                 about,
@@ -80,13 +84,17 @@ pub(crate) fn rule(
                 temporal,
                 place,
                 version: Arc::clone(&file.version),
-                source: Arc::clone(&file.source),
+                source: Arc::clone(library.map_or(&file.source, |library| &library.source)),
                 closures,
                 analysis,
                 emits,
                 around: declared.around,
+                template,
             };
-            doubts.extend(lint::doubts(&rule, &file.place, known));
+            // What is doubtful in a library is not for those who call it.
+            if rule.template.is_none() {
+                doubts.extend(lint::doubts(&rule, &file.place, known));
+            }
             Ok((rule, doubts))
         }
         _ => Err(problems),
@@ -102,10 +110,6 @@ pub(crate) struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    pub(crate) fn ast(&self) -> &AST {
-        self.file.ast
-    }
-
     /// The calendar of this name, as the rule's own pack sees it.
     pub(crate) fn calendar(&self, name: &str) -> Result<Active, String> {
         let (calendar, inverted) = self.known.calendar(self.file.pack, name)?;
@@ -113,11 +117,11 @@ impl Reader<'_> {
     }
 
     pub(crate) fn source(&self) -> &str {
-        &self.file.source
+        self.declared.library.as_ref().map_or(&self.file.source, |library| &library.source)
     }
 
     pub(crate) fn sites(&self) -> &Sites {
-        self.file.sites
+        self.declared.library.as_ref().map_or(self.file.sites, |library| &library.sites)
     }
 
     pub(crate) fn position(&self) -> rhai::Position {
@@ -131,14 +135,32 @@ impl Reader<'_> {
         constants.map(|constants| format!("{constants:?}")).unwrap_or_default()
     }
 
-    /// What the rule's closures captured, as text.
-    pub(crate) fn captured(&self) -> String {
-        let closures = self.options().iter().filter_map(|(key, value)| {
-            let pointer = value.read_lock::<FnPtr>()?;
-            let captured: Vec<String> = pointer.curry().iter().map(ToString::to_string).collect();
+    /// What the closures behind these keys captured, as text. Of a rule that a library declares, what
+    /// the other keys are given too: the text of the library does not say it.
+    pub(crate) fn captured(&self, keys: &[&str]) -> String {
+        let given = keys.iter().filter_map(|key| {
+            let value = self.options().get(*key)?;
+            let Some(pointer) = value.read_lock::<FnPtr>() else {
+                let is_given = self.declared.library.is_some();
+                return is_given.then(|| format!("{key} {}", self.told(value)));
+            };
+            let captured: Vec<String> =
+                pointer.curry().iter().map(|value| self.told(value)).collect();
             Some(format!("{key}{captured:?}"))
         });
-        closures.collect::<Vec<_>>().join(" ")
+        given.collect::<Vec<_>>().join(" ")
+    }
+
+    /// A value as text; of a closure what it says, not where it stands.
+    fn told(&self, value: &Dynamic) -> String {
+        let near = |pointer: &FnPtr| {
+            let function = self.declared.around.function(pointer.fn_name())?;
+            let at = spot(function.body.start_position());
+            Some(meaning::text(&self.declared.around.source, at))
+        };
+        let Some(pointer) = value.read_lock::<FnPtr>() else { return value.to_string() };
+        let captured: Vec<String> = pointer.curry().iter().map(|value| self.told(value)).collect();
+        format!("{}{captured:?}", near(&pointer).unwrap_or_else(|| pointer.to_string()))
     }
 
     /// What the rule is on: a rule with steps is on what its steps are on.
@@ -155,18 +177,30 @@ impl Reader<'_> {
     }
 
     pub(crate) fn doubt(&mut self, code: &str, key: &str, message: impl std::fmt::Display) {
-        let message = format!("rule `{}`: {message}", self.declared.name);
+        let message = self.said(key, message);
         self.doubts.push(Problem::warning(code, self.place_of(key), message));
     }
 
     fn place(&self) -> Place {
-        place(&self.file.place, self.declared.position)
+        place(&self.file.place, self.declared.call)
     }
 
-    /// Where a key stands; the call where the map was not written out.
+    /// Where a key stands; the call where the map was not written out, or stands in a library.
     fn place_of(&self, key: &str) -> Place {
-        let site = self.file.sites.key(self.declared.position, key);
-        place(&self.file.place, site.unwrap_or(self.declared.position))
+        let own = self.declared.library.is_none();
+        let site = self.sites().key(self.declared.position, key).filter(|_| own);
+        place(&self.file.place, site.unwrap_or(self.declared.call))
+    }
+
+    /// What is to be said of a key; for a rule of a library with the place where it stands there.
+    fn said(&self, key: &str, message: impl std::fmt::Display) -> String {
+        let name = &self.declared.name;
+        let Some(library) = &self.declared.library else {
+            return format!("rule `{name}`: {message}");
+        };
+        let site = self.sites().key(self.declared.position, key);
+        let there = place(&library.place, site.unwrap_or(self.declared.position));
+        format!("rule `{name}`: {message} (in `{there}`)")
     }
 
     pub(crate) fn options(&self) -> &Map {
@@ -174,8 +208,7 @@ impl Reader<'_> {
     }
 
     pub(crate) fn complain(&mut self, code: &str, key: &str, message: impl std::fmt::Display) {
-        let message = format!("rule `{}`: {message}", self.declared.name);
-        let problem = Problem::error(code, self.place_of(key), message);
+        let problem = Problem::error(code, self.place_of(key), self.said(key, message));
         self.problems.push(problem);
     }
 
@@ -287,13 +320,18 @@ impl Reader<'_> {
             );
             return None;
         };
-        match Closure::of(&pointer, self.file.ast) {
+        match self.behind(&pointer) {
             Ok(closure) => Some(closure),
             Err(reason) => {
                 self.complain("no_closure", key, format!("`{key}` cannot be used: {reason}"));
                 None
             }
         }
+    }
+
+    /// The closure behind a pointer among the rule's options.
+    pub(crate) fn behind(&self, pointer: &FnPtr) -> Result<Closure, String> {
+        Closure::of(pointer, &self.declared.around, &self.declared.elsewhere)
     }
 
     pub(crate) fn take<T, E>(

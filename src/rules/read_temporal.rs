@@ -329,7 +329,7 @@ impl Reader<'_> {
 
     fn step_closure(&mut self, key: &str, named: &str, value: &Dynamic) -> Option<Closure> {
         let pointer = value.read_lock::<FnPtr>().map(|pointer| pointer.clone());
-        let made = pointer.map(|pointer| Closure::of(&pointer, self.ast()));
+        let made = pointer.map(|pointer| self.behind(&pointer));
         match made {
             Some(Ok(closure)) => Some(closure),
             Some(Err(reason)) => {
@@ -462,8 +462,8 @@ impl Reader<'_> {
     }
 
     fn meaning(&self) -> Meaning {
-        let around = format!("{:?} {:?}", self.constants(), self.captured());
         let hash = |keys: &[&str]| {
+            let around = format!("{:?} {:?}", self.constants(), self.captured(keys));
             meaning::hash(self.source(), self.sites(), self.position(), keys, &around)
         };
         Meaning { key: hash(&["per"]), truth: hash(TRUTH) }

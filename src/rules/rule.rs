@@ -32,6 +32,8 @@ pub struct Rule {
     /// The events that it emits, as far as its file says so outright.
     pub(crate) emits: Box<[Emit]>,
     pub(crate) around: Arc<Surroundings>,
+    /// The library that declared it, where its own file did not.
+    pub(crate) template: Option<Place>,
 }
 
 /// What a rule asks its author's code.

@@ -38,7 +38,7 @@ impl Closures {
     /// call.
     pub(crate) fn drop_from(&self, rules: &mut [Rule]) {
         let mut before: Option<(Arc<Surroundings>, Arc<Surroundings>)> = None;
-        for rule in rules {
+        for rule in rules.iter_mut().filter(|rule| rule.template.is_none()) {
             let known = before.as_ref().filter(|(old, _)| Arc::ptr_eq(old, &rule.around));
             let slim = known
                 .map_or_else(|| Arc::new(self.slim(&rule.around)), |(_, slim)| Arc::clone(slim));
@@ -62,6 +62,7 @@ impl Closures {
         }
         Surroundings {
             file: around.file.clone(),
+            source: Arc::clone(&around.source),
             functions,
             imports: around.imports.clone(),
             constants: around.constants.clone(),

@@ -9,6 +9,7 @@ use crate::model::cause::Cause;
 use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::memory::{Memory, Queued, Seen};
+use crate::model::problem::Place;
 use crate::model::reference::Reference;
 use crate::model::rule::{Decision, Verdict};
 use crate::model::time::Time;
@@ -72,7 +73,7 @@ fn stuck(rule: &Rule) -> Turned {
         message: "its deadline does not move, so what it remembered under this key is forgotten; \
                   this is a fault of Ifso: please report it with the rule"
             .to_owned(),
-        line: rule.place.line,
+        line: rule.place.line.filter(|_| rule.template.is_none()),
         column: rule.place.column,
     })
 }
@@ -108,12 +109,28 @@ pub(crate) fn decision(rule: &Rule, event: EventId, key: &str, turned: Turned) -
         rule: rule.reference.clone(),
         event,
         version: rule.version.clone(),
-        verdict: turned.verdict,
+        verdict: placed(rule, turned.verdict),
         key: rule.closures.per.is_some().then(|| key.to_owned()).filter(|key| key != WHOLE),
         events: turned.events,
         note: turned.note,
         effects: turned.effects,
         executions: Vec::new(),
+    }
+}
+
+/// An error inside a library is told with the place there, at the rule's own.
+fn placed(rule: &Rule, verdict: Verdict) -> Verdict {
+    match (verdict, &rule.template) {
+        (Verdict::Error { message, line, column }, Some(library)) => {
+            let message = match (line, column) {
+                (Some(line), Some(column)) => {
+                    format!("in {}: {message}", Place::file(&*library.file).at(line, column))
+                }
+                _ => message,
+            };
+            Verdict::Error { message, line: rule.place.line, column: rule.place.column }
+        }
+        (verdict, _) => verdict,
     }
 }
 

@@ -2,14 +2,18 @@
 //! handed opened values, and hand back what happened.
 
 mod announce;
+mod email;
+mod emit;
 mod http;
 mod inquiry;
 mod kafka;
+mod migrate;
 mod noop;
 mod process;
 mod python;
 mod rhai;
 mod shell;
+mod ssh;
 pub mod supervisor;
 mod workflow;
 
@@ -50,6 +54,11 @@ pub trait Runner: Send + Sync {
     /// be dropped at any time; a later `run` with `Begin::Return` takes the attempt up again and
     /// hands over its output from the beginning.
     fn survives(&self) -> bool {
+        false
+    }
+
+    /// Whether an attempt can be held by its brake whatever its action says of `pause`.
+    fn holds(&self) -> bool {
         false
     }
 
@@ -122,8 +131,12 @@ pub const KINDS: &[Make] = &[
     |_| Arc::new(http::Http::new()),
     |_| Arc::new(rhai::Rhai),
     |_| Arc::new(kafka::Kafka::new()),
+    |_| Arc::new(migrate::Migrate::new()),
+    |_| Arc::new(email::Email),
+    |tools| Arc::new(ssh::Ssh::new(tools)),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
+    |_| Arc::new(emit::Emit),
     |_| Arc::new(workflow::Workflow),
     |_| Arc::new(inquiry::Inquiry),
 ];
@@ -274,6 +287,8 @@ impl Outcome {
 pub enum Ended {
     /// It ran, and this is how.
     So(End),
+    /// It failed, and would fail again however often it were tried: no `retry` applies.
+    Hopeless,
     /// On return: nobody can know whether it ran.
     Lost,
     /// On return: it surely never began; starting it now is its first start.

@@ -52,6 +52,13 @@ impl Fault {
         }
     }
 
+    /// The same, said of another file than the one whose places are known.
+    #[must_use]
+    pub fn of_file(self, file: &str) -> Self {
+        let place = self.place(file);
+        Self::at(format!("in {place}: {}", self.message), Position::NONE)
+    }
+
     /// The same, at `position` where no place is known.
     #[must_use]
     pub fn or(self, position: Position) -> Self {

@@ -424,6 +424,41 @@ async fn a_selector_pauses_what_it_means_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_several_hold_goes_on_when_the_last_lets_go() {
+    let world = world([workflow("test.chain", CHAIN)]);
+    world.hands.hold();
+    let flow = started(&world, "test.chain").await;
+    world.hands.began().await;
+    world.reaches(flow.id, Status::Running).await;
+    let steer = async |wish, hold: Option<&str>, why: &str| {
+        let selector = Selector { execution: Some(flow.id), ..Selector::default() };
+        let selector = Selector { hold: hold.map(str::to_owned), ..selector };
+        let moved = world.executions.steer_all(&selector, wish, why).await.unwrap();
+        let now = world.executions.get(flow.id).await.unwrap().unwrap();
+        (moved.len(), now.reason.unwrap_or_default())
+    };
+    let outage = Some("outage");
+    assert_eq!(steer(Wish::Resume, outage, "x").await.0, 0);
+    assert_eq!(steer(Wish::Pause, Some("window"), "morning").await, (1, "morning".to_owned()));
+    world.hands.go_on();
+    world.reaches(flow.id, Status::Paused).await;
+    assert_eq!(steer(Wish::Pause, outage, "fire").await, (1, "fire; morning".to_owned()));
+    assert_eq!(steer(Wish::Pause, None, "ann").await, (1, "ann; fire; morning".to_owned()));
+    // Twice is once.
+    steer(Wish::Pause, outage, "fire").await;
+    assert_eq!(steer(Wish::Resume, outage, "x").await, (1, "ann; morning".to_owned()));
+    assert_eq!(steer(Wish::Resume, outage, "x").await.0, 0);
+    assert_eq!(steer(Wish::Resume, Some("window"), "x").await, (1, "ann".to_owned()));
+    meanwhile(&world).await;
+    world.reaches(flow.id, Status::Paused).await;
+    // A person lets go of everything.
+    steer(Wish::Pause, outage, "fire").await;
+    assert_eq!(steer(Wish::Resume, None, "bob").await, (1, "bob".to_owned()));
+    let done = world.reaches(flow.id, Status::Succeeded).await;
+    assert!(done.holds.is_empty());
+}
+
+#[tokio::test]
 async fn a_workflow_within_that_is_held_holds_the_outer_one_until_either_is_resumed() {
     let outer = "
 version: 1.0

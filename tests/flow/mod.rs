@@ -15,7 +15,10 @@ use ifso::store::table::{self, Rows};
 use ifso::store::tables::Count;
 use serde_json::{Value, json};
 
+mod autoscale;
+mod array;
 mod memory;
+mod migration;
 mod opensds;
 
 use crate::world::{World, patient, report};

@@ -211,6 +211,40 @@ fn rules_that_did_not_change_are_not_compiled_again() {
 }
 
 #[test]
+fn rules_follow_the_libraries_of_other_packs() {
+    let home = Home::new();
+    let rule = "import \"a/limits\" as l;\n\
+                rule(\"r\", #{ on: \"t.x\", when: |e| e.n > l::TOP, then: |e| log(\"r\") });\n";
+    home.pack("a").write("packs/a/lib/limits.rhai", "export const TOP = 80;");
+    home.pack("b").write("packs/b/rules/r.rhai", rule).write("rules/own.rhai", rule);
+    let first = home.load();
+    assert_eq!(told(&first), [""; 0]);
+    assert_eq!(rule_names(&first), ["b.r", "site.r"]);
+    let version = |catalog: &Catalog, name| {
+        catalog.rules.get(&reference(name)).unwrap().version().to_string()
+    };
+    home.write("packs/a/lib/limits.rhai", "export const TOP = 90;");
+    let second = home.reload(&first);
+    for name in ["b.r", "site.r"] {
+        assert_ne!(version(&first, name), version(&second, name), "{name}");
+    }
+    // A library that breaks is told to those who import it; what they had goes on.
+    home.write("packs/a/lib/limits.rhai", "export const TOP = ;");
+    let third = home.reload(&second);
+    assert!(told(&third)[0].starts_with("packs/a/lib/limits.rhai:1:20: "), "{:?}", told(&third));
+    for name in ["b.r", "site.r"] {
+        assert_eq!(version(&second, name), version(&third, name), "{name}");
+    }
+    // The home has libraries too.
+    home.write("packs/a/lib/limits.rhai", "export const TOP = 90;")
+        .write("lib/own.rhai", "export const LOW = 1;")
+        .write("rules/own.rhai", &rule.replace("a/limits", "own").replace("TOP", "LOW"));
+    let fourth = home.reload(&third);
+    assert_eq!(told(&fourth), [""; 0]);
+    assert_ne!(version(&third, "site.r"), version(&fourth, "site.r"));
+}
+
+#[test]
 fn a_thousand_rules_and_actions_load_at_once() {
     let home = Home::new();
     for pack in 0..10 {

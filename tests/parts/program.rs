@@ -21,14 +21,17 @@ pub struct Program {
 
 impl Program {
     /// Starts Debian's `program` with these arguments, in each of which `{folder}` is the folder that
-    /// holds `file`, and `{address}` is where it is to listen; waits until `ready` there says 200.
+    /// holds `file`, and `{address}` is where it is to listen (its port alone: `{port}`); waits until
+    /// `ready` there says 200.
     pub async fn start(program: &str, file: (&str, &str), arguments: &[&str], ready: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(file.0), file.1).unwrap();
-        let address = format!("127.0.0.1:{}", free_port());
+        let port = free_port().to_string();
+        let address = format!("127.0.0.1:{port}");
         let path = folder.path().to_str().unwrap();
-        let filled =
-            arguments.iter().map(|a| a.replace("{folder}", path).replace("{address}", &address));
+        let filled = arguments.iter().map(|a| {
+            a.replace("{folder}", path).replace("{address}", &address).replace("{port}", &port)
+        });
         let log = File::create(folder.path().join("log")).unwrap();
         let child = Command::new(program)
             .args(filled)

@@ -5,6 +5,7 @@ mod tale;
 mod memory;
 mod traps;
 mod deciding;
+mod libraries;
 mod limits;
 mod diagnostics;
 mod lints;

@@ -37,9 +37,14 @@ impl Story {
         }
     }
 
-    pub(crate) fn library(mut self, name: &str, text: &str) -> Self {
-        let file = format!("packs/site/lib/{name}.rhai").into();
-        let source = Source { pack: "site".to_owned(), file, text: text.to_owned() };
+    pub(crate) fn library(self, name: &str, text: &str) -> Self {
+        self.library_of("site", name, text)
+    }
+
+    /// A library of another pack.
+    pub(crate) fn library_of(mut self, pack: &str, name: &str, text: &str) -> Self {
+        let file = format!("packs/{pack}/lib/{name}.rhai").into();
+        let source = Source { pack: pack.to_owned(), file, text: text.to_owned() };
         self.library.insert(name.to_owned(), source);
         self
     }

@@ -3,6 +3,7 @@
 pub(crate) mod desk;
 
 mod contract;
+mod email;
 mod ending;
 mod holding;
 mod http;
@@ -12,3 +13,4 @@ mod python;
 mod returning;
 mod rhai;
 mod shell;
+mod ssh;

@@ -37,6 +37,7 @@ pub(super) fn execution(id: ExecutionId, status: Status) -> Execution {
         attempt: 1,
         begun: false,
         turn: None,
+        holds: BTreeMap::new(),
         timeout_ms: None,
         created,
         started: Some(created),

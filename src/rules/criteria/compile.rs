@@ -60,6 +60,7 @@ pub fn rule(
     };
     let around = Surroundings {
         file: source.file.display().to_string().into(),
+        source: source.text.as_str().into(),
         functions: Module::new().into(),
         imports: Vec::new(),
         constants: None,
@@ -88,6 +89,7 @@ pub fn rule(
         analysis,
         emits: Box::default(),
         around: Arc::new(around),
+        template: None,
     };
     Ok((rule, doubts))
 }

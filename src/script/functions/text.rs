@@ -116,6 +116,19 @@ pub mod functions {
         Ok(text.replace(from, to))
     }
 
+    /// The bytes that a size means which people wrote.
+    ///
+    /// > size("20 MiB") => 20971520
+    /// > size("1.5 GB") => 1500000000
+    ///
+    /// # Errors
+    /// Where it is no size.
+    #[rhai_fn(return_raw)]
+    pub fn size(text: &str) -> Result<i64, Box<EvalAltResult>> {
+        let bytes = crate::model::size::parse(text).map_err(|error| error.to_string())?;
+        Ok(i64::try_from(bytes).map_err(|_| format!("`{text}` is more than can be counted"))?)
+    }
+
     /// A number of bytes for people.
     ///
     /// > size_text(512) => "512 B"

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::model::execution::Status;
+use crate::workflows::Context;
 use crate::workflows::additions::Call;
 use crate::workflows::conduct::door::Door;
 use crate::workflows::conduct::parts::Undo;
@@ -84,7 +85,16 @@ impl Door<'_> {
         let batch = entry.batch.and_then(|batch| flow.batches.get(&batch));
         let before = match (place.item, batch) {
             (None, None) => entry.state,
-            (Some(item), Some(batch)) => batch.items.get(item as usize).ok_or_else(no_such)?.state,
+            (Some(item), Some(batch)) => {
+                let before = batch.items.get(item as usize).ok_or_else(no_such)?.state;
+                // The run is over, or the item has yet to begin again: an earlier child speaks.
+                if entry.state.is_done() || before == State::Unset {
+                    return Ok(Purpose::Past);
+                }
+                before
+            }
+            // Beside its items a run has a question or a probe, which was stopped.
+            (None, Some(_)) if entry.extra.is_some() => return Ok(Purpose::Past),
             _ => return Err(no_such()),
         };
         Ok(if before.is_done() { Purpose::Past } else { Purpose::Action(before) })
@@ -208,6 +218,7 @@ impl Door<'_> {
             (Arc::clone(&entry.name), entry.route, entry.way, entry.state);
         let result = self.steps.flow.result(at);
         let context = self.steps.flow.context(way);
+        let context = explained(context, self.steps.flow.reason());
         let mut eyes = self.steps.eyes(&context, route);
         eyes.task = Some(seen(&name, route, state, &result));
         let action = eyes.value(&Value::String(call.action.clone()))?;
@@ -281,4 +292,16 @@ fn worded(task: &str, action: Value, input: Value) -> Result<(String, Map<String
         Value::Null => Ok((action, Map::new())),
         other => Err(format!("TypeError: The input of task \"{task}\" is `{other}`, no object.")),
     }
+}
+
+/// The context with why the flow fails or rests, as `ctx().st2.failure`.
+fn explained(context: Arc<Context>, why: Option<&str>) -> Arc<Context> {
+    let (Some(why), Some(Value::Object(st2))) = (why, context.get("st2").map(|st2| &**st2)) else {
+        return context;
+    };
+    let mut st2 = st2.clone();
+    st2.insert("failure".to_owned(), Value::String(why.to_owned()));
+    let mut context = Context::clone(&context);
+    context.insert("st2".into(), Arc::new(Value::Object(st2)));
+    Arc::new(context)
 }

@@ -126,7 +126,8 @@ impl Steps<'_> {
 
     /// The tasks that were canceled.
     pub(super) fn canceled(&self) -> Vec<Again> {
-        let canceled = self.latest_where(|state| state == State::Canceled).into_iter();
+        let canceled = self.runs_where(|state| state == State::Canceled).into_iter();
+        let canceled = canceled.filter(|at| self.flow.is_latest(*at));
         let entries = canceled.map(|at| &self.flow.entries[at as usize]);
         let again = entries.map(|entry| Again {
             name: entry.name.to_string(),
@@ -162,10 +163,15 @@ impl Steps<'_> {
         if found.len() > 1 {
             let runs: Vec<BTreeSet<u32>> =
                 found.values().map(|(at, _)| self.sequence(*at)).collect();
-            found.retain(|_, (at, _)| {
+            let mut first = found.clone();
+            first.retain(|_, (at, _)| {
                 let mine = self.sequence(*at);
                 runs.iter().any(|other| !mine.is_subset(other))
             });
+            // In a circle each follows the others.
+            if !first.is_empty() {
+                found = first;
+            }
         }
         Ok(found)
     }
@@ -223,6 +229,9 @@ impl Steps<'_> {
             self.flow.restage(serial, |staged| {
                 staged.completed = false;
                 staged.entry = staged.entry.filter(|_| !has_items);
+                // Whoever was asked before is not heard any more: the question is put again.
+                staged.ready |= staged.asked && has_items;
+                staged.asked &= !has_items;
             });
         }
         for follower in followers {
