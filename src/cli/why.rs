@@ -266,6 +266,8 @@ pub(crate) fn doing(effect: &Value) -> String {
         "run" => format!("{} {}", text(effect, "action"), effect["parameters"]),
         "emit" => format!("{} {}", text(effect, "trigger"), effect["data"]),
         "notify" => format!("{} {}", text(effect, "channel"), text(effect, "text")),
+        "incident" => format!("{} {}", text(effect, "key"), text(effect, "title")),
+        "resolve" => text(effect, "key"),
         "steer" => return safe(&format!("{} {}", text(effect, "wish"), effect["selector"])),
         "set" => format!("{} = {}", text(effect, "key"), effect["value"]),
         _ => text(effect, "text"),

@@ -51,6 +51,7 @@ use crate::workflows::conduct::Refused;
 
 pub use answers::Unanswered;
 pub use conductor::Conductor;
+pub use control::NOTICE;
 pub use dispatch::Dispatcher;
 pub use orders::Remedy;
 pub use question::Question;

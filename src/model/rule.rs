@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::model::execution::{Selector, Status, Wish};
 use crate::model::id::{EventId, ExecutionId};
+use crate::model::incident::Failure;
 use crate::model::reference::Reference;
 use crate::model::time::Time;
 
@@ -36,6 +37,15 @@ pub enum Effect {
         channel: String,
         /// What to say.
         text: String,
+    },
+    /// Open an incident, or count one more report of it.
+    Incident(Failure),
+    /// Say that an incident is over.
+    Resolve {
+        /// Its key.
+        key: String,
+        /// How, where there is something to say.
+        reason: Option<String>,
     },
     /// Write a value to the key-value store.
     Set {

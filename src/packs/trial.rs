@@ -493,6 +493,10 @@ fn effects(decision: &Decision, pack: &str) -> Vec<Value> {
         Effect::Notify { channel, text } => {
             json!({ "rule": rule, "notify": channel, "text": text })
         }
+        Effect::Incident(failure) => json!({ "rule": rule, "incident": failure }),
+        Effect::Resolve { key, reason } => {
+            json!({ "rule": rule, "resolve": key, "reason": reason })
+        }
         Effect::Steer { wish, selector } => {
             let mut row = json!({ "rule": rule });
             row[wish.word()] = json!(selector);
