@@ -20,6 +20,7 @@ mod array;
 mod ends;
 mod memory;
 mod migration;
+mod missions;
 mod opensds;
 
 use crate::world::{World, patient, report};
