@@ -256,6 +256,8 @@ impl<'a> Turn<'a> {
         };
         let mut parameters: Map<String, Value> = Map::new();
         let mut hash = None;
+        // What is over, or never was an incident, needs nobody any more.
+        let is_news = notice["kind"] != "message" && notice["kind"] != "recovered";
         for (name, value) in [
             ("subject", Value::String(words.subject)),
             ("text", Value::String(words.text)),
@@ -265,7 +267,7 @@ impl<'a> Turn<'a> {
                 parameters.insert(name.to_owned(), value);
             }
         }
-        if takes("link") && notice["kind"] != "message" {
+        if takes("link") && is_news {
             let random: [u8; SECRET_BYTES] = rand::rng().random();
             let secret = URL_SAFE_NO_PAD.encode(random);
             hash = Some(hashed(&secret));
