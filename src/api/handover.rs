@@ -40,10 +40,10 @@ const LISTED: usize = 50;
 async fn show(call: Call) -> Answer {
     let behind = call.state.incidents.behind_link(call.path("token")).await?;
     let now = call.state.clock.now();
-    Ok(match behind.is_empty() {
-        true => page(StatusCode::NOT_FOUND, &unknown()),
-        false => page(StatusCode::OK, &shown(&behind, None, now)),
-    })
+    if behind.is_empty() {
+        return Ok(page(StatusCode::NOT_FOUND, &unknown()));
+    }
+    Ok(page(StatusCode::OK, &shown(&behind, None, now)))
 }
 
 async fn take(call: Call) -> Answer {

@@ -39,13 +39,12 @@ pub enum Happening {
 /// The incident after what happened; nothing where there is none. `fresh` names a new one.
 #[must_use]
 pub fn decide(
-    before: Option<Incident>,
+    mut before: Option<Incident>,
     happening: Happening,
     plan: &Plan,
     now: Time,
     fresh: impl FnOnce() -> IncidentId,
 ) -> Option<Incident> {
-    let mut before = before;
     if let Some(incident) = &mut before {
         settle(incident, plan, now);
     }
@@ -64,14 +63,11 @@ pub fn decide(
         }
         return Some(incident);
     };
-    let mut incident = match before.filter(|old| comes_back(old, plan, now)) {
-        Some(old) => old,
-        None => {
-            let mut new = Incident::new(fresh(), failure, now);
-            new.count = 1;
-            opens(&mut new, plan, now);
-            return Some(new);
-        }
+    let Some(mut incident) = before.filter(|old| comes_back(old, plan, now)) else {
+        let mut new = Incident::new(fresh(), failure, now);
+        new.count = 1;
+        opens(&mut new, plan, now);
+        return Some(new);
     };
     report(&mut incident, failure, plan, now);
     Some(incident)

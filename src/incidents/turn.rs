@@ -134,7 +134,7 @@ impl<'a> Turn<'a> {
         for mut unit in units.into_values() {
             let messages = gather(&mut unit, &self.plan, self.now);
             for message in messages {
-                self.tell(message, &mut unit);
+                self.tell(&message, &mut unit);
             }
             self.all.extend(unit.into_iter().map(|one| (one.id, one)));
         }
@@ -215,10 +215,10 @@ impl<'a> Turn<'a> {
     }
 
     /// Hands a message to its channel.
-    fn tell(&mut self, message: Message, unit: &mut [Incident]) {
+    fn tell(&mut self, message: &Message, unit: &mut [Incident]) {
         let of: Vec<&Incident> = message.of.iter().map(|place| &unit[*place]).collect();
         let ids: Vec<IncidentId> = of.iter().take(NAMED_LIMIT).map(|one| one.id).collect();
-        let words = words::words(&message, &of, self.now);
+        let words = words::words(message, &of, self.now);
         let notice = json!({ "kind": message.kind, "incidents": ids, "count": of.len() });
         let Some(lead) = of.first().map(|one| one.lead.clone()) else { return };
         let placed = self.send(&message.channel, words, notice, &lead);
@@ -228,14 +228,14 @@ impl<'a> Turn<'a> {
             incident.note(self.now, what);
             match &placed {
                 Some((execution, link)) => {
-                    sent(incident, &message, *execution);
+                    sent(incident, message, *execution);
                     if let Some(hash) = link {
                         let (hash, channel) = (hash.clone(), message.channel.clone());
                         incident.links_to(Link { hash, channel });
                     }
                 }
                 // The channel went away between the plan and now: nobody is told.
-                None => lost(incident, &message, self.now),
+                None => lost(incident, message, self.now),
             }
         }
     }
@@ -256,6 +256,8 @@ impl<'a> Turn<'a> {
         };
         let mut parameters: Map<String, Value> = Map::new();
         let mut hash = None;
+        // What is over, or never was an incident, needs nobody any more.
+        let is_news = notice["kind"] != "message" && notice["kind"] != "recovered";
         for (name, value) in [
             ("subject", Value::String(words.subject)),
             ("text", Value::String(words.text)),
@@ -265,7 +267,7 @@ impl<'a> Turn<'a> {
                 parameters.insert(name.to_owned(), value);
             }
         }
-        if takes("link") && notice["kind"] != "message" {
+        if takes("link") && is_news {
             let random: [u8; SECRET_BYTES] = rand::rng().random();
             let secret = URL_SAFE_NO_PAD.encode(random);
             hash = Some(hashed(&secret));

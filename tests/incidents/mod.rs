@@ -1,5 +1,6 @@
 //! Incidents: who is told what, and when.
 
+mod alerts;
 mod deciding;
 mod desk;
 pub mod home;
