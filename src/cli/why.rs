@@ -224,6 +224,11 @@ pub(crate) fn remembered(memory: &Value, output: &Output) -> String {
             said.push(format!("{words} {}", output.time(memory, field)));
         }
     }
+    let open = memory["started"]["open"].as_array().into_iter().flatten();
+    let open: Vec<&str> = open.filter_map(|begun| begun["execution"].as_str()).collect();
+    if !open.is_empty() {
+        said.push(format!("started and is not over: {}", open.join(", ")));
+    }
     let count = |field: &str| memory[field].as_array().map_or(0, Vec::len);
     for (field, words) in [
         ("samples", "samples in the window"),

@@ -1,7 +1,7 @@
 //! What people and rules may do to an execution that is under way, and to all that is part of it, in
 //! one commit: once that is acknowledged, nothing new of it starts.
 
-use crate::executions::{Error, Executions, Room, draft};
+use crate::executions::{Error, Executions, Room, draft, ends};
 use crate::model::action::{Action, Pause};
 use crate::model::execution::{End, Execution, Illegal, Selector, Status, Step, Wish};
 use crate::model::id::ExecutionId;
@@ -310,8 +310,11 @@ fn cancel(execution: &mut Execution, course: Course, now: Time) -> Result<(), Il
     Ok(())
 }
 
-/// Lets the workflow of which an execution is a part know that it has moved.
+/// Lets the workflow of which an execution is a part know that it has moved, and a rule that it ended.
 pub(super) fn told(room: &Room, batch: &mut Batch, part: &Execution, now: Time) {
+    if part.status.is_done() {
+        ends::tell(room, batch, part, now);
+    }
     let worth = part.status.is_done()
         || matches!(part.status, Status::Pending | Status::Paused | Status::Resuming);
     if part.parent.is_some() && worth {

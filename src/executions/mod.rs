@@ -21,6 +21,7 @@ mod request;
 mod secrets;
 mod templates;
 mod settle;
+mod ends;
 mod turn;
 mod watching;
 

@@ -13,7 +13,7 @@ use crate::model::event::{Event, Report};
 use crate::model::execution::{End, Execution, Status, Step};
 use crate::model::key::KeyValue;
 use crate::model::reference::Reference;
-use crate::model::rule::{Decision, Effect, Verdict};
+use crate::model::rule::{Decision, Effect, Ending, Verdict};
 use crate::model::span;
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
@@ -144,6 +144,28 @@ impl Effects<'_> {
         execution.step(Step::End(End::Failed), self.now).expect("a requested execution may fail");
         execution.reason = Some(reason);
         self.failed += 1;
+        self.ended(execution);
+    }
+
+    /// What ended as it was made is told to the rule, where it waits for that.
+    fn ended(&mut self, execution: &Execution) {
+        let Cause::Rule { rule, event, effect } = &execution.cause else { return };
+        if self.catalog.rules.get(rule).is_none_or(|rule| !rule.awaits_ends()) {
+            return;
+        }
+        let ending = Ending {
+            rule: rule.clone(),
+            event: *event,
+            effect: *effect,
+            execution: execution.id,
+            action: execution.action.reference.clone(),
+            parameters: execution.given.clone(),
+            status: execution.status,
+            result: execution.result.clone(),
+            at: self.now,
+        };
+        let work = Work::Ended(Box::new(ending));
+        queue::push(self.batch, queue::INTAKE, self.now, self.ids.record(), work);
     }
 
     fn wait(&mut self, execution: &mut Execution, delay: Option<Duration>) {

@@ -14,7 +14,7 @@ use crate::model::id::{ExecutionId, KeyId, RecordId};
 use crate::model::key::KeyValue;
 use crate::model::memory::Memory;
 use crate::model::reference::Reference;
-use crate::model::rule::Decision;
+use crate::model::rule::{Decision, Ending};
 use crate::model::time::Time;
 use crate::model::workflow::Order;
 use crate::store::queue::Ticket;
@@ -424,4 +424,6 @@ pub enum Work {
     },
     /// An event that was made inside and waits to be taken in.
     Report(Box<Report>),
+    /// The end of an execution that a rule started and waits for.
+    Ended(Box<Ending>),
 }

@@ -15,8 +15,9 @@ use ifso::store::table::{self, Rows};
 use ifso::store::tables::Count;
 use serde_json::{Value, json};
 
-mod autoscale;
 mod array;
+mod autoscale;
+mod ends;
 mod memory;
 mod migration;
 mod opensds;
