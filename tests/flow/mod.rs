@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 
 mod autoscale;
 mod array;
+mod array;
+mod autoscale;
 mod ends;
 mod memory;
 mod migration;

@@ -4,6 +4,7 @@ mod story;
 mod tale;
 mod memory;
 mod ends;
+mod autoscale;
 mod traps;
 mod deciding;
 mod libraries;
