@@ -38,6 +38,12 @@ fn cases(desk: &Desk, server: &Server) -> Vec<Case> {
     };
     let http = |path: &str| desk.attempt("http").given("url", format!("{}{path}", server.url));
     let kafka = || desk.attempt("kafka").given("topic", "t");
+    let migrate = |from: &str| {
+        desk.script("shelf/from/file", &"x".repeat(100_000));
+        let stores = json!({ "shelf": { "kind": "folder", "path": desk.data().join("shelf") } });
+        let attempt = desk.attempt("migrate").config(json!({ "stores": stores }));
+        attempt.given("from", from).given("to", "shelf:to")
+    };
     let so = Ended::So(End::Succeeded);
     vec![
         Case {
@@ -79,6 +85,14 @@ fn cases(desk: &Desk, server: &Server) -> Vec<Case> {
             endless: Some(kafka().given("brokers", "127.0.0.1:1")),
             bad: Some(kafka()),
             returned: Ended::Lost,
+        },
+        Case {
+            name: "migrate",
+            succeeds: migrate("shelf:from"),
+            fails: Some(migrate("shelf:")),
+            endless: Some(migrate("shelf:from").given("name", "endless").given("rate", 1)),
+            bad: Some(migrate("nowhere:from")),
+            returned: so,
         },
         Case {
             name: "noop",

@@ -8,6 +8,7 @@ mod holding;
 mod http;
 mod injection;
 mod kafka;
+mod migrate;
 mod python;
 mod returning;
 mod rhai;
