@@ -134,7 +134,7 @@ impl Copier {
         let mut size = row.listed.size;
         for _ in 0..ANEW {
             let copied = if size > self.part_bytes || matches!(state, State::Parts { .. }) {
-                self.large(key, &row.listed, &state).await
+                Box::pin(self.large(key, &row.listed, &state)).await
             } else {
                 self.tried(|| self.small(key)).await
             };

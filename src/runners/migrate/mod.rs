@@ -29,7 +29,7 @@ use self::copy::{Copier, Held};
 use self::limits::{Limits, Note, notes};
 use self::manifest::{Change, Head};
 use self::meter::Meter;
-use self::order::{Order, text};
+use self::order::{Order, Verify, text};
 use self::pace::{Gate, Pace};
 use self::run::{Broken, Run};
 use self::store::{Fault, Store};
@@ -115,7 +115,7 @@ impl Runner for Migrate {
 
     async fn run(&self, job: Job, stop: CancellationToken) -> Outcome {
         let done = match text(&job.parameters, "operation").unwrap_or("copy") {
-            "copy" => self.copy(&job, &stop).await,
+            "copy" => Box::pin(self.copy(&job, &stop)).await,
             "throttle" => self.throttle(&job).await.map(Outcome::succeeded),
             "report" => self.report(&job).await.map(Outcome::succeeded),
             other => Err(format!(
@@ -169,7 +169,8 @@ impl Migrate {
         let known = db.clone();
         let (head, meter) =
             blocking(move || taken_up(&known, &note, &execution, (fresh, began))).await?;
-        self.carry(job, stop, Carried { order, ends, db, head, meter, limits }).await
+        let carried = Carried { order, ends, db, head, meter, limits };
+        Box::pin(self.carry(job, stop, carried)).await
     }
 
     /// Puts it on the list of the live ones, where it is not there already.
@@ -212,7 +213,7 @@ impl Migrate {
             clock: self.clock.clone(),
             tasks,
             part_bytes: order.part_bytes,
-            read_back: order.read_back,
+            read_back: order.verify == Verify::Full,
             run: head.run,
         };
         let run = Run {
@@ -227,7 +228,7 @@ impl Migrate {
         saved.map_err(|fault| fault.to_string())?;
         let timeout = process::timeout(job);
         let began = head.began;
-        let driven = run.drive(job, head, timeout, stop).await;
+        let driven = Box::pin(run.drive(job, head, timeout, stop)).await;
         // What was done so far is kept, however it ended.
         let kept = manifest.commit(Vec::new()).await.map_err(|fault| fault.to_string());
         let done = driven.is_ok();

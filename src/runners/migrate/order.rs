@@ -32,8 +32,17 @@ pub(super) struct Order {
     pub(super) part_bytes: u64,
     pub(super) dry_run: bool,
     pub(super) remove_source: bool,
-    pub(super) read_back: bool,
+    pub(super) verify: Verify,
     pub(super) second_pass: bool,
+}
+
+/// Which copies are read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verify {
+    /// Those that the service does not vouch for.
+    Vouched,
+    /// Every one.
+    Full,
 }
 
 /// Which keys are meant.
@@ -123,7 +132,11 @@ impl Order {
             part_bytes,
             dry_run: flag(asked, "dry_run", false),
             remove_source: flag(asked, "remove_source", false),
-            read_back: text(asked, "verify") == Some("full"),
+            verify: if text(asked, "verify") == Some("full") {
+                Verify::Full
+            } else {
+                Verify::Vouched
+            },
             second_pass: flag(asked, "second_pass", true),
         })
     }
