@@ -15,8 +15,6 @@ use ifso::store::table::{self, Rows};
 use ifso::store::tables::Count;
 use serde_json::{Value, json};
 
-mod autoscale;
-mod array;
 mod array;
 mod autoscale;
 mod ends;

@@ -101,12 +101,26 @@ fn cases(desk: &Desk, others: &Others) -> Vec<Case> {
         bad: None,
         returned: so,
     }));
+    all.push(Case {
+        name: "emit",
+        succeeds: desk.attempt("emit").given("trigger", "test.happened"),
+        fails: None,
+        endless: None,
+        bad: Some(desk.attempt("emit").given("trigger", "nonsense")),
+        returned: so,
+    });
     all
 }
 
 /// Those that hand something to others.
 fn senders(desk: &Desk, others: &Others) -> Vec<Case> {
     let kafka = || desk.attempt("kafka").given("topic", "t");
+    let migrate = |from: &str| {
+        desk.script("shelf/from/file", &"x".repeat(100_000));
+        let stores = json!({ "shelf": { "kind": "folder", "path": desk.data().join("shelf") } });
+        let attempt = desk.attempt("migrate").config(json!({ "stores": stores }));
+        attempt.given("from", from).given("to", "shelf:to")
+    };
     let email = |port: u16| mail(desk, port);
     let ssh = |line: &str| on(desk, "ssh", &others.sshd).given("cmd", line);
     vec![
@@ -117,6 +131,14 @@ fn senders(desk: &Desk, others: &Others) -> Vec<Case> {
             endless: Some(kafka().given("brokers", "127.0.0.1:1")),
             bad: Some(kafka()),
             returned: Ended::Lost,
+        },
+        Case {
+            name: "migrate",
+            succeeds: migrate("shelf:from"),
+            fails: Some(migrate("shelf:")),
+            endless: Some(migrate("shelf:from").given("name", "endless").given("rate", 1)),
+            bad: Some(migrate("nowhere:from")),
+            returned: Ended::So(End::Succeeded),
         },
         Case {
             name: "email",
@@ -134,14 +156,6 @@ fn senders(desk: &Desk, others: &Others) -> Vec<Case> {
             bad: Some(ssh("").given("hosts", "-x")),
             // It begins there and then: other hosts of the attempt may have begun.
             returned: Ended::So(End::Succeeded),
-        },
-        Case {
-            name: "emit",
-            succeeds: desk.attempt("emit").given("trigger", "test.happened"),
-            fails: None,
-            endless: None,
-            bad: Some(desk.attempt("emit").given("trigger", "nonsense")),
-            returned: so,
         },
     ]
 }

@@ -9,6 +9,7 @@ mod holding;
 mod http;
 mod injection;
 mod kafka;
+mod migrate;
 mod python;
 mod returning;
 mod rhai;
