@@ -28,7 +28,7 @@ use crate::store::redb::{self, Redb};
 use crate::store::{Handle, retention};
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
-use crate::{api, auth, executions, intake, packs, sensors, store};
+use crate::{api, auth, executions, incidents, intake, packs, sensors, store};
 
 /// The store's file in the data folder.
 const STORE: &str = "store.redb";
@@ -269,6 +269,7 @@ struct House {
     intake: intake::Stage,
     dispatcher: executions::Dispatcher,
     conductor: executions::Conductor,
+    keeper: incidents::Stage,
     supervisor: Supervisor,
     state: api::State,
     url: String,
@@ -315,15 +316,21 @@ impl House {
                 timeout: config.settings.executions.timeout.0,
                 data: config.data.clone(),
                 api_url: url.clone(),
-                public_url: match config.settings.public_url.as_str() {
-                    "" => url.clone(),
-                    public => public.to_owned(),
-                },
+                public_url: public_url(config, &url),
             },
+        });
+        let (incidents, keeper) = incidents::open(incidents::Parts {
+            store: Arc::clone(&store),
+            catalog: catalog.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            executions: executions.clone(),
+            public_url: public_url(config, &url),
         });
         let watch = Watch::new(&config.home, catalog.clone(), reload, clock.clone());
         let intake = intake.told(watch.changes());
         let dispatcher = dispatcher.told(watch.changes());
+        let keeper = keeper.told(watch.changes());
         let hooks = Hooks::new();
         let registry = Registry::new();
         let supervisor = Supervisor {
@@ -348,6 +355,7 @@ impl House {
             catalog,
             door,
             executions,
+            incidents,
             hooks,
             sensors: registry,
             runners: Arc::new(known(&runners)),
@@ -362,6 +370,7 @@ impl House {
             intake,
             dispatcher,
             conductor,
+            keeper,
             supervisor,
             state,
             url,
@@ -375,6 +384,7 @@ impl House {
         let mut stages = Stages { tasks: self.tasks, stages: Vec::new() };
         stages.add("executions", |stop| self.dispatcher.run(stop));
         stages.add("workflows", |stop| self.conductor.run(stop));
+        stages.add("incidents", |stop| self.keeper.run(stop));
         stages.add("intake", |stop| self.intake.run(stop));
         stages.add("retention", |stop| sweep(self.store, self.clock, self.keep, stop));
         stages.add("api", |stop| api::serve(self.state, listener, stop));
@@ -424,6 +434,14 @@ impl Stages {
             let running = self.tasks.running();
             tracing::warn!(running, "some work was still under way; the next start takes it up");
         }
+    }
+}
+
+/// The address under which people reach this Ifso.
+fn public_url(config: &Config, url: &str) -> String {
+    match config.settings.public_url.as_str() {
+        "" => url.to_owned(),
+        public => public.to_owned(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::RngExt;
 use tokio::sync::watch;
 
-use crate::model::id::{EventId, ExecutionId, KeyId, RecordId};
+use crate::model::id::{EventId, ExecutionId, IncidentId, KeyId, RecordId};
 use crate::model::time::Time;
 
 /// Where a stage gets the time from. Cheap to clone.
@@ -128,6 +128,12 @@ impl Ids {
     #[must_use]
     pub fn key(&self) -> KeyId {
         KeyId::from_bits(self.bits())
+    }
+
+    /// An incident's id.
+    #[must_use]
+    pub fn incident(&self) -> IncidentId {
+        IncidentId::from_bits(self.bits())
     }
 
     /// The id of anything else.

@@ -23,6 +23,7 @@ pub mod runners;
 pub mod intake;
 pub mod sensors;
 pub mod executions;
+pub mod incidents;
 
 // Edges: windows of the house.
 pub mod api;

@@ -9,6 +9,7 @@ mod cli;
 mod demo;
 mod executions;
 mod flow;
+mod incidents;
 mod intake;
 mod oracle;
 mod packs;

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use ifso::clock::{Ids, Manual};
 use ifso::executions::{self, Executions};
+use ifso::incidents::{self, Incidents};
 use ifso::intake::{self, Door, Outcome as Taken, Submission};
 use ifso::model::action::Action;
 use ifso::model::event::Report;
@@ -39,6 +40,7 @@ pub struct World {
     pub tasks: Tasks,
     pub door: Door,
     pub executions: Executions,
+    pub incidents: Incidents,
     pub hands: Hands,
     pub metrics: Metrics,
     /// Tokens of actions that are good now.
@@ -82,7 +84,7 @@ impl World {
             store: store.clone(),
             catalog: catalog.clone(),
             clock,
-            ids,
+            ids: ids.clone(),
             tasks: tasks.clone(),
             runners: [("shell", Arc::clone(&runner)), ("hands", runner)]
                 .into_iter()
@@ -99,10 +101,31 @@ impl World {
                 public_url: "https://ifso.example".to_owned(),
             },
         });
+        let (incidents, keeper) = incidents::open(incidents::Parts {
+            store: store.clone(),
+            catalog: catalog.clone(),
+            clock: manual.clock(),
+            ids: ids.clone(),
+            executions: executions.clone(),
+            public_url: "https://ifso.example".to_owned(),
+        });
+        tasks.spawn(keeper.run(tasks.stop().clone()));
         tasks.spawn(stage.run(tasks.stop().clone()));
         tasks.spawn(dispatcher.run(tasks.stop().clone()));
         tasks.spawn(conductor.run(tasks.stop().clone()));
-        Self { store, manual, catalog, tasks, door, executions, hands, metrics, tokens, runners }
+        Self {
+            store,
+            manual,
+            catalog,
+            tasks,
+            door,
+            executions,
+            incidents,
+            hands,
+            metrics,
+            tokens,
+            runners,
+        }
     }
 
     /// Stops this engine at once and starts another one on its store, as after a crash.

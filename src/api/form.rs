@@ -135,7 +135,7 @@ fn facts(asked: &Asked<'_>) -> String {
 }
 
 /// `2026-03-01 09:30 UTC`.
-fn moment(time: Time) -> String {
+pub(crate) fn moment(time: Time) -> String {
     time.to_jiff().strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
@@ -304,7 +304,8 @@ impl Input<'_> {
     }
 }
 
-fn whole(title: &str, body: &str) -> String {
+/// A whole page.
+pub(crate) fn whole(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -315,7 +316,7 @@ fn whole(title: &str, body: &str) -> String {
 }
 
 /// Text that stays text, in an element and in an attribute between double quotes.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

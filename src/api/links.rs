@@ -126,7 +126,7 @@ fn unknown() -> Response {
 }
 
 /// A page that loads nothing, runs nothing, is kept nowhere and tells no other site its address.
-fn page(status: StatusCode, html: &str) -> Response {
+pub(crate) fn page(status: StatusCode, html: &str) -> Response {
     let mut response = (status, html.to_owned()).into_response();
     let headers = response.headers_mut();
     for (name, value) in [

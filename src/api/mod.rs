@@ -23,6 +23,8 @@ mod executions;
 mod filter;
 mod form;
 mod health;
+mod handover;
+mod incidents;
 mod inquiries;
 mod keys;
 mod links;
@@ -53,6 +55,7 @@ use futures_util::future::BoxFuture;
 use crate::auth;
 use crate::clock::{Clock, Ids};
 use crate::executions::Executions;
+use crate::incidents::Incidents;
 use crate::intake::Door;
 use crate::model::parameter::Parameters;
 use crate::packs::catalog;
@@ -85,6 +88,8 @@ pub struct State {
     pub door: Door,
     /// The way in for requests to run.
     pub executions: Executions,
+    /// Incidents.
+    pub incidents: Incidents,
     /// Webhooks and Alertmanager's paths.
     pub hooks: Hooks,
     /// Sensors and how they do.
@@ -127,6 +132,8 @@ const NOUNS: &[&[route::Route]] = &[
     steering::ROUTES,
     inquiries::ROUTES,
     links::ROUTES,
+    incidents::ROUTES,
+    handover::ROUTES,
     tree::ROUTES,
     graph::ROUTES,
     traces::ROUTES,

@@ -24,6 +24,7 @@ mod event;
 mod execution;
 mod fields;
 mod follow;
+mod incident;
 mod inquiry;
 mod key;
 mod noun;
@@ -125,6 +126,9 @@ enum Verb {
     Execution(execution::Execution),
     /// Show what led to an event or an execution, and what came of it.
     Trace(trace::Trace),
+    /// Look up incidents, and say who is at them.
+    #[command(subcommand)]
+    Incident(incident::Incident),
     /// Look up and answer questions to people.
     #[command(subcommand)]
     Inquiry(inquiry::Inquiry),
@@ -234,6 +238,7 @@ async fn ask(verb: Verb, client: &Client, output: &mut Output) -> Result<ExitCod
         Verb::Execution(verb) => return verb.run(client, output).await,
         Verb::Workflow(workflow::Workflow::Graph(verb)) => verb.run(client, output).await?,
         Verb::Trace(verb) => verb.run(client, output).await?,
+        Verb::Incident(verb) => verb.run(client, output).await?,
         Verb::Inquiry(verb) => verb.run(client, output).await?,
         Verb::Rule(verb) => verb.run(client, output).await?,
         Verb::Pack(verb) => verb.run(client, output).await?,

@@ -196,12 +196,13 @@ fn fit(filled: &[(&Column, Vec<String>)], width: usize) -> Vec<usize> {
 
 fn colour(word: &str) -> Option<Color> {
     match word {
-        "succeeded" | "running" | "accepted" | "yes" => Some(Color::Green),
-        "failed" | "timeout" | "abandoned" | "stopped" | "error" | "expired" => Some(Color::Red),
-        "canceled" | "canceling" | "waiting" | "paused" | "delayed" | "warning" => {
-            Some(Color::Yellow)
+        "succeeded" | "running" | "accepted" | "resolved" | "yes" => Some(Color::Green),
+        "failed" | "timeout" | "abandoned" | "stopped" | "error" | "critical" | "expired" => {
+            Some(Color::Red)
         }
-        "requested" | "scheduled" | "pending" | "starting" => Some(Color::Cyan),
+        "canceled" | "canceling" | "waiting" | "paused" | "delayed" | "acknowledged"
+        | "warning" => Some(Color::Yellow),
+        "requested" | "scheduled" | "pending" | "open" | "starting" => Some(Color::Cyan),
         "disabled" | "no" => Some(Color::DarkGrey),
         _ => None,
     }

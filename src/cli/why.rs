@@ -224,6 +224,11 @@ pub(crate) fn remembered(memory: &Value, output: &Output) -> String {
             said.push(format!("{words} {}", output.time(memory, field)));
         }
     }
+    let open = memory["started"]["open"].as_array().into_iter().flatten();
+    let open: Vec<&str> = open.filter_map(|begun| begun["execution"].as_str()).collect();
+    if !open.is_empty() {
+        said.push(format!("started and is not over: {}", open.join(", ")));
+    }
     let count = |field: &str| memory[field].as_array().map_or(0, Vec::len);
     for (field, words) in [
         ("samples", "samples in the window"),
@@ -261,6 +266,8 @@ pub(crate) fn doing(effect: &Value) -> String {
         "run" => format!("{} {}", text(effect, "action"), effect["parameters"]),
         "emit" => format!("{} {}", text(effect, "trigger"), effect["data"]),
         "notify" => format!("{} {}", text(effect, "channel"), text(effect, "text")),
+        "incident" => format!("{} {}", text(effect, "key"), text(effect, "title")),
+        "resolve" => text(effect, "key"),
         "steer" => return safe(&format!("{} {}", text(effect, "wish"), effect["selector"])),
         "set" => format!("{} = {}", text(effect, "key"), effect["value"]),
         _ => text(effect, "text"),

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::executions::hold::{self, Reins};
 use crate::executions::output::{PIECES_LIMIT, Printer};
 use crate::executions::templates::{self, Rendered};
-use crate::executions::{Room, Token, control, secrets, settle};
+use crate::executions::{Room, Token, control, emitted, secrets, settle};
 use crate::model::execution::{End, Execution};
 use crate::packs::{self, parameters};
 use crate::runners::{Begin, Brake, Ended, Job, Outcome, Piece, Runner};
@@ -122,6 +122,7 @@ async fn once(
         return Ok(Ended::NeverBegan);
     }
     strike(&mut outcome, &secrets);
+    let outcome = emitted::fitting(room, execution, outcome);
     settle::settle(room, execution, ticket, &outcome, output).await?;
     if let Some(runner) = room.parts.runners.get(execution.action.runner.as_str()) {
         runner.release(execution.id, execution.attempt).await;

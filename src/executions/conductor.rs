@@ -353,7 +353,7 @@ async fn happened(
                     happened.entry(parent).or_default().push(Input::Moved(Box::new(part)));
                 }
             }
-            Work::Steer { .. } | Work::Report(_) => {}
+            Work::Steer { .. } | Work::Report(_) | Work::Ended(_) | Work::Incident(_) => {}
         }
     }
     Ok(happened)

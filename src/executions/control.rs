@@ -1,10 +1,11 @@
 //! What people and rules may do to an execution that is under way, and to all that is part of it, in
 //! one commit: once that is acknowledged, nothing new of it starts.
 
-use crate::executions::{Error, Executions, Room, draft};
+use crate::executions::{Error, Executions, Room, draft, ends};
 use crate::model::action::{Action, Pause};
 use crate::model::execution::{End, Execution, Illegal, Selector, Status, Step, Wish};
 use crate::model::id::ExecutionId;
+use crate::model::incident::Word;
 use crate::model::time::Time;
 use crate::model::workflow::Order;
 use crate::runners::Course;
@@ -18,6 +19,9 @@ pub(super) const PARTS_LIMIT: usize = 100_000;
 
 /// Executions that one commit steers at most, their parts not counted.
 const TOGETHER: usize = 256;
+
+/// What the context of an execution that delivers a message says of it.
+pub const NOTICE: &str = "notice";
 
 impl Executions {
     /// Stops an execution and what is part of it: what waits is over at once, what runs when its action
@@ -310,10 +314,18 @@ fn cancel(execution: &mut Execution, course: Course, now: Time) -> Result<(), Il
     Ok(())
 }
 
-/// Lets the workflow of which an execution is a part know that it has moved.
+/// Lets know that it has moved: the workflow of which it is a part; that it ended: a rule that waits for
+/// it, and whoever sent it as a message.
 pub(super) fn told(room: &Room, batch: &mut Batch, part: &Execution, now: Time) {
+    if part.status.is_done() {
+        ends::tell(room, batch, part, now);
+    }
     let worth = part.status.is_done()
         || matches!(part.status, Status::Pending | Status::Paused | Status::Resuming);
+    if part.status.is_done() && part.context.contains_key(NOTICE) {
+        let work = Work::Incident(Box::new(Word::Delivered(part.id)));
+        queue::push(batch, queue::INCIDENTS, now, room.parts.ids.record(), work);
+    }
     if part.parent.is_some() && worth {
         queue::push(batch, queue::CONDUCT, now, room.parts.ids.record(), Work::Moved(part.id));
     }

@@ -6,6 +6,7 @@ mod conductor;
 mod control;
 mod dispatch;
 mod draft;
+mod emitted;
 mod flows;
 mod question;
 mod hold;
@@ -20,6 +21,7 @@ mod request;
 mod secrets;
 mod templates;
 mod settle;
+mod ends;
 mod turn;
 mod watching;
 
@@ -49,6 +51,7 @@ use crate::workflows::conduct::Refused;
 
 pub use answers::Unanswered;
 pub use conductor::Conductor;
+pub use control::NOTICE;
 pub use dispatch::Dispatcher;
 pub use orders::Remedy;
 pub use question::Question;

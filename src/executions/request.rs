@@ -1,5 +1,6 @@
 //! From asked to accepted.
 
+use crate::executions::control;
 use crate::executions::draft::{self, Draft};
 use crate::executions::{Error, Executions, Request};
 use crate::model::execution::{Execution, Step};
@@ -54,6 +55,37 @@ impl Executions {
         parts.metrics.requested(1);
         self.room.tell(&execution);
         Ok(execution)
+    }
+
+    /// Adds a request to a commit of somebody else, in whose name it cannot be refused: what cannot run
+    /// is an execution that has failed. `placed` says, after the commit, that it is there.
+    pub fn place(&self, batch: &mut Batch, request: &Request, hops: u16) -> Execution {
+        let now = self.room.parts.clock.now();
+        let draft = Draft {
+            action: &request.action,
+            parameters: &request.parameters,
+            user: &request.user,
+            cause: request.cause.clone(),
+            timeout: request.timeout,
+            context: &request.context,
+            hops,
+            part: None,
+        };
+        let execution = draft::accept_or_fail(&self.room, draft, now);
+        if execution.status.is_done() {
+            table::create(batch, &execution);
+        } else {
+            draft::put_in_line(&self.room, batch, &execution, now);
+        }
+        execution
+    }
+
+    /// Tells whoever watches of executions that were placed, once they are on disk.
+    pub fn placed(&self, executions: &[Execution]) {
+        self.room.parts.metrics.requested(executions.len());
+        for execution in executions {
+            control::after(&self.room, execution);
+        }
     }
 
     /// What the caller's key became before, if anything.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::executions::{Room, control, policies, secrets};
+use crate::executions::{Room, control, emitted, policies, secrets};
 use crate::model::cause::Cause;
 use crate::model::event::Report;
 use crate::model::execution::{End, Execution, Status, Step};
@@ -38,6 +38,7 @@ pub(super) enum Next {
 pub(super) fn next(room: &Room, execution: &Execution, ended: Ended) -> Next {
     let end = match (ended, execution.action.delivery) {
         (Ended::So(end), _) => end,
+        (Ended::Hopeless, _) => return Next::Over(End::Failed),
         (Ended::Lost, Delivery::AtMostOnce) => End::Abandoned,
         (Ended::Lost | Ended::NeverBegan, _) if execution.status == Status::Canceling => {
             End::Canceled
@@ -114,6 +115,9 @@ fn apply(
         Next::Over(end) => {
             settled.step(Step::End(end), now).expect("whatever was started can end");
             queue::done(batch, ticket);
+            if end == End::Succeeded {
+                emitted::put(room, settled, batch, now);
+            }
             control::told(room, batch, settled, now);
             report(room, settled, batch, now);
         }

@@ -54,7 +54,7 @@ fn rendered(
         "pack": execution.action.reference.pack(),
         "action_execution_id": execution.id,
     });
-    let line = (execution.action.runner == "shell").then_some("cmd");
+    let line = matches!(execution.action.runner.as_str(), "shell" | "ssh").then_some("cmd");
     let context = render::Context { config: &config, action: &action, keys, line };
     let accepts = render::defaults(&accepts, &execution.given, context)?;
     Ok(Rendered { accepts, config: Arc::new(config) })

@@ -11,9 +11,10 @@ use crate::model::action::Action;
 use crate::model::cause::Cause;
 use crate::model::event::{Event, Report};
 use crate::model::execution::{End, Execution, Status, Step};
+use crate::model::incident::{Lead, Word};
 use crate::model::key::KeyValue;
 use crate::model::reference::Reference;
-use crate::model::rule::{Decision, Effect, Verdict};
+use crate::model::rule::{Decision, Effect, Ending, Verdict};
 use crate::model::span;
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
@@ -27,7 +28,7 @@ use crate::store::tables::{Definition, Work};
 pub const RULES_USER: &str = "rules";
 /// The scope of the keys that rules read and write.
 pub const SYSTEM_SCOPE: &str = "st2kv.system";
-/// The trigger of the events that `notify` makes; whoever carries notifications has a rule on it.
+/// The trigger of the events that `notify` makes, for rules that hear what people are told.
 pub const NOTIFICATION: &str = "core.notification";
 
 /// Writes the effects of decisions into one batch.
@@ -68,7 +69,19 @@ impl Effects<'_> {
                         "channel": channel, "text": text, "rule": decision.rule, "event": event.id,
                     });
                     let trigger = NOTIFICATION.parse().expect("the constant is a reference");
-                    self.emit(event, cause, &trigger, data);
+                    self.emit(event, cause.clone(), &trigger, data);
+                    let lead = Lead { cause, hops: event.hops + 1 };
+                    let (channel, text) = (channel.clone(), text.clone());
+                    self.word(Word::Say { channel, text, lead });
+                }
+                Effect::Incident(failure) => {
+                    let lead = Lead { cause, hops: event.hops + 1 };
+                    self.word(Word::Failure(failure.clone(), lead));
+                }
+                Effect::Resolve { key, reason } => {
+                    let lead = Lead { cause, hops: event.hops + 1 };
+                    let (key, reason) = (key.clone(), reason.clone());
+                    self.word(Word::Recovery { key, reason, lead });
                 }
                 Effect::Steer { wish, selector } => {
                     let why = format!("by rule `{}`", decision.rule);
@@ -144,6 +157,28 @@ impl Effects<'_> {
         execution.step(Step::End(End::Failed), self.now).expect("a requested execution may fail");
         execution.reason = Some(reason);
         self.failed += 1;
+        self.ended(execution);
+    }
+
+    /// What ended as it was made is told to the rule, where it waits for that.
+    fn ended(&mut self, execution: &Execution) {
+        let Cause::Rule { rule, event, effect } = &execution.cause else { return };
+        if self.catalog.rules.get(rule).is_none_or(|rule| !rule.awaits_ends()) {
+            return;
+        }
+        let ending = Ending {
+            rule: rule.clone(),
+            event: *event,
+            effect: *effect,
+            execution: execution.id,
+            action: execution.action.reference.clone(),
+            parameters: execution.given.clone(),
+            status: execution.status,
+            result: execution.result.clone(),
+            at: self.now,
+        };
+        let work = Work::Ended(Box::new(ending));
+        queue::push(self.batch, queue::INTAKE, self.now, self.ids.record(), work);
     }
 
     fn wait(&mut self, execution: &mut Execution, delay: Option<Duration>) {
@@ -158,6 +193,11 @@ impl Effects<'_> {
             let (hash, definition) = (Arc::clone(&pinned.hash), Arc::clone(&pinned.definition));
             table::put(self.batch, &Definition { hash, definition });
         }
+    }
+
+    fn word(&mut self, word: Word) {
+        let work = Work::Incident(Box::new(word));
+        queue::push(self.batch, queue::INCIDENTS, self.now, self.ids.record(), work);
     }
 
     fn emit(&mut self, event: &Event, cause: Cause, trigger: &Reference, data: Value) {

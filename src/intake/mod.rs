@@ -23,6 +23,7 @@ use crate::clock::{Clock, Ids};
 use crate::model::event::{Origin, Report};
 use crate::model::id::EventId;
 use crate::model::reference::Reference;
+use crate::model::rule::Ending;
 use crate::packs::catalog::Current;
 use crate::rules::Memories;
 use crate::store::queue::Ticket;
@@ -55,7 +56,11 @@ impl Submission {
             Work::Report(report) => Some((**report).clone()),
             _ => None,
         });
-        Self { reports: reports.collect(), ..Self::default() }
+        let ended = tickets.iter().filter_map(|ticket| match &ticket.row.work {
+            Work::Ended(ending) => Some(Command::Ended(ending.clone())),
+            _ => None,
+        });
+        Self { reports: reports.collect(), commands: ended.collect(), ..Self::default() }
     }
 }
 
@@ -69,6 +74,8 @@ pub enum Command {
         /// Throw away what was kept.
         discard: bool,
     },
+    /// An execution that it started has ended: no person wants this, executions tell it.
+    Ended(Box<Ending>),
     /// Forget what it remembers under this key, or under all.
     Forget {
         /// The rule.

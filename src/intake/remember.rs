@@ -46,7 +46,7 @@ pub(crate) fn adopt(memories: &mut Memories, catalog: &Catalog, now: Time, momen
     reload::adopt(&catalog.rules, memories, now, moment);
 }
 
-/// Does what a person wants done. Gives the event that stands for it, with what was decided.
+/// Does what a person wants done, or hears of an end. Gives the event that stands for it, with what was decided.
 pub(crate) fn obey(
     set: &Set,
     memories: &mut Memories,
@@ -58,6 +58,7 @@ pub(crate) fn obey(
         Command::Release { rule, discard } => {
             rules::release(set, memories, (rule, *discard), facts, id)
         }
+        Command::Ended(ending) => rules::ended(set, memories, ending, facts, id),
         Command::Forget { rule, key } => {
             let keys: Vec<String> = match key {
                 Some(key) => vec![key.clone()],

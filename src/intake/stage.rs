@@ -451,16 +451,20 @@ impl Stage {
         });
         let (mut due, mut decided, memories) = decided.await.expect("rules do not panic");
         self.memories = memories;
-        remember::write(&self.memories, &mut work.batch);
         let mut effects =
             Effects { catalog, ids: &self.parts.ids, now, batch: &mut work.batch, failed: 0 };
         // Effects in the order of time: what was due came first.
         for (event, decisions) in due.iter_mut().chain(&mut decided) {
             for decision in decisions {
                 effects.add(event, decision);
+                let (rule, made) = (&decision.rule, &decision.executions);
+                if !made.is_empty() {
+                    self.memories.name(&catalog.rules, rule, event.id, made);
+                }
             }
         }
         work.failed = effects.failed;
+        remember::write(&self.memories, &mut work.batch);
         // The block in the order of ids, which is how it is searched.
         for (event, decisions) in decided.into_iter().chain(due) {
             work.decisions.extend(decisions);

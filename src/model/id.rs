@@ -167,6 +167,10 @@ id!(
     KeyId, "key", "an API key"
 );
 id!(
+    /// Names one incident.
+    IncidentId, "inc", "an incident"
+);
+id!(
     /// Names anything else that needs a name of its own: a ticket, a dead letter, a boot.
     RecordId, "rec", "a record"
 );

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::id::EventId;
+use crate::model::id::{EventId, ExecutionId};
 use crate::model::time::Time;
 
 /// What a rule remembers under one key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
-    /// When it last fired; the cool-down counts from here.
+    /// When it last fired, or what its last firing changed was over; the cool-down counts from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fired: Option<Time>,
     /// Since when it is true, without a break.
@@ -54,6 +54,9 @@ pub struct Memory {
     /// What it will fire for as soon as its limit allows, or when it is released.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub queue: VecDeque<Queued>,
+    /// What its last firing started, as long as some of that is not over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started: Option<Started>,
     /// Since when it is in quarantine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<Time>,
@@ -118,6 +121,35 @@ pub struct Queued {
     pub event: Seen,
     /// The events that led to it.
     pub events: Vec<EventId>,
+}
+
+/// What one firing started and is not over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// The event on which the rule fired.
+    pub event: EventId,
+    /// When it fired.
+    pub at: Time,
+    /// What is not over, in the order of the rule's effects.
+    pub open: Vec<Begun>,
+}
+
+/// One execution that a firing started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Begun {
+    /// Which of the rule's effects it is, from 0.
+    pub effect: u16,
+    /// The execution, once it has a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<ExecutionId>,
+}
+
+impl Started {
+    /// The first execution that is not over.
+    #[must_use]
+    pub fn execution(&self) -> Option<ExecutionId> {
+        self.open.first().and_then(|begun| begun.execution)
+    }
 }
 
 impl Memory {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::execution::{Selector, Wish};
+use crate::model::execution::{Selector, Status, Wish};
 use crate::model::id::{EventId, ExecutionId};
+use crate::model::incident::Failure;
 use crate::model::reference::Reference;
 use crate::model::time::Time;
 
@@ -36,6 +37,15 @@ pub enum Effect {
         channel: String,
         /// What to say.
         text: String,
+    },
+    /// Open an incident, or count one more report of it.
+    Incident(Failure),
+    /// Say that an incident is over.
+    Resolve {
+        /// Its key.
+        key: String,
+        /// How, where there is something to say.
+        reason: Option<String>,
     },
     /// Write a value to the key-value store.
     Set {
@@ -72,6 +82,14 @@ pub enum Verdict {
     Cooling {
         /// The first instant at which it may fire again.
         until: Time,
+    },
+    /// It waits for what its last firing started (`exclusive`).
+    Busy {
+        /// When that was.
+        since: Time,
+        /// The first execution that is not over, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        execution: Option<ExecutionId>,
     },
     /// It is true, and has to stay true until then (`hold`).
     Holding {
@@ -153,6 +171,7 @@ impl Verdict {
         "shadowed",
         "not_matched",
         "cooling",
+        "busy",
         "holding",
         "broken",
         "stale",
@@ -177,6 +196,7 @@ impl Verdict {
             Self::Shadowed => "shadowed",
             Self::NotMatched => "not_matched",
             Self::Cooling { .. } => "cooling",
+            Self::Busy { .. } => "busy",
             Self::Holding { .. } => "holding",
             Self::Broken { .. } => "broken",
             Self::Stale { .. } => "stale",
@@ -202,6 +222,12 @@ impl Verdict {
             Self::Shadowed => "it would have fired; it is a shadow".to_owned(),
             Self::NotMatched => "`when` said no".to_owned(),
             Self::Cooling { until } => format!("it fired a short time ago; it cools until {until}"),
+            Self::Busy { since, execution: Some(execution) } => {
+                format!("it waits for what it started at {since}: execution `{execution}`")
+            }
+            Self::Busy { since, execution: None } => {
+                format!("it waits for what it started at {since}")
+            }
             Self::Holding { until } => format!("it is true, and has to stay true until {until}"),
             Self::Broken { since } => {
                 format!("it had been true since {since}, and stopped before its `hold` was over")
@@ -251,6 +277,29 @@ impl Verdict {
                 | Self::Gathering { .. }
         )
     }
+}
+
+/// The end of an execution that a rule started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// The rule.
+    pub rule: Reference,
+    /// The event on which it fired.
+    pub event: EventId,
+    /// Which of its effects the execution is, from 0.
+    pub effect: u16,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// Its action.
+    pub action: Reference,
+    /// What it was given.
+    pub parameters: Map<String, Value>,
+    /// How it ended.
+    pub status: Status,
+    /// What came of it.
+    pub result: Value,
+    /// When it ended.
+    pub at: Time,
 }
 
 /// What one rule made of one event.

@@ -17,15 +17,7 @@ use crate::packs::yaml::{Node, Tree};
 use crate::packs::{parameters, schema, workflow};
 
 /// StackStorm's runners that come with later versions.
-const LATER: [&str; 7] = [
-    "action-chain",
-    "remote-shell-cmd",
-    "remote-shell-script",
-    "ssh",
-    "winrm-cmd",
-    "winrm-ps-cmd",
-    "winrm-ps-script",
-];
+const LATER: [&str; 4] = ["action-chain", "winrm-cmd", "winrm-ps-cmd", "winrm-ps-script"];
 
 /// Keys that API clients send along and that mean nothing in a file.
 const UNUSED: [&str; 4] = ["metadata_file", "uid", "id", "ref"];

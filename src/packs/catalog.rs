@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::model::action::Action;
 use crate::model::calendar::Calendar;
+use crate::model::notices::Plan;
 use crate::model::pack::Manifest;
 use crate::model::parameter::Parameters;
 use crate::model::policy::Policy;
@@ -37,6 +38,8 @@ pub struct Catalog {
     pub policies: BTreeMap<Reference, Arc<Policy>>,
     /// The policies that are in force, by the action that they are about, in the order of their names.
     pub governs: Governs,
+    /// Who is told of incidents.
+    pub notices: Arc<Plan>,
     /// Rules.
     pub rules: Arc<rules::Set>,
     /// Configurations by pack, defaults filled in.

@@ -1,10 +1,11 @@
 //! `config.schema.yaml` and `configs/<pack>.yaml`: a pack's configuration, defaults filled in.
 
+use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 
 use crate::model::parameter::Parameters;
 use crate::model::problem::{Place, Problem};
-use crate::packs::fields::meant;
+use crate::packs::fields::{listed, meant};
 use crate::packs::schema;
 use crate::packs::yaml::{Node, Tree};
 
@@ -62,7 +63,8 @@ fn check(
             }
             continue;
         };
-        let Ok(validator) = schema::compile(&Value::Object(schema::of(setting))) else { continue };
+        let wanted = Value::Object(schema::of(setting));
+        let Ok(validator) = schema::compile(&wanted) else { continue };
         for error in validator.iter_errors(value) {
             if is_template(error.instance()) {
                 continue;
@@ -73,9 +75,25 @@ fn check(
             } else {
                 format!("`{path}`: {error}")
             };
-            problems.push(Problem::error("bad_config", node.find(&path, place), message));
+            let mut problem = Problem::error("bad_config", node.find(&path, place), message);
+            problem.help = advice(&error, &wanted);
+            problems.push(problem);
         }
     }
+}
+
+/// What may stand there: the name that was probably meant, or what the schema says of the place.
+fn advice(error: &jsonschema::ValidationError<'_>, schema: &Value) -> Option<String> {
+    let path = error.schema_path().to_string();
+    let parent = schema.pointer(path.rsplit_once('/')?.0)?;
+    if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
+        let known: Vec<&str> =
+            parent["properties"].as_object()?.keys().map(String::as_str).collect();
+        let near = unexpected.first().and_then(|name| meant(name, known.iter().copied()));
+        return near.or_else(|| Some(format!("there may be {}", listed(&known))));
+    }
+    let about = parent["description"].as_str().filter(|about| !about.is_empty());
+    about.map(str::to_owned)
 }
 
 /// `{{ st2kv.system.x }}` is known only when an action runs.

@@ -52,6 +52,8 @@ pub(crate) struct Draft {
     pub(crate) library: Vec<(String, rules::Source)>,
     pub(crate) rules: Vec<(PathBuf, RuleFile)>,
     pub(crate) config: Value,
+    /// The file of it, where there is one.
+    pub(crate) configured: Option<(Node, Place)>,
     /// All texts that were read: the pack's version is their hash.
     pub(crate) hashed: Vec<Arc<str>>,
     pub(crate) problems: Vec<Problem>,
@@ -92,6 +94,7 @@ impl Draft {
             library: Vec::new(),
             rules: Vec::new(),
             config: Value::Null,
+            configured: None,
             hashed: Vec::new(),
             problems: Vec::new(),
             rule_problems: Vec::new(),
@@ -410,6 +413,7 @@ impl Draft {
         }
         self.pack.config_schema = schema.as_ref().map_or(Value::Null, schema::object);
         self.problems.append(&mut problems);
+        self.configured = given;
     }
 
     fn note_later(&mut self, disk: &Disk<'_>) {

@@ -16,9 +16,10 @@ use crate::model::trigger::Trigger;
 use crate::packs::catalog::{Catalog, Pack};
 use crate::packs::compile::{accepted, compile, distinct};
 use crate::packs::disk::{self, Disk};
-use crate::packs::draft::Draft;
+use crate::packs::draft::{Draft, has_error};
 use crate::packs::workflow::Workflow;
-use crate::packs::{policy, strays};
+use crate::packs::yaml::Node;
+use crate::packs::{notices, policy, strays};
 use crate::rules;
 
 /// One runner as actions see it.
@@ -79,12 +80,19 @@ pub fn load(home: &Path, kinds: Kinds<'_>, previous: &Catalog) -> Catalog {
     catalog.problems = problems;
     let (mut seen, mut named, mut wanted) = (BTreeSet::new(), Vec::new(), Vec::new());
     let mut workflows = Vec::new();
+    let mut plan = Told::Nobody;
     for mut draft in drafts {
         catalog.problems.extend(draft.problems.iter().cloned());
         named.append(&mut draft.named);
-        wanted.append(&mut draft.wanted);
+        // Of a pack that is left out the actions are not there either, which is said already.
+        if !draft.failed {
+            wanted.append(&mut draft.wanted);
+        }
         if seen.insert(draft.name.clone()) {
             let kept = draft.failed;
+            if draft.name == notices::PACK {
+                plan = if kept { Told::AsBefore } else { Told::new(draft.configured.take()) };
+            }
             workflows.extend(draft.workflows.drain(..).filter(|_| !kept));
             draft.enter(&mut catalog, previous);
         }
@@ -92,7 +100,9 @@ pub fn load(home: &Path, kinds: Kinds<'_>, previous: &Catalog) -> Catalog {
     catalog.problems.extend(doubtful(&named, &catalog));
     catalog.problems.extend(policy::doubtful(&wanted, &catalog, kinds.runners));
     apart(&mut catalog, kinds);
-    finish(&mut catalog, kinds.runners, &workflows);
+    accepted_by_all(&mut catalog, kinds.runners);
+    plan.enter(&mut catalog, previous);
+    finish(&mut catalog, &workflows);
     catalog
 }
 
@@ -199,10 +209,50 @@ fn keep(pack: &str, catalog: &mut Catalog, previous: &Catalog) {
     }
 }
 
-fn finish(catalog: &mut Catalog, runners: &Runners, workflows: &[Workflow]) {
+/// Where the plan of who is told of incidents comes from.
+enum Told {
+    /// There is none.
+    Nobody,
+    /// The one that was in force.
+    AsBefore,
+    /// A file.
+    Plan(Box<(Node, Place)>),
+}
+
+impl Told {
+    fn new(file: Option<(Node, Place)>) -> Self {
+        file.map_or(Self::Nobody, |file| Self::Plan(Box::new(file)))
+    }
+
+    /// A plan that is in force changes whole or not at all.
+    fn enter(self, catalog: &mut Catalog, previous: &Catalog) {
+        let file = match self {
+            Self::Nobody => return,
+            Self::AsBefore => {
+                catalog.notices = Arc::clone(&previous.notices);
+                return;
+            }
+            Self::Plan(file) => file,
+        };
+        let mut problems = Vec::new();
+        let plan = notices::read((&file.0, &file.1), catalog, &mut problems);
+        let held = previous.packs.contains_key(notices::PACK);
+        catalog.notices = if held && has_error(&problems) {
+            Arc::clone(&previous.notices)
+        } else {
+            Arc::new(plan)
+        };
+        catalog.problems.append(&mut problems);
+    }
+}
+
+fn accepted_by_all(catalog: &mut Catalog, runners: &Runners) {
     let accepts =
         |action: &Arc<Action>| (action.reference.clone(), Arc::new(accepted(action, runners)));
     catalog.accepts = catalog.actions.values().map(accepts).collect();
+}
+
+fn finish(catalog: &mut Catalog, workflows: &[Workflow]) {
     let doubts: Vec<_> = workflows.iter().flat_map(|one| one.against(catalog)).collect();
     catalog.problems.extend(doubts);
     catalog.governs = Arc::new(policy::governs(&catalog.policies));

@@ -16,6 +16,7 @@ mod rule;
 mod timer;
 mod calendar;
 mod policy;
+mod notices;
 mod sensor;
 mod stackstorm;
 mod strays;

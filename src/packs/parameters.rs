@@ -31,7 +31,7 @@ impl ParameterError {
 }
 
 /// The parameters of an action as a caller sees them: the runner's, and the action's over them.
-/// Of a runner's parameter an action may change `default`, `description`, `enum`, `immutable`,
+/// Of a runner's parameter an action may change `default`, `description`, `enum`, `immutable`, `position`,
 /// `required` and `secret`, and narrow `type`.
 #[must_use]
 pub fn merge(runner: &Parameters, action: &Parameters) -> Parameters {
@@ -53,6 +53,7 @@ pub fn merge(runner: &Parameters, action: &Parameters) -> Parameters {
         if !own.types.is_empty() {
             held.types.clone_from(&own.types);
         }
+        held.position = own.position.or(held.position);
         held.immutable |= own.immutable;
         held.required |= own.required;
         held.secret |= own.secret;
@@ -74,9 +75,6 @@ pub(crate) fn overrides(
                 listed(&held.types.iter().map(String::as_str).collect::<Vec<_>>())
             );
             wrong(name, message);
-        }
-        if own.position.is_some() && own.position != held.position {
-            wrong(name, format!("`{name}` belongs to the runner; it cannot have a `position`"));
         }
     }
 }

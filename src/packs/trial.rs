@@ -23,10 +23,11 @@ use serde_json::{Map, Value, json};
 
 use crate::model::cause::Cause;
 use crate::model::event::Event;
-use crate::model::id::EventId;
+use crate::model::execution::Status;
+use crate::model::id::{EventId, ExecutionId};
 use crate::model::problem::{Place, Problem, Severity, nearest};
 use crate::model::reference::Reference;
-use crate::model::rule::{Decision, Effect, Verdict};
+use crate::model::rule::{Decision, Effect, Ending, Verdict};
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
 use crate::packs::fields::Fields;
@@ -59,8 +60,18 @@ struct Step {
     place: Place,
     at: Duration,
     event: Option<(Reference, Arc<Value>, Option<Arc<str>>)>,
+    ends: Option<End>,
     expect: Option<Vec<Value>>,
     verdicts: Option<Map<String, Value>>,
+}
+
+/// The end of an execution that a rule started: the oldest that fits.
+#[derive(Debug, Clone)]
+struct End {
+    run: String,
+    parameters: Value,
+    status: Status,
+    result: Value,
 }
 
 /// A step after which something else had happened than was expected.
@@ -226,6 +237,7 @@ fn step(node: &Node, place: &Place, last: &mut Duration, problems: &mut Vec<Prob
     let trigger = fields.text("event");
     let data = fields.node("data").map_or_else(|| json!({}), Node::to_json);
     let subject = fields.text("subject").map(Into::into);
+    let ends = fields.node("ends").map(Node::to_json);
     let expect = fields.node("expect").map(Node::to_json);
     let verdicts = fields.node("verdicts").map(Node::to_json);
     fields.finish(Severity::Error, &[]);
@@ -240,6 +252,13 @@ fn step(node: &Node, place: &Place, last: &mut Duration, problems: &mut Vec<Prob
         Ok(trigger) => Some(trigger),
         Err(error) => {
             wrong("not_a_trigger", "event", error.to_string());
+            None
+        }
+    });
+    let ends = ends.and_then(|written| match end(&written) {
+        Ok(end) => Some(end),
+        Err(message) => {
+            wrong("wrong_end", "ends", message);
             None
         }
     });
@@ -265,7 +284,35 @@ fn step(node: &Node, place: &Place, last: &mut Duration, problems: &mut Vec<Prob
         }
     };
     let event = trigger.map(|trigger| (trigger, Arc::new(data), subject));
-    Step { place: node.place(place), at, event, expect, verdicts }
+    Step { place: node.place(place), at, event, ends, expect, verdicts }
+}
+
+/// `ends: {run: storage.scale_pool, status: succeeded, result: {…}}`.
+fn end(written: &Value) -> Result<End, String> {
+    const KEYS: [&str; 4] = ["run", "parameters", "status", "result"];
+    let (Some(entries), Some(run)) = (written.as_object(), written["run"].as_str()) else {
+        return Err(
+            "`ends` is a map with `run`, the action that ends, and what its execution has: \
+                    `{run: pack.action, status: succeeded, result: {…}}`"
+                .to_owned(),
+        );
+    };
+    if let Some(odd) = entries.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(format!("`ends` has no key `{odd}`; it has {}", KEYS.join(", ")));
+    }
+    let status = match &written["status"] {
+        Value::Null => Status::Succeeded,
+        word => word
+            .as_str()
+            .and_then(|word| word.parse::<Status>().ok())
+            .filter(|status| status.is_done())
+            .ok_or_else(|| format!("`status` in `ends` is {word}; an execution ends as succeeded, failed, timeout, canceled or abandoned"))?,
+    };
+    let parameters = match &written["parameters"] {
+        Value::Null => json!({}),
+        given => given.clone(),
+    };
+    Ok(End { run: run.to_owned(), parameters, status, result: written["result"].clone() })
 }
 
 /// Runs one test; what comes back is what was not as expected.
@@ -285,26 +332,87 @@ pub fn run(trial: &Trial, catalog: &Catalog) -> Vec<Failed> {
         trial.only.is_empty() || trial.only.iter().any(|only| named(only, name, &trial.pack))
     };
     let rules = catalog.rules.iter().filter(|rule| wanted(rule.reference())).cloned().collect();
-    let mut simulation = Simulation::new(Arc::new(Set::new(rules)), facts);
-    let mut failed = Vec::new();
+    let mut simulation = Simulation::new(Arc::new(Set::new(rules)), facts).with_ends();
+    let (mut failed, mut under_way) = (Vec::new(), Vec::new());
     for (number, step) in trial.steps.iter().enumerate() {
         let at = trial.start.plus(step.at);
-        let decisions = match &step.event {
-            None => simulation.advance(at).into_iter().flat_map(|(_, all)| all).collect(),
+        let mut missing = None;
+        let ended = step.ends.as_ref().map(|end| finish(end, &mut under_way, at));
+        let mut before = Vec::new();
+        match ended {
+            Some(Some(ending)) => {
+                let done = simulation.end(&ending);
+                before = done
+                    .into_iter()
+                    .flat_map(|(event, all)| {
+                        started(&event, &all, &mut under_way);
+                        all
+                    })
+                    .collect();
+            }
+            Some(None) => {
+                missing =
+                    step.ends.as_ref().map(|end| format!("nothing of `{}` is under way", end.run))
+            }
+            None => {}
+        }
+        let decisions: Vec<Decision> = match &step.event {
+            None => {
+                let due = simulation.advance(at);
+                due.iter().for_each(|(event, all)| started(event, all, &mut under_way));
+                due.into_iter().flat_map(|(_, all)| all).collect()
+            }
             Some((trigger, data, subject)) => {
                 let event = event(number, at, trigger, data, subject.clone());
                 let (due, mut decisions) = simulation.accept(&event);
+                due.iter().for_each(|(event, all)| started(event, all, &mut under_way));
+                started(&event, &decisions, &mut under_way);
                 let mut all: Vec<Decision> = due.into_iter().flat_map(|(_, all)| all).collect();
                 all.append(&mut decisions);
                 all
             }
         };
-        let lines = compare(step, &decisions, &trial.pack);
+        let decisions: Vec<Decision> = before.into_iter().chain(decisions).collect();
+        let mut lines = compare(step, &decisions, &trial.pack);
+        lines.extend(missing.map(Line::Missing));
         if lines.iter().any(|line| !matches!(line, Line::Same(_))) {
             failed.push(Failed { place: step.place.clone(), at: step.at, lines });
         }
     }
     failed
+}
+
+/// Takes down the executions that decisions start.
+fn started(event: &Event, decisions: &[Decision], under_way: &mut Vec<Ending>) {
+    for decision in decisions.iter().filter(|one| matches!(one.verdict, Verdict::Fired)) {
+        for (effect, wanted) in (0u16..).zip(&decision.effects) {
+            let Effect::Run { action, parameters, .. } = wanted else { continue };
+            under_way.push(Ending {
+                rule: decision.rule.clone(),
+                event: event.id,
+                effect,
+                execution: ExecutionId::from_bits(under_way.len() as u128 + 1),
+                action: action.clone(),
+                parameters: parameters.clone(),
+                status: Status::Running,
+                result: Value::Null,
+                at: event.accepted,
+            });
+        }
+    }
+}
+
+/// The oldest execution that fits, as it ends.
+fn finish(end: &End, under_way: &mut [Ending], at: Time) -> Option<Ending> {
+    let fits = |one: &Ending| {
+        one.status == Status::Running
+            && one.action.as_str() == end.run
+            && within(&end.parameters, &Value::Object(one.parameters.clone()))
+    };
+    let found = under_way.iter_mut().find(|one| fits(one))?;
+    (found.status, found.at) = (end.status, at);
+    found.result = end.result.clone();
+    Some(found.clone())
 }
 
 fn event(
@@ -384,6 +492,10 @@ fn effects(decision: &Decision, pack: &str) -> Vec<Value> {
         Effect::Emit { trigger, data } => json!({ "rule": rule, "emit": trigger, "data": data }),
         Effect::Notify { channel, text } => {
             json!({ "rule": rule, "notify": channel, "text": text })
+        }
+        Effect::Incident(failure) => json!({ "rule": rule, "incident": failure }),
+        Effect::Resolve { key, reason } => {
+            json!({ "rule": rule, "resolve": key, "reason": reason })
         }
         Effect::Steer { wish, selector } => {
             let mut row = json!({ "rule": rule });

@@ -20,7 +20,8 @@ const WORDS: &[&str] =
     &["Fn", "call", "curry", "type_of", "is_shared", "is_def_var", "is_def_fn", "rule"];
 
 /// The functions whose value is an effect.
-const EFFECTS: &[&str] = &["run", "emit", "notify", "pause", "resume", "cancel", "set", "log"];
+const EFFECTS: &[&str] =
+    &["run", "emit", "notify", "incident", "resolve", "pause", "resume", "cancel", "set", "log"];
 
 /// Names of everything that can be called; a constant in all but name.
 static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {

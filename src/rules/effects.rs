@@ -1,6 +1,7 @@
 //! What `then` may ask for. These functions do nothing: they return data, which the stage that asked
 //! carries out.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use rhai::plugin::export_module;
@@ -8,6 +9,7 @@ use rhai::{Array, Dynamic, EvalAltResult, Map, Module, Shared};
 use serde_json::{Map as Object, Value};
 
 use crate::model::execution::{HOLD_BYTES, Selector, Wish};
+use crate::model::incident::{Failure, Severity};
 use crate::model::reference::Reference;
 use crate::model::rule::Effect;
 use crate::model::span;
@@ -123,6 +125,71 @@ fn steer(wish: Wish, written: &Dynamic) -> Result<Effect, Box<EvalAltResult>> {
     Ok(Effect::Steer { wish, selector })
 }
 
+/// What `incident(key, …)` takes.
+const ABOUT: &[&str] = &["title", "severity", "source", "labels", "group", "details"];
+
+/// Characters of an incident's key at most: it is looked up by it.
+const KEY_LIMIT: usize = 512;
+
+fn keyed(what: &str, key: &str) -> Result<String, Box<EvalAltResult>> {
+    if key.is_empty() || key.chars().count() > KEY_LIMIT {
+        let count = key.chars().count();
+        let message =
+            format!("`{what}` needs a key of 1 to {KEY_LIMIT} characters, this one has {count}");
+        return Err(message.into());
+    }
+    Ok(key.to_owned())
+}
+
+/// What was written under `name`, as text; nothing where there is nothing.
+fn told(about: &Object<String, Value>, name: &str) -> Option<String> {
+    match about.get(name)? {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+fn failure(key: &str, about: &Map) -> Result<Failure, Box<EvalAltResult>> {
+    let key = keyed("incident", key)?;
+    let mut about = object("the incident", about)?;
+    if let Some(name) = about.keys().find(|name| !ABOUT.contains(&name.as_str())) {
+        let known = ABOUT.join(", ");
+        return Err(format!("`incident` knows no `{name}`; it knows {known}").into());
+    }
+    let labels = match about.remove("labels") {
+        None | Some(Value::Null) => BTreeMap::new(),
+        Some(Value::Object(labels)) => {
+            let plain = |name: &String| told(&labels, name);
+            labels.keys().filter_map(|name| Some((name.clone(), plain(name)?))).collect()
+        }
+        Some(_) => return Err("`labels` is a map such as `#{ array: \"s1\" }`".into()),
+    };
+    // A word that nobody knows is rather too loud than too quiet.
+    let severity = match told(&about, "severity") {
+        Some(text) => Severity::read(&text).unwrap_or(Severity::Error),
+        None => Severity::Warning,
+    };
+    Ok(Failure {
+        title: told(&about, "title").unwrap_or_else(|| key.clone()),
+        severity,
+        source: told(&about, "source").unwrap_or_default(),
+        labels,
+        group: told(&about, "group").filter(|group| !group.is_empty()),
+        details: about.remove("details").unwrap_or_default(),
+        key,
+    })
+}
+
+fn resolved(key: &str, about: &Map) -> Result<Effect, Box<EvalAltResult>> {
+    let key = keyed("resolve", key)?;
+    let about = object("what is said of the end", about)?;
+    if let Some(name) = about.keys().find(|name| *name != "reason") {
+        return Err(format!("`resolve` knows no `{name}`; it knows `reason`").into());
+    }
+    Ok(Effect::Resolve { key, reason: told(&about, "reason") })
+}
+
 #[export_module]
 #[expect(unreachable_pub, reason = "Rhai's macro wants public functions")]
 mod functions {
@@ -169,6 +236,32 @@ mod functions {
     /// > notify("ops", "pool p1 is full") is an effect
     pub fn notify(channel: &str, text: &str) -> Effect {
         Effect::Notify { channel: channel.to_owned(), text: text.to_owned() }
+    }
+
+    /// Opens an incident under a key, or counts one more report of it. `title` is one line for people;
+    /// `severity` is `info`, `warning`, `error` or `critical`, or what monitoring systems call it;
+    /// `source`, `labels` (by which it is routed), `group` (told together) and `details` may be left out.
+    ///
+    /// > incident("disk/sda", #{ title: "disk sda failed", severity: "critical" }) is an effect
+    #[rhai_fn(return_raw)]
+    pub fn incident(key: &str, about: Map) -> Result<Effect, Box<EvalAltResult>> {
+        failure(key, &about).map(Effect::Incident)
+    }
+
+    /// Says that an incident is over: whoever was told of it is told so.
+    ///
+    /// > resolve("disk/sda") is an effect
+    #[rhai_fn(name = "resolve", return_raw)]
+    pub fn resolve_plain(key: &str) -> Result<Effect, Box<EvalAltResult>> {
+        resolved(key, &Map::new())
+    }
+
+    /// Says that an incident is over, with a `reason` for people.
+    ///
+    /// > resolve("disk/sda", #{ reason: "a spare took over" }) is an effect
+    #[rhai_fn(name = "resolve", return_raw)]
+    pub fn resolve_with(key: &str, about: Map) -> Result<Effect, Box<EvalAltResult>> {
+        resolved(key, &about)
     }
 
     /// Pauses executions and what is part of them: an action's (`*` stands for any letters), the one of

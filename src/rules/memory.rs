@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::model::id::{EventId, ExecutionId};
 use crate::model::memory::Memory;
 use crate::model::reference::Reference;
 use crate::model::time::Time;
@@ -28,6 +29,10 @@ pub struct Memories {
     due: BTreeSet<Due>,
     /// What was there before, of everything that was changed.
     before: HashMap<(Reference, String), Option<Memory>>,
+    /// The key under which a rule waits for what it started on an event.
+    awaiting: HashMap<(Reference, EventId), String>,
+    /// Nothing is carried out: what a firing starts is over at once.
+    hollow: bool,
     /// The logical time: it never goes back.
     now: Time,
 }
@@ -51,6 +56,9 @@ impl Memories {
     pub fn of(rows: impl IntoIterator<Item = (Reference, String, Memory)>) -> Self {
         let mut memories = Self::default();
         for (rule, key, memory) in rows {
+            if let Some(started) = &memory.started {
+                memories.awaiting.insert((rule.clone(), started.event), key.clone());
+            }
             memories
                 .rules
                 .entry(rule)
@@ -58,6 +66,43 @@ impl Memories {
                 .insert(key, Slot { memory: Box::new(memory), due: None });
         }
         memories
+    }
+
+    /// What a firing starts is over at once, and counts for its cool-down: nothing is carried out.
+    #[must_use]
+    pub fn hollow(mut self) -> Self {
+        self.hollow = true;
+        self
+    }
+
+    /// What a firing starts goes on until its end is told.
+    #[must_use]
+    pub fn solid(mut self) -> Self {
+        self.hollow = false;
+        self
+    }
+
+    pub(crate) fn is_hollow(&self) -> bool {
+        self.hollow
+    }
+
+    /// The key under which a rule waits for what it started on `event`.
+    #[must_use]
+    pub fn awaiting(&self, rule: &Reference, event: EventId) -> Option<&str> {
+        self.awaiting.get(&(rule.clone(), event)).map(String::as_str)
+    }
+
+    /// Names the executions that a firing started, in the order of its effects.
+    pub fn name(&mut self, set: &Set, rule: &Reference, event: EventId, names: &[ExecutionId]) {
+        let (Some(key), Some(known)) = (self.awaiting(rule, event), set.get(rule)) else { return };
+        let key = key.to_owned();
+        let Some(mut memory) = self.get(rule, &key).cloned() else { return };
+        if let Some(started) = &mut memory.started {
+            for (begun, name) in started.open.iter_mut().zip(names) {
+                begun.execution = Some(*name);
+            }
+        }
+        self.put(known, &key, memory);
     }
 
     /// The logical time, moved to `now` where that is later.
@@ -127,12 +172,19 @@ impl Memories {
         }
     }
 
-    fn set(&mut self, rule: &Reference, key: &str, memory: Option<Memory>, due: Option<Time>) {
+    pub(crate) fn set(
+        &mut self,
+        rule: &Reference,
+        key: &str,
+        memory: Option<Memory>,
+        due: Option<Time>,
+    ) {
         let keys = match (self.rules.get_mut(rule), &memory) {
             (None, None) => return,
             (None, Some(_)) => self.rules.entry(rule.clone()).or_default(),
             (Some(keys), _) => keys,
         };
+        let begun = memory.as_ref().and_then(|memory| memory.started.as_ref()).map(|all| all.event);
         let slot = memory.map(|memory| Slot { memory: Box::new(memory), due });
         let old = match slot {
             Some(slot) => keys.insert(key.to_owned(), slot),
@@ -140,6 +192,15 @@ impl Memories {
         };
         if keys.is_empty() {
             self.rules.remove(rule);
+        }
+        let ended = old.as_ref().and_then(|slot| slot.memory.started.as_ref()).map(|all| all.event);
+        if begun != ended {
+            if let Some(event) = ended {
+                self.awaiting.remove(&(rule.clone(), event));
+            }
+            if let Some(event) = begun {
+                self.awaiting.insert((rule.clone(), event), key.to_owned());
+            }
         }
         let old_due = old.as_ref().and_then(|slot| slot.due);
         if old_due != due {

@@ -42,6 +42,7 @@ pub mod window;
 mod turn;
 mod shapes;
 mod timers;
+mod ends;
 pub mod reload;
 mod calendar;
 pub mod decide;
@@ -64,6 +65,7 @@ use crate::model::time::Time;
 
 pub use crate::rules::compile::{Sifted, compile, sift};
 pub use crate::rules::decide::decide;
+pub use crate::rules::ends::ended;
 pub use crate::rules::evaluate::{Evaluation, evaluate};
 pub use crate::rules::indexing::Indexing;
 pub use crate::rules::library::Library;

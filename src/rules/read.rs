@@ -23,9 +23,35 @@ use crate::script::fault;
 
 /// The keys of a rule.
 pub const KEYS: &[&str] = &[
-    "about", "on", "when", "until", "per", "hold", "stale", "once", "within", "having", "window",
-    "zone", "sequence", "all_of", "absent", "expect", "debounce", "samples", "lateness", "active",
-    "cooldown", "limit", "budget", "enabled", "shadow", "priority", "then", "recover",
+    "about",
+    "on",
+    "when",
+    "until",
+    "per",
+    "hold",
+    "stale",
+    "once",
+    "within",
+    "having",
+    "window",
+    "zone",
+    "sequence",
+    "all_of",
+    "absent",
+    "expect",
+    "debounce",
+    "samples",
+    "lateness",
+    "active",
+    "cooldown",
+    "exclusive",
+    "limit",
+    "budget",
+    "enabled",
+    "shadow",
+    "priority",
+    "then",
+    "recover",
 ];
 
 /// The file that a declaration stands in.
@@ -59,7 +85,7 @@ pub(crate) fn rule(
     let enabled = reader.take("enabled", "true or false", |v| v.as_bool()).unwrap_or(true);
     let shadow = reader.take("shadow", "true or false", |v| v.as_bool()).unwrap_or(false);
     let priority = reader.take("priority", "an integer", |v| v.as_int()).unwrap_or(0);
-    let cooldown = reader.span("cooldown");
+    let cooldown = reader.cooldown();
     let place = reader.place();
     let template =
         declared.library.as_ref().map(|library| self::place(&library.place, declared.position));
@@ -140,10 +166,10 @@ impl Reader<'_> {
     pub(crate) fn captured(&self, keys: &[&str]) -> String {
         let given = keys.iter().filter_map(|key| {
             let value = self.options().get(*key)?;
-            let Some(pointer) = value.read_lock::<FnPtr>() else {
-                let is_given = self.declared.library.is_some();
-                return is_given.then(|| format!("{key} {}", self.told(value)));
-            };
+            if self.declared.library.is_some() {
+                return Some(format!("{key} {}", self.told(value)));
+            }
+            let pointer = value.read_lock::<FnPtr>()?;
             let captured: Vec<String> =
                 pointer.curry().iter().map(|value| self.told(value)).collect();
             Some(format!("{key}{captured:?}"))
@@ -305,8 +331,9 @@ impl Reader<'_> {
         }
         let until = self.closure("until");
         let recover = self.closure("recover");
+        let after = self.after();
         let when = when.map(When::Closure);
-        then.map(|then| Closures { when, per, then: Then::Closure(then), until, recover })
+        then.map(|then| Closures { when, per, then: Then::Closure(then), until, recover, after })
     }
 
     pub(crate) fn closure(&mut self, key: &str) -> Option<Closure> {

@@ -28,6 +28,9 @@ const SHAPES: &[&str] = &["having", "sequence", "all_of", "absent", "debounce", 
 /// The keys of a step.
 const STEP_KEYS: [&str; 3] = ["on", "when", "not"];
 
+/// The keys of a cool-down.
+const COOLDOWN_KEYS: [&str; 2] = ["span", "after"];
+
 /// Keys whose text says what being true is.
 const TRUTH: &[&str] = &[
     "on", "when", "having", "sequence", "all_of", "absent", "debounce", "samples", "window",
@@ -53,6 +56,7 @@ impl Reader<'_> {
             hold,
             stale,
             once: once.unwrap_or(edge),
+            exclusive: self.exclusive(),
             active: self.active(),
             limit: self.limit(),
             budget: self.budget(),
@@ -61,7 +65,72 @@ impl Reader<'_> {
             shape,
         };
         self.agree(&temporal);
+        self.agree_on_ends(&temporal, closures);
         temporal
+    }
+
+    /// The span of `cooldown`, which may stand in a map.
+    pub(crate) fn cooldown(&mut self) -> Option<Duration> {
+        if !self.options().get("cooldown").is_some_and(Dynamic::is_map) {
+            return self.span("cooldown");
+        }
+        let map = self.map("cooldown", &COOLDOWN_KEYS)?;
+        let Some(span) = map.get("span") else {
+            self.complain("missing_key", "cooldown", "`cooldown` needs a `span`, such as \"5m\"");
+            return None;
+        };
+        self.span_in("cooldown", "span", span)
+    }
+
+    /// The ends of executions from which `cooldown` counts.
+    pub(crate) fn after(&mut self) -> Option<Closure> {
+        let map = self.options().get("cooldown")?.clone().try_cast::<Map>()?;
+        let Some(after) = map.get("after") else {
+            self.complain("missing_key", "cooldown", "`cooldown` needs an `after`");
+            self.help(
+                "say from which ends it counts: `after: |x| x.status == \"succeeded\"`; to count \
+                 from the firing, write the span alone: `cooldown: \"5m\"`"
+                    .to_owned(),
+            );
+            return None;
+        };
+        let pointer = after.read_lock::<FnPtr>().map(|pointer| pointer.clone());
+        let made = pointer.map(|pointer| self.behind(&pointer));
+        match made {
+            Some(Ok(closure)) => Some(closure),
+            Some(Err(reason)) => {
+                self.complain("no_closure", "cooldown", format!("`after` in `cooldown`: {reason}"));
+                None
+            }
+            None => {
+                let found = kind(after);
+                let message =
+                    format!("`after` in `cooldown` is {found}; it must be a closure, `|x| …`");
+                self.complain("wrong_type", "cooldown", message);
+                None
+            }
+        }
+    }
+
+    fn exclusive(&mut self) -> bool {
+        self.take("exclusive", "true or false", |value| value.as_bool()).unwrap_or(false)
+    }
+
+    /// What keeps firings for later does not wait for ends.
+    fn agree_on_ends(&mut self, temporal: &Temporal, closures: &Closures) {
+        let queues = temporal.limit.is_some_and(|limit| limit.queue);
+        let other = match (queues, temporal.budget.is_some()) {
+            (true, _) => "a `limit` that queues",
+            (_, true) => "a `budget`",
+            _ => return,
+        };
+        let (key, name) = match (temporal.exclusive, closures.after.is_some()) {
+            (true, _) => ("exclusive", "`exclusive`"),
+            (_, true) => ("cooldown", "`after` in `cooldown`"),
+            _ => return,
+        };
+        let message = format!("{name} does not go with {other}, which keeps firings for later");
+        self.complain("does_not_go", key, message);
     }
 
     fn has(&self, key: &str) -> bool {

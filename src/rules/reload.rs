@@ -136,6 +136,7 @@ fn migrated(rule: &Rule, memory: Memory) -> Memory {
         last: memory.last.filter(|_| active),
         firings: memory.firings,
         queue: memory.queue,
+        started: memory.started.filter(|_| rule.awaits_ends()),
         meaning: rule.temporal.meaning,
         ..Memory::default()
     }
@@ -143,6 +144,8 @@ fn migrated(rule: &Rule, memory: Memory) -> Memory {
 
 /// A dead-man's switch counts from the start: nobody listened before.
 fn woken(rule: &Rule, memory: Memory, now: Time, moment: Moment) -> Memory {
+    // A rule that stops waiting for ends is not told of them either.
+    let memory = Memory { started: memory.started.filter(|_| rule.awaits_ends()), ..memory };
     let absent = matches!(rule.temporal.shape, Shape::Absent { .. });
     if absent && moment == Moment::Start && memory.active.is_none() {
         return Memory { since: Some(now), ..memory };

@@ -48,6 +48,8 @@ pub(crate) struct Closures {
     pub(crate) until: Option<Closure>,
     /// What it wants done then.
     pub(crate) recover: Option<Closure>,
+    /// The ends from which its cool-down counts; without, it counts from firing.
+    pub(crate) after: Option<Closure>,
 }
 
 /// Whether a rule matches.
@@ -123,6 +125,12 @@ impl Rule {
         self.cooldown
     }
 
+    /// Whether it has to hear of the ends of executions that it started.
+    #[must_use]
+    pub fn awaits_ends(&self) -> bool {
+        self.temporal.exclusive || self.closures.after.is_some()
+    }
+
     /// How it was written, where it is a rule of StackStorm's form.
     pub(crate) fn written(&self) -> Option<&Wanted> {
         match &self.closures.then {
@@ -157,6 +165,7 @@ impl Rule {
     pub fn remembers(&self) -> bool {
         !self.temporal.is_plain()
             || self.cooldown.is_some()
+            || self.awaits_ends()
             || self.temporal.limit.is_some()
             || self.temporal.budget.is_some()
     }
@@ -166,7 +175,8 @@ impl Rule {
     pub fn keeps(&self) -> Vec<String> {
         let mut words = self.temporal.words();
         words.extend(self.closures.until.is_some().then(|| "until".to_owned()));
-        words.extend(self.cooldown.map(|span| format!("cooldown {span:?}")));
+        let after = if self.closures.after.is_some() { " after its end" } else { "" };
+        words.extend(self.cooldown.map(|span| format!("cooldown {span:?}{after}")));
         words
     }
 

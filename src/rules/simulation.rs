@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::model::event::Event;
 use crate::model::id::EventId;
-use crate::model::rule::Decision;
+use crate::model::rule::{Decision, Ending};
 use crate::model::time::Time;
 use crate::rules::memory::Memories;
 use crate::rules::reload::{self, Moment};
 use crate::rules::set::Set;
 use crate::rules::timers::{FELL_DUE, fall_due};
-use crate::rules::{Facts, decide, evaluate};
+use crate::rules::{Facts, decide, ended, evaluate};
 
 /// Rules, what they remember, and the time.
 pub struct Simulation {
@@ -31,11 +31,32 @@ impl Simulation {
 
     /// Goes on from what was remembered before.
     #[must_use]
-    pub fn resume(set: Arc<Set>, facts: Facts, mut memories: Memories, moment: Moment) -> Self {
+    pub fn resume(set: Arc<Set>, facts: Facts, memories: Memories, moment: Moment) -> Self {
+        let mut memories = memories.hollow();
         memories.advance(facts.now);
         reload::adopt(&set, &mut memories, facts.now, moment);
         memories.settle();
         Self { set, memories, facts, fell_due: 0 }
+    }
+
+    /// The same, where what firings start goes on until `end` tells of its end. Otherwise it is over at
+    /// once, since nothing is carried out.
+    #[must_use]
+    pub fn with_ends(mut self) -> Self {
+        self.memories = self.memories.solid();
+        self
+    }
+
+    /// An execution that a rule started has ended: first what falls due up to then, then what the rule
+    /// makes of it.
+    pub fn end(&mut self, ending: &Ending) -> Vec<(Event, Vec<Decision>)> {
+        let mut happened = self.advance(ending.at);
+        let id = EventId::from_bits(u128::MAX - u128::from(self.fell_due));
+        let done = ended(&self.set, &mut self.memories, ending, &self.facts, id);
+        self.fell_due += u64::from(done.is_some());
+        happened.extend(done);
+        self.memories.settle();
+        happened
     }
 
     /// The time.

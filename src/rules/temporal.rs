@@ -32,6 +32,8 @@ pub(crate) struct Temporal {
     pub(crate) stale: Option<Duration>,
     /// Whether it fires once for each time that it becomes true.
     pub(crate) once: bool,
+    /// Whether it waits for what it started before it fires again.
+    pub(crate) exclusive: bool,
     /// The calendars that say when it may fire: all of them have to.
     pub(crate) active: Vec<Active>,
     /// How often it fires under one key.
@@ -143,6 +145,7 @@ impl Temporal {
         words.extend(self.hold.map(|hold| format!("hold {hold:?}")));
         words.extend(self.stale.map(|stale| format!("stale {stale:?}")));
         words.extend(self.once.then(|| "once".to_owned()));
+        words.extend(self.exclusive.then(|| "exclusive".to_owned()));
         words.extend(self.limit.map(|limit| format!("limit {} per {:?}", limit.count, limit.per)));
         let budget = |budget: Budget| format!("budget {} per {:?}", budget.count, budget.per);
         words.extend(self.budget.map(budget));
@@ -192,12 +195,19 @@ impl Temporal {
             at(self.whole_due(memory));
             return due;
         }
-        at(self.shape_due(memory));
-        at(memory.pending);
-        if let (Some(hold), Some(since), None, None) =
-            (self.hold, memory.since, memory.active, memory.pending)
-        {
-            at(Some(since.plus(hold)));
+        // What waits for what was started does not act by itself before that is over.
+        let busy = self.is_busy(memory);
+        let absent = matches!(self.shape, Shape::Absent { .. });
+        if !(absent && (busy || memory.pending.is_some())) {
+            at(self.shape_due(memory));
+        }
+        if !busy {
+            at(memory.pending);
+            if let (Some(hold), Some(since), None, None) =
+                (self.hold, memory.since, memory.active, memory.pending)
+            {
+                at(Some(since.plus(hold)));
+            }
         }
         if let (Some(stale), Some(last)) = (self.stale, &memory.last) {
             at(Some(last.at.plus(stale)));
@@ -210,6 +220,11 @@ impl Temporal {
             at(memory.firings.back().copied().filter(|_| room));
         }
         due
+    }
+
+    /// Whether it has to wait for what it started.
+    pub(crate) fn is_busy(&self, memory: &Memory) -> bool {
+        self.exclusive && memory.started.is_some()
     }
 
     fn shape_due(&self, memory: &Memory) -> Option<Time> {

@@ -79,13 +79,13 @@ fn stuck(rule: &Rule) -> Turned {
 }
 
 /// The last event that a memory knows.
-fn about(memory: &Memory) -> Option<Seen> {
+pub(crate) fn about(memory: &Memory) -> Option<Seen> {
     let steps = memory.steps.iter().flatten().max_by_key(|seen| (seen.at, seen.id));
     let last = memory.last.as_ref().or(memory.burst.last()).or(steps);
     last.or_else(|| memory.queue.front().map(|queued| &queued.event)).cloned()
 }
 
-fn event((at, rule, key): &Due, wall: Time, last: Option<&Seen>, id: EventId) -> Event {
+pub(crate) fn event((at, rule, key): &Due, wall: Time, last: Option<&Seen>, id: EventId) -> Event {
     Event {
         id,
         trigger: FELL_DUE.parse().expect("the constant is a reference"),
@@ -172,6 +172,9 @@ impl Turn<'_, '_> {
     /// Its hold is over, or what it waited for: it fires, being true still.
     fn still_due(&mut self) -> Option<Turned> {
         let since = self.memory.since.filter(|_| self.memory.active.is_none())?;
+        if self.rule.temporal.is_busy(&self.memory) {
+            return None;
+        }
         if matches!(self.rule.temporal.shape, Shape::Absent { .. }) {
             return None;
         }
@@ -195,6 +198,7 @@ impl Turn<'_, '_> {
             fired: self.memory.fired,
             firings: std::mem::take(&mut self.memory.firings),
             queue: std::mem::take(&mut self.memory.queue),
+            started: self.memory.started.take(),
             meaning: self.memory.meaning,
             ..Memory::default()
         };
@@ -270,7 +274,10 @@ impl Turn<'_, '_> {
         Some(turned)
     }
 
-    fn absent_due(&mut self, within: std::time::Duration) -> Option<Turned> {
+    pub(crate) fn absent_due(&mut self, within: std::time::Duration) -> Option<Turned> {
+        if self.rule.temporal.is_busy(&self.memory) {
+            return None;
+        }
         let once = self.rule.temporal.once;
         let from = self.memory.active.filter(|_| !once).or(self.memory.since)?;
         let pending = self.memory.pending.is_none_or(|pending| pending <= self.now);
@@ -326,7 +333,7 @@ impl Turn<'_, '_> {
     }
 
     /// Lets go what has no meaning any more.
-    fn tidy(&mut self) {
+    pub(crate) fn tidy(&mut self) {
         let over = |span: Option<std::time::Duration>, at: Option<Time>, now: Time| {
             span.is_none_or(|span| at.is_none_or(|at| at.plus(span) <= now))
         };

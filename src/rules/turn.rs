@@ -10,8 +10,8 @@ use std::time::Duration;
 use rhai::{Dynamic, Map};
 
 use crate::model::cause::MAX_HOPS;
-use crate::model::id::EventId;
-use crate::model::memory::{Memory, Queued, Seen};
+use crate::model::id::{EventId, ExecutionId};
+use crate::model::memory::{Begun, Memory, Queued, Seen, Started};
 use crate::model::rule::{Effect, Verdict};
 use crate::model::time::Time;
 use crate::rules::closure::Closure;
@@ -57,6 +57,7 @@ impl Turned {
 /// Why a firing has to wait, and until when.
 pub(crate) enum Wait {
     Inactive(Option<Time>),
+    Busy(Time, Option<ExecutionId>),
     Cooling(Time),
     Limited(Time),
 }
@@ -283,7 +284,10 @@ impl<'t, 'h> Turn<'t, 'h> {
         };
         let waits = matches!(
             turned.verdict,
-            Verdict::Inactive { .. } | Verdict::Cooling { .. } | Verdict::Limited { .. }
+            Verdict::Inactive { .. }
+                | Verdict::Cooling { .. }
+                | Verdict::Busy { .. }
+                | Verdict::Limited { .. }
         );
         // What failed has had its turn too: the same error on every event helps nobody.
         if lasting && !waits {
@@ -299,6 +303,10 @@ impl<'t, 'h> Turn<'t, 'h> {
         if let Some(closed) = closed {
             return Some(Wait::Inactive(closed.until()));
         }
+        if let Some(started) = self.memory.started.as_ref().filter(|_| self.rule.temporal.exclusive)
+        {
+            return Some(Wait::Busy(started.at, started.execution()));
+        }
         let cooldown = self.rule.cooldown?;
         let until = self.memory.fired?.plus(cooldown);
         (self.now < until).then_some(Wait::Cooling(until))
@@ -306,6 +314,11 @@ impl<'t, 'h> Turn<'t, 'h> {
 
     fn wait(&mut self, wait: &Wait, lasting: bool) -> Turned {
         let (verdict, until) = match *wait {
+            Wait::Busy(since, execution) => {
+                // It is looked at again when that is over.
+                self.memory.pending = None;
+                return Turned::of(Verdict::Busy { since, execution });
+            }
             Wait::Inactive(until) => (Verdict::Inactive { until }, until),
             Wait::Cooling(until) => (Verdict::Cooling { until }, Some(until)),
             Wait::Limited(until) => (Verdict::Limited { until }, Some(until)),
@@ -384,15 +397,31 @@ impl<'t, 'h> Turn<'t, 'h> {
             Ok(effects) => effects,
             Err(fault) => return Turned::wrong(fault),
         };
-        if rule.cooldown.is_some() {
-            self.memory.fired = Some(self.now);
-        }
+        self.begin(&effects);
         if rule.temporal.limit.is_some() {
             // A rate is kept by the clock on the wall.
             self.memory.firings.push_back(self.wall);
         }
         let verdict = if rule.shadow { Verdict::Shadowed } else { Verdict::Fired };
         Turned { effects, ..Turned::of(verdict) }
+    }
+
+    /// Its cool-down begins, or what it counts from.
+    fn begin(&mut self, effects: &[Effect]) {
+        let rule = self.rule;
+        // What carries nothing out hears of no ends.
+        let hollow = rule.shadow || self.memories.is_hollow();
+        if rule.cooldown.is_some() && (rule.closures.after.is_none() || hollow) {
+            self.memory.fired = Some(self.now);
+        }
+        if hollow || !rule.awaits_ends() {
+            return;
+        }
+        let begun =
+            (0u16..).zip(effects).filter(|(_, effect)| matches!(effect, Effect::Run { .. }));
+        let open: Vec<Begun> = begun.map(|(effect, _)| Begun { effect, execution: None }).collect();
+        let (event, at) = (self.hearing.event_id(), self.now);
+        self.memory.started = (!open.is_empty()).then_some(Started { event, at, open });
     }
 
     fn then(&mut self, about: &Seen, whole: &[&Seen]) -> Result<Vec<Effect>, Fault> {

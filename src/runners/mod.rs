@@ -2,6 +2,8 @@
 //! handed opened values, and hand back what happened.
 
 mod announce;
+mod email;
+mod emit;
 mod http;
 mod inquiry;
 mod kafka;
@@ -11,6 +13,7 @@ mod process;
 mod python;
 mod rhai;
 mod shell;
+mod ssh;
 pub mod supervisor;
 mod workflow;
 
@@ -129,8 +132,11 @@ pub const KINDS: &[Make] = &[
     |_| Arc::new(rhai::Rhai),
     |_| Arc::new(kafka::Kafka::new()),
     |_| Arc::new(migrate::Migrate::new()),
+    |_| Arc::new(email::Email),
+    |tools| Arc::new(ssh::Ssh::new(tools)),
     |_| Arc::new(noop::Noop),
     |_| Arc::new(announce::Announce),
+    |_| Arc::new(emit::Emit),
     |_| Arc::new(workflow::Workflow),
     |_| Arc::new(inquiry::Inquiry),
 ];
@@ -281,6 +287,8 @@ impl Outcome {
 pub enum Ended {
     /// It ran, and this is how.
     So(End),
+    /// It failed, and would fail again however often it were tried: no `retry` applies.
+    Hopeless,
     /// On return: nobody can know whether it ran.
     Lost,
     /// On return: it surely never began; starting it now is its first start.

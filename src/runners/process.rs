@@ -87,10 +87,21 @@ impl Tools {
         program: Program,
         stop: &CancellationToken,
     ) -> Result<Finished, Outcome> {
+        let id = AttemptId { execution: job.execution, attempt: job.attempt };
+        self.carry_out_as(id, job, program, stop).await
+    }
+
+    /// The same for one of several programs of an attempt.
+    pub(super) async fn carry_out_as(
+        &self,
+        id: AttemptId,
+        job: &Job,
+        program: Program,
+        stop: &CancellationToken,
+    ) -> Result<Finished, Outcome> {
         if job.begin == Begin::Fresh && stop.is_cancelled() {
             return Err(Outcome::ended(Ended::So(End::Canceled), "it was cancelled"));
         }
-        let id = AttemptId { execution: job.execution, attempt: job.attempt };
         let hold = Hold { wanted: job.brake.wanted.clone(), asked: None, order: 0 };
         let follow = Follow { supervisor: &self.supervisor, job, id, stop, asked: false, hold };
         follow.through(program).await

@@ -124,7 +124,7 @@ fn shell_of(runner_type: &str) -> &'static str {
 }
 
 /// The command line, which is the author's or the caller's own, and holds no parameter's value.
-fn line(job: &Job, own: &Map<String, Value>) -> Result<String, String> {
+pub(super) fn line(job: &Job, own: &Map<String, Value>) -> Result<String, String> {
     let line = job.parameters.get("cmd").and_then(Value::as_str).unwrap_or_default();
     if line.trim().is_empty() {
         return Err(format!(
@@ -148,7 +148,10 @@ fn line(job: &Job, own: &Map<String, Value>) -> Result<String, String> {
 
 /// Each parameter as a variable `P_<name>`, where its name can be one's. All of them, whatever their
 /// names, stand in the file `$IFSO_PARAMETERS`.
-fn variables(own: &Map<String, Value>, line: &str) -> Result<BTreeMap<String, String>, String> {
+pub(super) fn variables(
+    own: &Map<String, Value>,
+    line: &str,
+) -> Result<BTreeMap<String, String>, String> {
     let mut variables = BTreeMap::new();
     for (name, value) in own {
         let fits = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -173,7 +176,7 @@ fn variables(own: &Map<String, Value>, line: &str) -> Result<BTreeMap<String, St
 }
 
 /// A script's arguments, in StackStorm's order and form: by name, then those that have a position.
-fn arguments(job: &Job, own: &Map<String, Value>) -> Vec<String> {
+pub(super) fn arguments(job: &Job, own: &Map<String, Value>) -> Vec<String> {
     let mut placed: Vec<_> = job
         .action
         .parameters
@@ -242,7 +245,7 @@ fn outcome(finished: &Finished, job: &Job) -> Outcome {
     }
 }
 
-fn parsed(output: &str) -> Value {
+pub(super) fn parsed(output: &str) -> Value {
     let output = output.strip_suffix('\n').unwrap_or(output);
     let output = output.strip_suffix('\r').unwrap_or(output);
     serde_json::from_str(output).unwrap_or_else(|_| Value::String(output.to_owned()))

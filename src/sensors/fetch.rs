@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::problem::Problem;
@@ -21,6 +22,17 @@ const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 const EXCERPT: usize = 300;
 /// How long an answer may take unless the file says otherwise.
 pub(crate) const TIMEOUT: Span = Span::seconds(10);
+
+/// What becomes an event of what is asked again and again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Only {
+    /// All of it, every time.
+    #[default]
+    Always,
+    /// What is another than last time; what is new too.
+    Change,
+}
 
 /// Where to ask, and how.
 pub(crate) struct Fetch {

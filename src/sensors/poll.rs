@@ -15,7 +15,7 @@ use crate::model::problem::Problem;
 use crate::model::reference::Reference;
 use crate::model::sensor::Definition;
 use crate::sensors::elements::Elements;
-use crate::sensors::fetch::{Fetch, TIMEOUT, excerpt};
+use crate::sensors::fetch::{Fetch, Only, TIMEOUT, excerpt};
 use crate::sensors::secret::Secret;
 use crate::sensors::span::Span;
 use crate::sensors::{Context, Error, Kind, Sensor, settings, wrong};
@@ -30,7 +30,8 @@ every: 30s                      # default 1m
 items: $.storage_pools[*]       # JSONPath: the elements, or their list; default $[*]; an answer without the list has failed
 key: $.id                       # JSONPath in each element: what it is told apart by
 initial: false                  # default; true: the first answer reports all elements as added
-trigger: storage.pool           # default: poll.added, poll.changed, poll.removed
+only: change                    # default; always: each element every time, those that stay too
+trigger: storage.pool           # default: poll.added, poll.changed, poll.removed, poll.same
 headers: { X-Auth-Token: abc }
 bearer: { file: secrets/delfin }
 timeout: 10s                    # default
@@ -50,6 +51,8 @@ struct Settings {
     key: String,
     #[serde(default)]
     initial: bool,
+    #[serde(default = "changes_only")]
+    only: Only,
     #[serde(default)]
     trigger: Option<Reference>,
     #[serde(default)]
@@ -62,6 +65,10 @@ struct Settings {
 
 fn minute() -> Span {
     Span::seconds(60)
+}
+
+fn changes_only() -> Only {
+    Only::Change
 }
 
 fn elements() -> String {
@@ -82,6 +89,7 @@ struct Poller {
     items: Elements,
     key: JsonPath,
     initial: bool,
+    only: Only,
     trigger: Option<Reference>,
     /// What was there last time. Not kept across restarts of Ifso: the first answer after one is only
     /// learnt, unless `initial` says otherwise.
@@ -122,6 +130,7 @@ impl Kind for Poll {
             items,
             key,
             initial: read.initial,
+            only: read.only,
             trigger: read.trigger,
             last: Mutex::default(),
         }))
@@ -163,8 +172,8 @@ impl Poller {
         let (items, dead_letters) = self.items(context, answer)?;
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let reports = match (&last, self.initial) {
-            (Some(last), _) => changes(last, &items),
-            (None, true) => changes(&Items::new(), &items),
+            (Some(last), _) => changes(last, &items, self.only),
+            (None, true) => changes(&Items::new(), &items, self.only),
             (None, false) => Vec::new(),
         };
         let reports: Vec<_> = reports.into_iter().map(|change| self.report(change)).collect();
@@ -241,8 +250,8 @@ impl Poller {
 /// What happened to the element of a key; what it was, and what it is.
 type Change = (&'static str, String, Option<Value>, Option<Value>);
 
-/// What is different, by key.
-fn changes(old: &Items, new: &Items) -> Vec<Change> {
+/// What is different, by key; and what is not, where that is wanted.
+fn changes(old: &Items, new: &Items, only: Only) -> Vec<Change> {
     let removed = old
         .iter()
         .filter(|(key, _)| !new.contains_key(*key))
@@ -251,6 +260,9 @@ fn changes(old: &Items, new: &Items) -> Vec<Change> {
         None => Some(("added", key.clone(), None, Some(value.clone()))),
         Some(before) if before != value => {
             Some(("changed", key.clone(), Some(before.clone()), Some(value.clone())))
+        }
+        Some(before) if only == Only::Always => {
+            Some(("same", key.clone(), Some(before.clone()), Some(value.clone())))
         }
         Some(_) => None,
     });

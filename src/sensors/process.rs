@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 
 use crate::intake::Submission;
@@ -32,6 +32,7 @@ kind: process
 command: [sensors/watch.py, --pool, gold]  # found in the pack's folder, its sensors/, or the system
 trigger: storage.pool                      # of lines that name none
 environment: { LOG_LEVEL: info }           # beside PATH, HOME, LANG, IFSO_SENSOR and IFSO_PACK
+# Its standard input is one line: the configuration of its pack, as JSON.
 # Each line is the event's data, or { \"trigger\": …, \"data\": …, \"id\": …, \"subject\": …, \"time\": … };
 # lines with the same id are one event, for 24 hours.
 ";
@@ -94,18 +95,20 @@ impl Kind for Process {
 #[async_trait]
 impl Sensor for Program {
     async fn run(&self, context: Context, stop: CancellationToken) -> Result<(), Error> {
-        let (mut child, stdout, stderr) = self.start()?;
+        let (mut child, (stdin, stdout, stderr)) = self.start()?;
         let group = Group::of(&child);
         context.health.running();
         let mut lines = std::pin::pin!(self.read(&context, stdout));
         let mut log = std::pin::pin!(self.log(stderr));
-        let mut silent = false;
+        let mut telling = std::pin::pin!(configure(stdin, &context.config));
+        let (mut told, mut silent) = (false, false);
         let read = loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break Ok(()),
                 read = &mut lines => break read,
                 () = &mut log, if !silent => silent = true,
+                () = &mut telling, if !told => told = true,
             }
         };
         // It is to end, its output is closed, or its events cannot be taken in.
@@ -124,7 +127,7 @@ impl Sensor for Program {
 }
 
 impl Program {
-    fn start(&self) -> Result<(Child, ChildStdout, ChildStderr), Error> {
+    fn start(&self) -> Result<(Child, (ChildStdin, ChildStdout, ChildStderr)), Error> {
         let program = self.program();
         let failed = |what: String| Error::Source { what };
         let mut child = Command::new(&program)
@@ -137,7 +140,7 @@ impl Program {
             .env("IFSO_SENSOR", self.definition.reference.as_str())
             .env("IFSO_PACK", self.definition.reference.pack())
             .envs(&self.settings.environment)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -146,9 +149,9 @@ impl Program {
             .map_err(|error| {
                 failed(format!("`{}` cannot be started: {error}", program.display()))
             })?;
-        match (child.stdout.take(), child.stderr.take()) {
-            (Some(stdout), Some(stderr)) => Ok((child, stdout, stderr)),
-            _ => Err(failed(format!("`{}` has no output", program.display()))),
+        match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
+            (Some(stdin), Some(stdout), Some(stderr)) => Ok((child, (stdin, stdout, stderr))),
+            _ => Err(failed(format!("`{}` has no input or output", program.display()))),
         }
     }
 
@@ -232,6 +235,16 @@ impl Program {
             let text = String::from_utf8_lossy(&line.bytes);
             tracing::info!(%sensor, stderr = text.trim_end(), "a sensor's program says");
         }
+    }
+}
+
+/// Tells the program its pack's configuration, and nothing after that. Not in the environment: that is
+/// shown to whoever may look at processes, and secrets may stand in it.
+async fn configure(mut stdin: ChildStdin, config: &Value) {
+    let config = if config.is_null() { "{}".to_owned() } else { config.to_string() };
+    if let Err(error) = stdin.write_all(format!("{config}\n").as_bytes()).await {
+        // It need not read it.
+        tracing::debug!(%error, "a sensor's program does not read its configuration");
     }
 }
 

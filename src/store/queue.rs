@@ -16,6 +16,8 @@ use crate::store::{Error, Handle};
 pub const DISPATCH: &str = "dispatch";
 /// Workflows that something has happened to.
 pub const CONDUCT: &str = "conduct";
+/// What happened to incidents.
+pub const INCIDENTS: &str = "incidents";
 /// Events made inside, to be taken in.
 pub const INTAKE: &str = "intake";
 

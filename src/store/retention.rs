@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::model::execution::Execution;
 use crate::model::id::{ExecutionId, RecordId};
+use crate::model::incident::Incident;
 use crate::model::key::KeyValue;
 use crate::model::time::Time;
 use crate::store::batch::Batch;
@@ -74,6 +75,10 @@ pub async fn sweep(store: &Handle, now: Time, settings: &Settings) -> Result<Cou
     }
     if let Some(most) = settings.events_bytes {
         forget_beyond(store, "blocks", most, &mut counts).await?;
+    }
+    if let Some(before) = before("incidents") {
+        let over = |row: &Incident| row.resolved.as_ref().is_some_and(|one| one.at < before);
+        forget_rows::<Incident>(store, &mut counts, over).await?;
     }
     if let Some(before) = before("executions") {
         forget_executions(store, before, &mut counts).await?;

@@ -11,10 +11,11 @@ use crate::model::event::Event;
 use crate::model::event::Report;
 use crate::model::execution::{Execution, Selector, Status, Wish};
 use crate::model::id::{ExecutionId, KeyId, RecordId};
+use crate::model::incident::{Incident, State, Word};
 use crate::model::key::KeyValue;
 use crate::model::memory::Memory;
 use crate::model::reference::Reference;
-use crate::model::rule::Decision;
+use crate::model::rule::{Decision, Ending};
 use crate::model::time::Time;
 use crate::model::workflow::Order;
 use crate::store::queue::Ticket;
@@ -40,6 +41,9 @@ pub const TABLES: &[(&str, Option<Duration>)] = &[
     ("taken", None),
     // Goes with its execution too.
     ("progress", None),
+    // What is over goes after its time; see `retention`.
+    ("incidents", Some(Duration::from_hours(365 * 24))),
+    ("incidents_index", None),
     ("outputs", Some(Duration::from_hours(30 * 24))),
     ("tickets", None),
     ("tickets_index", None),
@@ -66,6 +70,7 @@ pub fn entries(table: &str, key: &[u8], content: &[u8]) -> Result<Vec<Key>, Erro
         "counts" => of::<Count>(key, content),
         "executions" => of::<Execution>(key, content),
         "definitions" => of::<Definition>(key, content),
+        "incidents" => of::<Incident>(key, content),
         "outputs" => of::<Output>(key, content),
         "progress" => of::<Progress>(key, content),
         "tickets" => of::<Ticket>(key, content),
@@ -251,6 +256,47 @@ pub const OPEN_UNDER: &str = "open_under";
 /// The index entry of an execution that has a place before a policy, or waits for one.
 pub const TURN: &str = "turn";
 
+impl Row for Incident {
+    const TABLE: &'static str = "incidents";
+    const INDEX: &'static str = "incidents_index";
+
+    fn key(&self) -> Vec<u8> {
+        self.id.to_bytes().to_vec()
+    }
+
+    fn entries(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let mut entries = vec![
+            ("key", self.failure.key.as_bytes().to_vec()),
+            ("state", self.state.word().into()),
+        ];
+        if self.state != State::Resolved || self.waits() {
+            entries.push((LIVE, Vec::new()));
+        }
+        entries.extend(self.links.iter().map(|link| (LINK, link.hash.as_bytes().to_vec())));
+        if let Some(group) = self.failure.group.as_ref().filter(|_| self.waits()) {
+            entries.push((WAITS, group.as_bytes().to_vec()));
+        }
+        let under_way = self.told.iter().filter(|told| told.arrived.is_none());
+        let mut under_way: Vec<ExecutionId> = under_way.filter_map(|told| told.execution).collect();
+        under_way.sort_unstable();
+        under_way.dedup();
+        entries.extend(under_way.into_iter().map(|id| (TELLS, id.to_bytes().to_vec())));
+        entries
+    }
+}
+
+/// The index entry of an incident under a link that was sent.
+pub const LINK: &str = "link";
+
+/// The index entry of an incident that is not over, or of whose end is still to be told.
+pub const LIVE: &str = "live";
+
+/// The index entry of an incident, under its group, of which something is to be told.
+pub const WAITS: &str = "waits";
+
+/// The index entry of an incident under an execution that tells of it.
+pub const TELLS: &str = "tells";
+
 /// One start that counts for a policy's rate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
@@ -424,4 +470,8 @@ pub enum Work {
     },
     /// An event that was made inside and waits to be taken in.
     Report(Box<Report>),
+    /// The end of an execution that a rule started and waits for.
+    Ended(Box<Ending>),
+    /// Something for whoever keeps incidents.
+    Incident(Box<Word>),
 }

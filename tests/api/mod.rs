@@ -3,6 +3,7 @@
 mod bodies;
 mod events;
 mod gate;
+pub mod incidents;
 pub mod inquiries;
 mod page;
 mod shapes;
@@ -55,6 +56,7 @@ impl House {
             catalog: world.catalog.clone(),
             door: world.door.clone(),
             executions: world.executions.clone(),
+            incidents: world.incidents.clone(),
             hooks,
             sensors: Registry::new(),
             runners: Arc::new(vec![RunnerType {

@@ -1,6 +1,7 @@
 //! The command line as people meet it: the real program, against a served engine and alone.
 
 mod alone;
+mod incidents;
 mod inquiries;
 mod tables;
 mod talking;
@@ -28,7 +29,7 @@ pub fn told(output: &Output) -> String {
             said.extend(["--- ", name, "\n", text(bytes).as_str()]);
         }
     }
-    let ids = regex::Regex::new(r"\b(evt|exe|key|rec)_[0-9a-hjkmnp-tv-z]{26}\b").unwrap();
+    let ids = regex::Regex::new(r"\b(evt|exe|inc|key|rec)_[0-9a-hjkmnp-tv-z]{26}\b").unwrap();
     let said = ids.replace_all(&said, "${1}_0123456789abcdefghjkmnpqrs").into_owned();
     let ports = regex::Regex::new(r"127\.0\.0\.1:\d+").unwrap();
     let said = ports.replace_all(&said, "127.0.0.1:PORT").into_owned();

@@ -124,6 +124,17 @@ async fn a_time_out_is_not_tried_again_where_only_failures_are() {
 }
 
 #[tokio::test]
+async fn what_would_fail_again_is_not_tried_again() {
+    let world = World::new(catalog([retrying(3)]));
+    world.hands.will([Ended::So(End::Failed), Ended::Hopeless]);
+    let accepted = world.executions.request(request("test.retry")).await.unwrap();
+    world.reaches(accepted.id, Status::Delayed).await;
+    world.manual.advance(Duration::from_secs(10));
+    let done = world.reaches(accepted.id, Status::Failed).await;
+    assert_eq!(done.attempt, 2);
+}
+
+#[tokio::test]
 async fn what_ran_when_the_engine_died_is_taken_up_again_not_started_twice() {
     let world = World::new(catalog([action("test.long")]));
     world.hands.hold();

@@ -15,8 +15,12 @@ use ifso::store::table::{self, Rows};
 use ifso::store::tables::Count;
 use serde_json::{Value, json};
 
+mod array;
+mod autoscale;
+mod ends;
 mod memory;
 mod migration;
+mod missions;
 mod opensds;
 
 use crate::world::{World, patient, report};

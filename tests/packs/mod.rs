@@ -81,6 +81,7 @@ pub(crate) fn runners() -> Runners {
         ("http", &["http-request"]),
         ("noop", &[]),
         ("announce", &["announcement"]),
+        ("emit", &[]),
         ("kafka", &[]),
         ("rhai", &[]),
         ("workflow", &["orquesta", "orchestra", "mistral-v2"]),

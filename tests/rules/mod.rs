@@ -3,6 +3,8 @@
 mod story;
 mod tale;
 mod memory;
+mod ends;
+mod autoscale;
 mod traps;
 mod deciding;
 mod libraries;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use ifso::model::cause::Cause;
 use ifso::model::event::Event;
-use ifso::model::id::EventId;
-use ifso::model::rule::{Decision, Effect, Verdict};
+use ifso::model::execution::Status;
+use ifso::model::id::{EventId, ExecutionId};
+use ifso::model::parameter::Parameters;
+use ifso::model::rule::{Decision, Effect, Ending, Verdict};
 use ifso::model::time::Time;
 use ifso::rules::reload::Moment;
 use ifso::rules::{Facts, Memories, Set, Simulation};
@@ -49,7 +51,7 @@ impl Tale {
 
     pub(crate) fn with(set: Set) -> Self {
         let facts = Facts { now: at(0), ..Facts::default() };
-        let simulation = Simulation::new(Arc::new(set), facts);
+        let simulation = Simulation::new(Arc::new(set), facts).with_ends();
         Self { simulation, events: 0, hops: 0, happened: None, last: Vec::new(), down: None }
     }
 
@@ -96,6 +98,34 @@ impl Tale {
         said
     }
 
+    /// The end of what the rule's last firing under this key started, as it would be told.
+    pub(crate) fn ending(&self, key: &str, effect: u16) -> Ending {
+        self.ending_of("site.r", key, effect)
+    }
+
+    pub(crate) fn ending_of(&self, rule: &str, key: &str, effect: u16) -> Ending {
+        let rule = rule.parse().unwrap();
+        let memory = self.simulation.memories().get(&rule, key).unwrap();
+        let started = memory.started.as_ref().unwrap();
+        Ending {
+            rule,
+            event: started.event,
+            effect,
+            execution: ExecutionId::from_bits(u128::from(effect)),
+            action: "t.grow".parse().unwrap(),
+            parameters: serde_json::Map::new(),
+            status: Status::Succeeded,
+            result: json!({ "output": { "changed": true } }),
+            at: at(0),
+        }
+    }
+
+    /// An execution ends at this millisecond.
+    pub(crate) fn end(&mut self, ms: i64, ending: &Ending) -> Vec<String> {
+        self.die();
+        told(&self.simulation.end(&Ending { at: at(ms), ..ending.clone() }))
+    }
+
     /// Time passes up to this millisecond, included.
     pub(crate) fn pass(&mut self, ms: i64) -> Vec<String> {
         self.die();
@@ -133,7 +163,8 @@ impl Tale {
                 rows.push((row.rule, row.key, row.memory));
             }
         }
-        self.simulation = Simulation::resume(set, facts, Memories::of(rows), moment);
+        let simulation = Simulation::resume(set, facts, Memories::of(rows), moment);
+        self.simulation = simulation.with_ends();
     }
 
     /// The numbers of the events behind the last decision.
@@ -148,7 +179,7 @@ pub(crate) fn at(ms: i64) -> Time {
 }
 
 fn set(text: &str) -> Set {
-    Story::new().rules(text).set
+    Story::new().action("t.grow", Parameters::new()).rules(text).set
 }
 
 fn told(due: &[(Event, Vec<Decision>)]) -> Vec<String> {
@@ -170,6 +201,7 @@ fn words(decision: &Decision) -> String {
         | Verdict::Cooling { until }
         | Verdict::Limited { until }
         | Verdict::Queued { until } => ms(until),
+        Verdict::Busy { since, .. } => ms(since),
         Verdict::Broken { since } | Verdict::Stale { since } | Verdict::StillTrue { since } => {
             ms(since)
         }
@@ -185,6 +217,7 @@ fn words(decision: &Decision) -> String {
     let effects = decision.effects.iter().map(|effect| match effect {
         Effect::Log { text } => text.clone(),
         Effect::Emit { trigger, .. } => trigger.to_string(),
+        Effect::Run { action, .. } => action.to_string(),
         other => json!(other).to_string(),
     });
     let key = decision.key.clone().unwrap_or_default();

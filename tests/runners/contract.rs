@@ -10,7 +10,27 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{Attempt, Desk};
+use super::email::mail;
 use super::http::Server;
+use super::ssh::on;
+use crate::parts::smtp::Smtp;
+use crate::parts::sshd::Sshd;
+
+/// What the kinds speak to.
+struct Others {
+    http: Server,
+    smtp: Smtp,
+    sshd: Sshd,
+    /// Takes connections and never says a word.
+    mute: std::net::TcpListener,
+}
+
+impl Others {
+    async fn start() -> Self {
+        let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Self { http: Server::start().await, smtp: Smtp::plain(), sshd: Sshd::start(), mute }
+    }
+}
 
 /// One kind, in each of the situations that every runner meets.
 struct Case {
@@ -26,7 +46,7 @@ struct Case {
     returned: Ended,
 }
 
-fn cases(desk: &Desk, server: &Server) -> Vec<Case> {
+fn cases(desk: &Desk, others: &Others) -> Vec<Case> {
     let rhai = |name: &str, text: &str| {
         desk.attempt("rhai").at(desk.script(&format!("packs/tests/actions/{name}.rhai"), text))
     };
@@ -36,10 +56,9 @@ fn cases(desk: &Desk, server: &Server) -> Vec<Case> {
         );
         desk.attempt("python").at(desk.script(&format!("packs/tests/actions/{name}.py"), &text))
     };
-    let http = |path: &str| desk.attempt("http").given("url", format!("{}{path}", server.url));
-    let kafka = || desk.attempt("kafka").given("topic", "t");
+    let http = |path: &str| desk.attempt("http").given("url", format!("{}{path}", others.http.url));
     let so = Ended::So(End::Succeeded);
-    vec![
+    let mut all = vec![
         Case {
             name: "shell",
             succeeds: desk.cmd("echo yes"),
@@ -72,6 +91,39 @@ fn cases(desk: &Desk, server: &Server) -> Vec<Case> {
             bad: Some(desk.attempt("rhai")),
             returned: so,
         },
+    ];
+    all.extend(senders(desk, others));
+    all.extend(["noop", "announce"].map(|name| Case {
+        name,
+        succeeds: desk.attempt(name).given("text", "hello"),
+        fails: None,
+        endless: None,
+        bad: None,
+        returned: so,
+    }));
+    all.push(Case {
+        name: "emit",
+        succeeds: desk.attempt("emit").given("trigger", "test.happened"),
+        fails: None,
+        endless: None,
+        bad: Some(desk.attempt("emit").given("trigger", "nonsense")),
+        returned: so,
+    });
+    all
+}
+
+/// Those that hand something to others.
+fn senders(desk: &Desk, others: &Others) -> Vec<Case> {
+    let kafka = || desk.attempt("kafka").given("topic", "t");
+    let migrate = |from: &str| {
+        desk.script("shelf/from/file", &"x".repeat(100_000));
+        let stores = json!({ "shelf": { "kind": "folder", "path": desk.data().join("shelf") } });
+        let attempt = desk.attempt("migrate").config(json!({ "stores": stores }));
+        attempt.given("from", from).given("to", "shelf:to")
+    };
+    let email = |port: u16| mail(desk, port);
+    let ssh = |line: &str| on(desk, "ssh", &others.sshd).given("cmd", line);
+    vec![
         Case {
             name: "kafka",
             succeeds: kafka().given("brokers", desk.brokers()),
@@ -81,28 +133,37 @@ fn cases(desk: &Desk, server: &Server) -> Vec<Case> {
             returned: Ended::Lost,
         },
         Case {
-            name: "noop",
-            succeeds: desk.attempt("noop"),
-            fails: None,
-            endless: None,
-            bad: None,
-            returned: so,
+            name: "migrate",
+            succeeds: migrate("shelf:from"),
+            fails: Some(migrate("shelf:")),
+            endless: Some(migrate("shelf:from").given("name", "endless").given("rate", 1)),
+            bad: Some(migrate("nowhere:from")),
+            returned: Ended::So(End::Succeeded),
         },
         Case {
-            name: "announce",
-            succeeds: desk.attempt("announcement").given("text", "hello"),
-            fails: None,
-            endless: None,
-            bad: None,
-            returned: so,
+            name: "email",
+            succeeds: email(others.smtp.port),
+            fails: Some(email(others.smtp.port).given("to", "nobody@example.org")),
+            endless: Some(email(others.mute.local_addr().unwrap().port())),
+            bad: Some(email(others.smtp.port).given("to", "a\r\nb")),
+            returned: Ended::Lost,
+        },
+        Case {
+            name: "ssh",
+            succeeds: ssh("echo yes"),
+            fails: Some(ssh("exit 1")),
+            endless: Some(ssh("while :; do sleep 1; done")),
+            bad: Some(ssh("").given("hosts", "-x")),
+            // It begins there and then: other hosts of the attempt may have begun.
+            returned: Ended::So(End::Succeeded),
         },
     ]
 }
 
 #[tokio::test]
 async fn every_kind_is_on_the_list() {
-    let (desk, server) = (Desk::new(), Server::start().await);
-    let listed: Vec<_> = cases(&desk, &server).iter().map(|case| case.name).collect();
+    let (desk, others) = (Desk::new(), Others::start().await);
+    let listed: Vec<_> = cases(&desk, &others).iter().map(|case| case.name).collect();
     // Workflows and questions are the engine's own: `executions` has their tests.
     let runs =
         |runner: &&Arc<dyn Runner>| matches!(runner.course(), Course::Attempts | Course::AtOnce);
@@ -128,8 +189,8 @@ async fn names_are_unique_and_parameters_described() {
 
 #[tokio::test]
 async fn a_success_has_no_reason_and_a_failure_has_one() {
-    let (desk, server) = (Desk::new(), Server::start().await);
-    for case in cases(&desk, &server) {
+    let (desk, others) = (Desk::new(), Others::start().await);
+    for case in cases(&desk, &others) {
         let came = case.succeeds.run().await;
         assert_eq!((came.end(), came.reason()), (End::Succeeded, ""), "{}", case.name);
         for bad in [case.fails, case.bad].into_iter().flatten() {
@@ -142,8 +203,8 @@ async fn a_success_has_no_reason_and_a_failure_has_one() {
 
 #[tokio::test]
 async fn what_takes_too_long_times_out() {
-    let (desk, server) = (Desk::new(), Server::start().await);
-    for case in cases(&desk, &server) {
+    let (desk, others) = (Desk::new(), Others::start().await);
+    for case in cases(&desk, &others) {
         let Some(endless) = case.endless else { continue };
         let came = endless.within(Duration::from_millis(400)).run().await;
         assert_eq!(came.end(), End::TimedOut, "{}: {:?}", case.name, came.outcome);
@@ -152,8 +213,8 @@ async fn what_takes_too_long_times_out() {
 
 #[tokio::test]
 async fn a_stop_is_heard_before_and_during_the_attempt() {
-    let (desk, server) = (Desk::new(), Server::start().await);
-    for case in cases(&desk, &server) {
+    let (desk, others) = (Desk::new(), Others::start().await);
+    for case in cases(&desk, &others) {
         let Some(endless) = case.endless else { continue };
         let stop = CancellationToken::new();
         let soon = stop.clone();
@@ -171,12 +232,13 @@ async fn a_stop_is_heard_before_and_during_the_attempt() {
 
 #[tokio::test]
 async fn a_return_to_what_never_began_does_nothing_twice() {
-    let (desk, server) = (Desk::new(), Server::start().await);
-    for case in cases(&desk, &server) {
+    let (desk, others) = (Desk::new(), Others::start().await);
+    for case in cases(&desk, &others) {
         let came = case.succeeds.begin(Begin::Return).run().await;
         assert_eq!(came.outcome.ended, case.returned, "{}: {:?}", case.name, came.outcome);
     }
-    assert!(server.asked.lock().unwrap().is_empty(), "a request was made on return");
+    assert!(others.http.asked.lock().unwrap().is_empty(), "a request was made on return");
+    assert!(others.smtp.mails().is_empty(), "a mail was sent on return");
 }
 
 #[tokio::test]

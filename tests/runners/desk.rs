@@ -153,6 +153,7 @@ impl Came {
     pub(crate) fn end(&self) -> End {
         match self.outcome.ended {
             Ended::So(end) => end,
+            Ended::Hopeless => End::Failed,
             other => panic!("{other:?}: {:?}", self.outcome),
         }
     }
@@ -207,6 +208,13 @@ impl Attempt {
     pub(crate) fn begin(mut self, begin: Begin) -> Self {
         self.begin = begin;
         self
+    }
+
+    /// The same for an execution of its own.
+    pub(crate) fn anew(&self, desk: &Desk) -> Self {
+        let mut other = self.clone();
+        other.execution = desk.ids.execution();
+        other
     }
 
     /// The same attempt, asked for again by a new engine.

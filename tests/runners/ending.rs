@@ -181,6 +181,10 @@ async fn memory_files_and_cores_are_limited() {
     assert!(!stdout.starts_with("190000000"), "200 MB fitted into 64");
     let came = desk.cmd("head -c 5000000 /dev/zero > big; stat -c %s big").run().await;
     assert_eq!(came.said(Stream::Stdout), "1048576\n", "{:?}", came.outcome);
+    // Whoever means to write large files says so.
+    let line = "ulimit -S -f unlimited; head -c 5000000 /dev/zero > big; stat -c %s big";
+    let came = desk.cmd(line).run().await;
+    assert_eq!(came.said(Stream::Stdout), "5000000\n", "{:?}", came.outcome);
 }
 
 #[tokio::test]

@@ -3,12 +3,15 @@
 pub(crate) mod desk;
 
 mod contract;
+mod email;
 mod ending;
 mod holding;
 mod http;
 mod injection;
 mod kafka;
+mod migrate;
 mod python;
 mod returning;
 mod rhai;
 mod shell;
+mod ssh;

@@ -185,6 +185,12 @@ async fn a_query_becomes_an_event_for_each_series_that_changed() {
     let events = used.events_become(2).await;
     assert_eq!(events[1].data["value"], json!(60.0));
 
+    // Further queries are joined by labels; of what has none of these labels nothing is said.
+    let with = "\nwith: { twice: 'pool_used * 2', none: 'vector(1)' }";
+    let more = station("more", &format!("{}{with}", file("pool_used"))).await;
+    let events = more.events_become(1).await;
+    assert_eq!(events[0].data["with"], json!({ "none": null, "twice": 120.0 }));
+
     let odd = station("odd", &file("'vector(0) / 0'")).await;
     let events = odd.events_become(1).await;
     assert_eq!(

@@ -27,9 +27,13 @@ async fn server(answer: &Answer) -> String {
 }
 
 async fn station(initial: bool, answer: &Answer) -> Station {
+    station_with(&format!("initial: {initial}"), answer).await
+}
+
+async fn station_with(more: &str, answer: &Answer) -> Station {
     let url = server(answer).await;
     let file = format!(
-        "kind: poll\nurl: {url}\nevery: 10s\nitems: $.pools[*]\nkey: $.id\ninitial: {initial}\n\
+        "kind: poll\nurl: {url}\nevery: 10s\nitems: $.pools[*]\nkey: $.id\n{more}\n\
          bearer: {{ config: token }}"
     );
     let world = World::new(catalog([definition("pools", &file)], json!({ "token": "s3cret" })));
@@ -73,6 +77,18 @@ async fn what_is_added_changed_and_removed_is_told() {
         ]
     );
     station.until("pools", |health| health.bad_inputs == 1).await;
+}
+
+#[tokio::test]
+async fn what_stays_is_told_where_that_is_wanted() {
+    let answer: Answer = Arc::new(Mutex::new(pools(&json!([{ "id": 1, "free": 5 }]))));
+    let station = station_with("initial: true\nonly: always", &answer).await;
+    station.events_become(1).await;
+    station.world.manual.advance(Duration::from_secs(10));
+    let events = station.events_become(2).await;
+    let same = json!({ "id": 1, "free": 5 });
+    let data = json!({ "change": "same", "key": "1", "old": same, "new": same });
+    assert_eq!((events[1].trigger.as_str(), &*events[1].data), ("poll.same", &data));
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use ifso::store::tables::DeadLetter;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Station, eventually, in_folder};
+use super::{Station, catalog, eventually, in_folder};
+use crate::world::World;
 
 fn station(script: &str) -> (Station, TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -55,6 +56,24 @@ async fn lines_become_events_and_bad_ones_dead_letters() {
     assert!(reasons[1].starts_with("no JSON"), "{reasons:?}");
     assert!(reasons[2].starts_with("the line is longer than"), "{reasons:?}");
     assert!(letters.iter().all(|held| held.row.content.len() <= 64 * 1024));
+}
+
+#[tokio::test]
+async fn a_program_is_told_the_configuration_of_its_pack() {
+    // What it does not read must not hold it up, however long it is.
+    for (script, long) in
+        [("cat", "x".to_owned()), ("echo '{\"pool\":\"g\"}'", "x".repeat(200_000))]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("watch.sh");
+        fs::write(&program, format!("#!/bin/sh\n{script}\nexec >&-\nsleep 60\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let file = "kind: process\ncommand: [watch.sh]\ntrigger: site.line";
+        let sensor = in_folder("watch", file, folder.path().into());
+        let config = json!({ "pool": "g", "long": long });
+        let station = Station::on(World::new(catalog([sensor], config)));
+        assert_eq!(station.events_become(1).await[0].data["pool"], "g");
+    }
 }
 
 #[tokio::test]

@@ -174,3 +174,28 @@ fn pauses_between_tries_grow_up_to_their_limit() {
     assert!(chance.iter().all(|pause| (500..=1000).contains(pause)), "{chance:?}");
     assert_eq!(chance, pauses(json!({ "count": 4, "delay": 1000, "jitter": 0.5 })));
 }
+
+#[test]
+fn a_question_of_an_item_is_withdrawn_when_another_item_failed() {
+    let mut play = Play::new(&json!({ "tasks": {
+        "each": {
+            "action": "core.ask",
+            "with": "x in <% list(1, 2) %>",
+            "retry": { "count": 1, "delay": 3 },
+        },
+        "side": { "action": "core.noop" },
+    } }));
+    let (one, two) = (play.place_of("each", 0), play.place_of("each", 1));
+    play.child(two, Status::Pending, Value::Null);
+    play.succeed("side", Value::Null);
+    assert_eq!(play.status(), Status::Pausing);
+    play.child(one, Status::Failed, Value::Null);
+    assert_eq!((play.status(), &play.stopped[..]), (Status::Resuming, &[two][..]));
+    // What the withdrawn question ends with is not taken for the next try.
+    play.child(two, Status::Succeeded, Value::Null);
+    play.wake();
+    assert_eq!((play.status(), play.running()), (Status::Running, vec!["each", "each"]));
+    play.child(play.place_of("each", 0), Status::Succeeded, json!(1));
+    play.child(play.place_of("each", 1), Status::Succeeded, json!(2));
+    assert_eq!(play.status(), Status::Succeeded);
+}

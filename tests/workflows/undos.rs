@@ -91,6 +91,20 @@ fn canceling_again_leaves_the_rest_as_it_is() {
 }
 
 #[test]
+fn an_undo_knows_why() {
+    let mut play = Play::new(&json!({ "vars": [{ "st2": {} }], "tasks": {
+        "a": { "action": "x.do", "compensate": "x.tell why=<% ctx().st2.failure %>",
+            "next": [{ "when": "<% succeeded() %>", "do": "b" }] },
+        "b": { "action": "x.fail" },
+    } }));
+    play.succeed("a", Value::Null);
+    let result = json!({ "result": { "error": "no room" }, "exit_code": 0, "stderr": "log" });
+    play.child(play.place("b"), Status::Failed, result);
+    let told = undo(&mut play, "x.tell", Status::Succeeded);
+    assert_eq!(told, json!({ "why": "task `b` failed: no room" }));
+}
+
+#[test]
 fn giving_up_undoes() {
     let mut play = Play::new(&json!({ "on_error": "pause", "tasks": {
         "a": { "action": "x.do", "compensate": "x.undo", "next": [{ "when": "<% succeeded() %>", "do": "b" }] },

@@ -72,6 +72,7 @@ pub fn rule(
         then: Then::Action(Box::new(wanted)),
         until: None,
         recover: None,
+        after: None,
     };
     let rule = Rule {
         reference,

@@ -20,10 +20,14 @@ use crate::rules::read::place;
 use crate::rules::rule::{Rule, When};
 use crate::rules::temporal::Shape;
 
+/// What the end of an execution has.
+const ENDS: [&str; 5] = ["status", "result", "action", "parameters", "execution"];
+
 /// Everything that is doubtful about a rule of `file`.
 pub(crate) fn doubts(rule: &Rule, file: &Place, known: &Known) -> Vec<Problem> {
     let mut linter = Linter { rule, file, known, problems: Vec::new() };
     linter.closures();
+    linter.ends();
     linter.conditions();
     linter.problems
 }
@@ -100,6 +104,23 @@ impl<'l> Linter<'l> {
                 let message = format!("events of {} have no field `{field}`", unknown.triggers);
                 self.warn("unknown_field", at, message, unknown.help);
             }
+        }
+    }
+
+    /// What an end does not have.
+    fn ends(&mut self) {
+        let Some(after) = &self.rule.closures.after else { return };
+        for named in fields::of_event(after) {
+            let Some((name, at)) = named.steps.first() else { continue };
+            if ENDS.contains(&&**name) {
+                continue;
+            }
+            let message = format!("the end of an execution has no `{name}`");
+            let help = crate::model::problem::nearest(name, ENDS.iter().copied()).map_or_else(
+                || format!("it has {}", ENDS.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.warn("unknown_field", *at, message, help);
         }
     }
 

@@ -122,23 +122,11 @@ impl Copier {
     }
 
     /// Tries until it goes well, or no other try would help.
-    pub(super) async fn tried<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Fault>
+    pub(super) async fn tried<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match attempt().await {
-                Err(fault) if fault.is_passing() && fault != Fault::Changed && tries < TRIES => {
-                    let pause = PAUSE * 2_u32.pow(tries - 1);
-                    // Spread out, so that a thousand copies do not come back at the same moment.
-                    let pause = pause.mul_f64(rand::rng().random_range(0.7..1.3));
-                    self.clock.sleep_until(self.clock.now().plus(pause)).await;
-                }
-                done => return done,
-            }
-        }
+        tried(&self.clock, attempt).await
     }
 
     async fn copied(&self, key: &str, row: &Row, second: bool) -> Result<State, Fault> {
@@ -146,7 +134,7 @@ impl Copier {
         let mut size = row.listed.size;
         for _ in 0..ANEW {
             let copied = if size > self.part_bytes || matches!(state, State::Parts { .. }) {
-                self.large(key, &row.listed, &state).await
+                Box::pin(self.large(key, &row.listed, &state)).await
             } else {
                 self.tried(|| self.small(key)).await
             };
@@ -369,6 +357,26 @@ impl Copier {
             self.source.delete(key).await.map(|()| removed.clone())
         })
         .await
+    }
+}
+
+/// Tries until it goes well, or no other try would help.
+pub(super) async fn tried<T, F>(clock: &Clock, mut attempt: impl FnMut() -> F) -> Result<T, Fault>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match attempt().await {
+            Err(fault) if fault.is_passing() && fault != Fault::Changed && tries < TRIES => {
+                let pause = PAUSE * 2_u32.pow(tries - 1);
+                // Spread out, so that a thousand copies do not come back at the same moment.
+                let pause = pause.mul_f64(rand::rng().random_range(0.7..1.3));
+                clock.sleep_until(clock.now().plus(pause)).await;
+            }
+            done => return done,
+        }
     }
 }
 

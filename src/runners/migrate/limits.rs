@@ -80,7 +80,10 @@ pub(super) fn bytes(parameter: &str, value: &Value) -> Result<Option<u64>, Strin
     let text = text.trim_end_matches("/s").trim();
     let end = text.find(|sign: char| !sign.is_ascii_digit() && sign != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    let power = |unit: &str| "kmgt".find(unit.chars().next()?).map(|place| place as i32 + 1);
+    let power = |unit: &str| {
+        let place = "kmgt".find(unit.chars().next()?)?;
+        i32::try_from(place + 1).ok()
+    };
     let factor = match unit.trim() {
         "" | "b" => Some(1.0),
         unit if unit.len() == 2 && unit.ends_with('b') => power(unit).map(|p| 1000_f64.powi(p)),

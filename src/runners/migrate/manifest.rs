@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use redb::{
@@ -119,7 +119,7 @@ pub(super) struct Brought {
 struct Order {
     changes: Vec<Change>,
     /// Who waits until it is on the disk.
-    done: Option<oneshot::Sender<Result<Brought, String>>>,
+    done: Option<oneshot::Sender<Brought>>,
 }
 
 /// A handle on the manifest. Cheap to clone.
@@ -127,12 +127,15 @@ struct Order {
 pub(super) struct Manifest {
     db: Arc<Database>,
     orders: mpsc::Sender<Order>,
+    /// Why nothing can be written any more.
+    broken: Arc<OnceLock<String>>,
 }
 
 /// What writes. Ends when all handles are gone.
 pub(super) struct Writer {
     db: Arc<Database>,
     orders: mpsc::Receiver<Order>,
+    broken: Arc<OnceLock<String>>,
     target: Arc<dyn Store>,
     clock: Clock,
 }
@@ -143,6 +146,10 @@ pub(super) struct Writer {
 /// Why it cannot be, for people.
 pub(super) fn open(file: &Path) -> Result<Arc<Database>, String> {
     let began = Instant::now();
+    made(file).map_err(|error| {
+        let file = file.display();
+        format!("the manifest `{file}` cannot be made: {error}")
+    })?;
     loop {
         match Database::builder().set_cache_size(CACHE).create(file) {
             Err(DatabaseError::DatabaseAlreadyOpen) if began.elapsed() < LOCKED => {
@@ -157,7 +164,21 @@ pub(super) fn open(file: &Path) -> Result<Arc<Database>, String> {
     }
 }
 
-/// Reads what `look` wants of a file that nobody has open.
+/// Makes the file where there is none: aside, and renamed, because a kill while it is made leaves one
+/// that never opens.
+fn made(file: &Path) -> Result<(), redb::Error> {
+    if file.exists() {
+        return Ok(());
+    }
+    let aside = file.with_extension("new");
+    match std::fs::remove_file(&aside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => drop(Database::builder().create(&aside)?),
+    }
+    Ok(std::fs::rename(aside, file)?)
+}
+
+/// The head, where a run wrote one.
 pub(super) fn read_head(db: &Database) -> Result<Option<Head>, String> {
     let head = reading(db, |read| {
         let table = match read.open_table(HEADS) {
@@ -234,8 +255,9 @@ fn encoded(value: &impl Serialize) -> Vec<u8> {
 /// A manifest over an open file, and its writer, which somebody has to run.
 pub(super) fn over(db: Arc<Database>, target: Arc<dyn Store>, clock: Clock) -> (Manifest, Writer) {
     let (sender, orders) = mpsc::channel(WAITING);
-    let writer = Writer { db: db.clone(), orders, target, clock };
-    (Manifest { db, orders: sender }, writer)
+    let broken = Arc::new(OnceLock::new());
+    let writer = Writer { db: db.clone(), orders, broken: broken.clone(), target, clock };
+    (Manifest { db, orders: sender, broken }, writer)
 }
 
 impl Manifest {
@@ -248,13 +270,18 @@ impl Manifest {
     pub(super) async fn commit(&self, changes: Vec<Change>) -> Result<Brought, Fault> {
         let (done, written) = oneshot::channel();
         self.order(Order { changes, done: Some(done) }).await?;
-        let written = written.await.map_err(|_| Fault::Manifest("its writer ended".to_owned()))?;
-        written.map_err(Fault::Manifest)
+        written.await.map_err(|_| self.ended())
     }
 
     async fn order(&self, order: Order) -> Result<(), Fault> {
         let sent = self.orders.send(order).await;
-        sent.map_err(|_| Fault::Manifest("its writer ended".to_owned()))
+        sent.map_err(|_| self.ended())
+    }
+
+    /// Why the writer is gone.
+    fn ended(&self) -> Fault {
+        let why = self.broken.get().map_or("its writer ended", String::as_str);
+        Fault::Manifest(why.to_owned())
     }
 
     /// Up to `count` objects behind `after` that need something, and where the search ended; nothing
@@ -322,7 +349,10 @@ impl Writer {
             let orders = self.gathered(first).await;
             let (db, target) = (self.db.clone(), self.target.clone());
             let done = tokio::task::spawn_blocking(move || commit(&db, &*target, orders)).await;
-            if !done.unwrap_or(false) {
+            if let Err(why) = done.unwrap_or_else(|error| Err(error.to_string())) {
+                tracing::error!(%why, "The manifest of a migration cannot be written");
+                // Before the waiting ones hear that nobody answers.
+                self.broken.get_or_init(|| why);
                 return;
             }
         }
@@ -352,28 +382,23 @@ impl Writer {
     }
 }
 
-/// Writes orders in one commit, tells whoever waits, and says whether it went well.
-fn commit(db: &Database, target: &dyn Store, orders: Vec<Order>) -> bool {
-    let mut told = Vec::new();
+/// Writes orders in one commit, and tells whoever waits.
+fn commit(db: &Database, target: &dyn Store, orders: Vec<Order>) -> Result<(), String> {
     // What the manifest says is at the target must outlive a power loss as well as the manifest.
     let copied = |change: &Change| matches!(change, Change::Row(..) | Change::Part(..));
-    let settled = match orders.iter().any(|order| order.changes.iter().any(copied)) {
-        true => target.settle().map_err(|fault| fault.to_string()),
-        false => Ok(()),
-    };
-    let written =
-        settled.and_then(|()| written(db, orders, &mut told).map_err(|error| error.to_string()));
-    if let Err(error) = &written {
-        tracing::error!(%error, "The manifest of a migration cannot be written");
+    if orders.iter().any(|order| order.changes.iter().any(copied)) {
+        target.settle().map_err(|fault| fault.to_string())?;
     }
+    let mut told = Vec::new();
+    written(db, orders, &mut told).map_err(|error| error.to_string())?;
     for (done, brought) in told {
         // Who does not wait any more needs no answer.
-        drop(done.send(written.clone().map(|()| brought)));
+        drop(done.send(brought));
     }
-    written.is_ok()
+    Ok(())
 }
 
-type Told = Vec<(oneshot::Sender<Result<Brought, String>>, Brought)>;
+type Told = Vec<(oneshot::Sender<Brought>, Brought)>;
 
 fn written(db: &Database, orders: Vec<Order>, told: &mut Told) -> Result<(), redb::Error> {
     let write = db.begin_write()?;

@@ -220,7 +220,12 @@ mod tests {
         tell(&meter, false, 2);
         meter.failed.add(1);
         tell(&meter, true, 3);
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        {"progress":0.0,"message":"0 of 0 objects so far, 0 B of 0 B, 0 B/s","objects":0,"bytes":0,"rate":0,"remaining":null,"failed":0}
+        {"progress":0.2,"message":"2 of 10 objects so far, 2.0 MiB of 10.0 MiB, 2.0 MiB/s","objects":2,"bytes":2097152,"rate":2097152,"remaining":null,"failed":0}
+        {"progress":0.2,"message":"2 of 10 objects, 2.0 MiB of 10.0 MiB, 1.0 MiB/s, 8 s left","objects":2,"bytes":2097152,"rate":1048576,"remaining":8,"failed":0}
+        {"progress":0.25,"message":"3 of 10 objects, 2.0 MiB of 10.0 MiB, it stands still, 1 failed","objects":3,"bytes":2097152,"rate":699050,"remaining":null,"failed":1}
+        "#);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use redb::Database;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -29,10 +29,10 @@ use self::copy::{Copier, Held};
 use self::limits::{Limits, Note, notes};
 use self::manifest::{Change, Head};
 use self::meter::Meter;
-use self::order::{Order, text};
+use self::order::{Order, Verify, text};
 use self::pace::{Gate, Pace};
 use self::run::{Broken, Run};
-use self::store::Fault;
+use self::store::{Fault, Store};
 use super::process;
 use crate::clock::{self, Clock};
 use crate::model::execution::End;
@@ -50,6 +50,8 @@ pub(super) struct Migrate {
     clock: Clock,
     /// Migrations that this process carries out, by name.
     live: Arc<Mutex<BTreeMap<String, Live>>>,
+    /// Who changes limits.
+    notes: Arc<Mutex<()>>,
 }
 
 /// A migration that is carried out.
@@ -81,7 +83,7 @@ impl Migrate {
         if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
             tracing::trace!("The provider for TLS is installed already");
         }
-        Self { clock: clock::system(), live: Arc::default() }
+        Self { clock: clock::system(), live: Arc::default(), notes: Arc::default() }
     }
 }
 
@@ -113,7 +115,7 @@ impl Runner for Migrate {
 
     async fn run(&self, job: Job, stop: CancellationToken) -> Outcome {
         let done = match text(&job.parameters, "operation").unwrap_or("copy") {
-            "copy" => self.copy(&job, &stop).await,
+            "copy" => Box::pin(self.copy(&job, &stop)).await,
             "throttle" => self.throttle(&job).await.map(Outcome::succeeded),
             "report" => self.report(&job).await.map(Outcome::succeeded),
             other => Err(format!(
@@ -126,38 +128,49 @@ impl Runner for Migrate {
 
 impl Migrate {
     async fn copy(&self, job: &Job, stop: &CancellationToken) -> Result<Outcome, String> {
-        let order = Order::read(&job.parameters, &job.config)?;
+        let order = Order::read(&job.parameters, &job.config, home(&job.data))?;
         if stop.is_cancelled() {
             return Ok(Outcome::ended(Ended::So(End::Canceled), "it was cancelled"));
         }
         if order.dry_run {
             return preview::preview(&order, &folder(&job.data, &order.name), &self.clock).await;
         }
-        let (limits, listed) = self.enlisted(job, &order)?;
-        let folder = folder(&job.data, &order.name);
+        let requests = Arc::new(Pace::new(self.clock.clone()));
+        let ends = Ends {
+            source: store::open(&order.from, requests.clone(), &self.clock)?,
+            target: store::open(&order.to, requests.clone(), &self.clock)?,
+            requests,
+        };
+        let (limits, _listed) = self.enlisted(job, &order)?;
+        // A migration that cannot begin leaves nothing behind.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                return Ok(Outcome::ended(Ended::So(End::Canceled), "it was cancelled"));
+            }
+            looked = ends.probe(&self.clock) => looked.map_err(|fault| told(&fault))?,
+        }
         let fresh = job.begin == Begin::Fresh;
-        let note = blocking({
-            let (folder, order) = (
-                folder.clone(),
-                (order.name.clone(), order.from.to_string(), order.to.to_string(), order.limits),
-            );
-            move || noted(&folder, order, fresh)
-        })
-        .await?;
-        // What was set while it ran holds when it goes on.
+        let (folder, asked) = (folder(&job.data, &order.name), job.parameters.clone());
+        let (name, from, to) = (order.name.clone(), order.from.to_string(), order.to.to_string());
+        let (notes, file) = (self.notes.clone(), folder.join(MANIFEST));
+        let note = Note { name, from, to, limits: order.limits };
+        let note = blocking(move || {
+            let _one = notes.lock().unwrap_or_else(PoisonError::into_inner);
+            noted(&folder, note, fresh.then_some(&asked))
+        });
+        let note = note.await?;
         limits.send_replace(note.limits);
-        let file = folder.join(MANIFEST);
         let db = blocking(move || manifest::open(&file)).await?;
         if let Some(live) = locked(&self.live).get_mut(&order.name) {
             live.db = Some(db.clone());
         }
         let (began, execution) = (self.clock.now().millis(), job.execution.to_string());
-        let (places, known) = ((order.from.to_string(), order.to.to_string()), db.clone());
+        let known = db.clone();
         let (head, meter) =
-            blocking(move || taken_up(&known, &places, &execution, (fresh, began))).await?;
-        let carried = self.carry(job, stop, Carried { order, db, head, meter, limits }).await;
-        drop(listed);
-        carried
+            blocking(move || taken_up(&known, &note, &execution, (fresh, began))).await?;
+        let carried = Carried { order, ends, db, head, meter, limits };
+        Box::pin(self.carry(job, stop, carried)).await
     }
 
     /// Puts it on the list of the live ones, where it is not there already.
@@ -185,10 +198,8 @@ impl Migrate {
         stop: &CancellationToken,
         carried: Carried,
     ) -> Result<Outcome, String> {
-        let Carried { order, db, head, meter, limits } = carried;
-        let requests = Arc::new(Pace::new(self.clock.clone()));
-        let source = store::open(&order.from, requests.clone(), &self.clock)?;
-        let target = store::open(&order.to, requests.clone(), &self.clock)?;
+        let Carried { order, ends, db, head, meter, limits } = carried;
+        let Ends { source, target, requests } = ends;
         let (manifest, writer) = manifest::over(db.clone(), target.clone(), self.clock.clone());
         let tasks = Tasks::new();
         let _writer = Held::new(tasks.spawn(writer.run()));
@@ -202,7 +213,7 @@ impl Migrate {
             clock: self.clock.clone(),
             tasks,
             part_bytes: order.part_bytes,
-            read_back: order.read_back,
+            read_back: order.verify == Verify::Full,
             run: head.run,
         };
         let run = Run {
@@ -217,10 +228,7 @@ impl Migrate {
         saved.map_err(|fault| fault.to_string())?;
         let timeout = process::timeout(job);
         let began = head.began;
-        let driven = match run.copier.target.probe().await {
-            Ok(()) => run.drive(job, head, timeout, stop).await,
-            Err(fault) => Err(Broken::Fault(fault)),
-        };
+        let driven = Box::pin(run.drive(job, head, timeout, stop)).await;
         // What was done so far is kept, however it ended.
         let kept = manifest.commit(Vec::new()).await.map_err(|fault| fault.to_string());
         let done = driven.is_ok();
@@ -232,22 +240,31 @@ impl Migrate {
 
     /// Changes the limits of migrations, also of those that run.
     async fn throttle(&self, job: &Job) -> Result<Value, String> {
-        let meant = self.meant(job).await?;
-        let mut told = Vec::new();
-        for (folder, mut note) in meant {
-            note.limits = note.limits.with(&job.parameters)?;
-            let (saved, kept) = (note.clone(), folder.clone());
-            blocking(move || saved.save(&kept).map_err(|error| error.to_string())).await?;
-            let live = locked(&self.live);
-            let running = live.get(&note.name).map(|live| live.limits.send_replace(note.limits));
-            told.push(json!({
-                "name": note.name,
-                "running": running.is_some(),
-                "before": running,
-                "limits": note.limits,
-            }));
-        }
-        Ok(json!({ "migrations": told }))
+        // A rule may ask before the first run: then there is nothing to slow, and that is no failure.
+        let (meant, message) = match self.meant(job).await {
+            Ok(meant) => (meant, None),
+            Err(message) => (Vec::new(), Some(message)),
+        };
+        Limits::default().with(&job.parameters)?;
+        let (live, notes, asked) = (self.live.clone(), self.notes.clone(), job.parameters.clone());
+        let told = blocking(move || {
+            // One after the other: each starts from what the last one set.
+            let _one = notes.lock().unwrap_or_else(PoisonError::into_inner);
+            let throttled = |(folder, note): (PathBuf, Note)| {
+                let mut note = Note::load(&folder).unwrap_or(note);
+                note.limits = note.limits.with(&asked)?;
+                note.save(&folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
+                let live = locked(&live);
+                let before = live.get(&note.name).map(|live| live.limits.send_replace(note.limits));
+                Ok(json!({
+                    "name": note.name,
+                    "running": before.is_some(),
+                    "limits": note.limits,
+                }))
+            };
+            meant.into_iter().map(throttled).collect::<Result<Vec<_>, String>>()
+        });
+        Ok(json!({ "migrations": told.await?, "message": message }))
     }
 
     async fn report(&self, job: &Job) -> Result<Value, String> {
@@ -287,10 +304,31 @@ impl Migrate {
 /// What carries a migration.
 struct Carried {
     order: Order,
+    ends: Ends,
     db: Arc<Database>,
     head: Head,
     meter: Arc<Meter>,
     limits: watch::Sender<Limits>,
+}
+
+/// The two ends, and what paces requests to both.
+struct Ends {
+    source: Arc<dyn Store>,
+    target: Arc<dyn Store>,
+    requests: Arc<Pace>,
+}
+
+impl Ends {
+    /// Looks whether both can be used.
+    async fn probe(&self, clock: &Clock) -> Result<(), Fault> {
+        copy::tried(clock, || self.source.probe()).await?;
+        copy::tried(clock, || self.target.probe()).await
+    }
+}
+
+/// The home: the data folder is in it, unless somebody moved that.
+fn home(data: &Path) -> &Path {
+    data.parent().unwrap_or(data)
 }
 
 /// Where a migration's files are: its name as far as a file's name can say it, and a hash.
@@ -312,21 +350,25 @@ where
     done.map_err(|error| format!("the work crashed: {error}"))?
 }
 
-/// The note beside the manifest, made or brought up to date. Blocks.
+/// The note beside the manifest, made or brought up to date: what was set while it ran holds when it
+/// goes on, and in later runs where those do not say otherwise (`asked`). Blocks.
 fn noted(
     folder: &Path,
-    (name, from, to, limits): (String, String, String, Limits),
-    fresh: bool,
+    mut note: Note,
+    asked: Option<&Map<String, Value>>,
 ) -> Result<Note, String> {
-    let known = Note::load(folder);
-    if let Some(known) = known.as_ref().filter(|known| known.from != from || known.to != to) {
-        let (from, to) = (&known.from, &known.to);
-        return Err(format!(
-            "migration `{name}` goes from `{from}` to `{to}`; give this one another `name`"
-        ));
+    if let Some(known) = Note::load(folder) {
+        if known.from != note.from || known.to != note.to {
+            let Note { name, from, to, .. } = known;
+            return Err(format!(
+                "migration `{name}` goes from `{from}` to `{to}`; give this one another `name`"
+            ));
+        }
+        note.limits = match asked {
+            Some(asked) => known.limits.with(asked)?,
+            None => known.limits,
+        };
     }
-    let limits = known.filter(|_| !fresh).map_or(limits, |known| known.limits);
-    let note = Note { name, from, to, limits };
     note.save(folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
     Ok(note)
 }
@@ -334,14 +376,14 @@ fn noted(
 /// The head of the run to carry out, and what its manifest says was done. Blocks.
 fn taken_up(
     db: &Database,
-    (from, to): &(String, String),
+    note: &Note,
     execution: &str,
     (fresh, began): (bool, i64),
 ) -> Result<(Head, Arc<Meter>), String> {
     let known = manifest::read_head(db)?;
     let head = match known {
         Some(head) if !fresh && head.execution == execution => head,
-        known => known.unwrap_or_else(|| Head::new(from, to)).renewed(execution, began),
+        known => known.unwrap_or_else(|| Head::new(&note.from, &note.to)).renewed(execution, began),
     };
     let meter = Meter::default();
     manifest::rows(db, None, |_, row| {

@@ -1,5 +1,7 @@
 //! What an execution asks for: the runner's parameters, read once.
 
+use std::path::Path;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde_json::{Map, Value, json};
 
@@ -14,6 +16,8 @@ const PART_BYTES: u64 = 16 << 20;
 const LARGEST_PART: u64 = 5 << 30;
 /// The smallest part that S3 takes, other than the last.
 const SMALLEST_PART: u64 = 5 << 20;
+/// How long a migration may take where nobody says, in seconds.
+const WEEK: u64 = 7 * 24 * 60 * 60;
 /// What a name may be, in characters.
 const LONGEST_NAME: usize = 200;
 
@@ -28,8 +32,17 @@ pub(super) struct Order {
     pub(super) part_bytes: u64,
     pub(super) dry_run: bool,
     pub(super) remove_source: bool,
-    pub(super) read_back: bool,
+    pub(super) verify: Verify,
     pub(super) second_pass: bool,
+}
+
+/// Which copies are read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verify {
+    /// Those that the service does not vouch for.
+    Vouched,
+    /// Every one.
+    Full,
 }
 
 /// Which keys are meant.
@@ -62,6 +75,7 @@ pub(super) fn parameters() -> Parameters {
         ["requests", { "types": ["integer", "null"], "description": "Requests a second at most, to both sides together; 0 is no limit" }],
         ["part_size", { "types": ["string", "integer", "null"], "description": "Objects beyond this are copied in parts of it, 16MiB where nobody says" }],
         ["verify", { "types": ["string"], "default": "vouched", "choices": ["vouched", "full"], "description": "`vouched` reads a copy back where the service does not show that it got just this content, `full` reads back every copy" }],
+        ["timeout", { "types": ["integer"], "default": WEEK, "description": "Seconds it may take; what is left then is for the next of the same name" }],
         ["second_pass", { "types": ["boolean"], "default": true, "description": "List the source again at the end, and copy what came in or changed meanwhile" }],
     ]))
 }
@@ -80,12 +94,16 @@ impl Order {
     ///
     /// # Errors
     /// What is wrong with them, for people.
-    pub(super) fn read(asked: &Map<String, Value>, config: &Value) -> Result<Self, String> {
+    pub(super) fn read(
+        asked: &Map<String, Value>,
+        config: &Value,
+        home: &Path,
+    ) -> Result<Self, String> {
         let place = |parameter: &str| {
             let text = text(asked, parameter).ok_or_else(|| {
                 format!("parameter `{parameter}` is missing; say a place such as `old:photos`")
             })?;
-            Place::read(parameter, text, config)
+            Place::read(parameter, text, config).map(|place| place.within(home))
         };
         let (from, to) = (place("from")?, place("to")?);
         if from.overlaps(&to) {
@@ -114,7 +132,11 @@ impl Order {
             part_bytes,
             dry_run: flag(asked, "dry_run", false),
             remove_source: flag(asked, "remove_source", false),
-            read_back: text(asked, "verify") == Some("full"),
+            verify: if text(asked, "verify") == Some("full") {
+                Verify::Full
+            } else {
+                Verify::Vouched
+            },
             second_pass: flag(asked, "second_pass", true),
         })
     }
@@ -188,10 +210,19 @@ mod tests {
             json!({ "from": "old:a", "to": "old:b", "rate": "fast" }),
             json!({ "from": "old:a", "to": "old:b", "include": ["a["] }),
         ];
-        let said = wrong.map(|asked| Order::read(asked.as_object().unwrap(), &config).unwrap_err());
-        insta::assert_snapshot!(said.join("\n"), @"");
+        let said = wrong.map(|asked| {
+            Order::read(asked.as_object().unwrap(), &config, Path::new("/home")).unwrap_err()
+        });
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        parameter `from` is missing; say a place such as `old:photos`
+        `old:a` and `old:a/b` lie within each other; choose another `to`
+        parameter `name`: "*" cannot be a migration's name
+        parameter `part_size` is not from `5MiB` to `5GiB`, as S3 wants it
+        parameter `rate`: `"fast"` is no number of bytes; write `20MiB`, or 0 for no limit
+        parameter `include`: error parsing glob '**/a[': unclosed character class; missing ']'
+        "#);
         let asked = json!({ "from": "old:a", "to": "shelf:b/", "part_size": "1KiB" });
-        let order = Order::read(asked.as_object().unwrap(), &config).unwrap();
+        let order = Order::read(asked.as_object().unwrap(), &config, Path::new("/home")).unwrap();
         assert_eq!(order.name, "old:a → shelf:b");
     }
 }

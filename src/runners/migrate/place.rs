@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -107,6 +107,14 @@ impl Place {
         Ok(Self { store: name.to_owned(), kind, bucket: bucket.to_owned(), prefix })
     }
 
+    /// The same, where a relative folder is one below `home`.
+    pub(super) fn within(mut self, home: &Path) -> Self {
+        if let Kind::Folder { path } = &mut self.kind {
+            *path = home.join(&*path);
+        }
+        self
+    }
+
     /// Whether one of the two lies within the other.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let same = match (&self.kind, &other.kind) {
@@ -193,11 +201,29 @@ mod tests {
     }
 
     #[test]
+    fn a_relative_folder_is_below_the_home() {
+        let shelf = |path: &str| {
+            let config = json!({ "stores": { "shelf": { "kind": "folder", "path": path } } });
+            let place = Place::read("from", "shelf:", &config).unwrap().within(Path::new("/home"));
+            format!("{:?}", place.kind)
+        };
+        assert_eq!(shelf("old"), "Folder { path: \"/home/old\" }");
+        assert_eq!(shelf("/srv"), "Folder { path: \"/srv\" }");
+    }
+
+    #[test]
     fn what_is_wrong_with_a_place_is_said() {
         let said: Vec<_> = ["photos", "odl:photos", "elsewhere:x", "old:", "old:b/../c", "wrong:b"]
             .map(|text| read(text).unwrap_err())
             .into();
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        parameter `from`: `photos` names no store; write the store's name, a colon, and the bucket or folder, as `old:photos/2024`
+        parameter `from`: there is no store `odl` in `stores` of the pack's configuration; did you mean `old`?
+        parameter `from`: there is no store `elsewhere` in `stores` of the pack's configuration; there are `old`, `shelf`, `twin`, `wrong`
+        parameter `from`: `old:` names no bucket; write the store's name, a colon, and the bucket or folder, as `old:photos/2024`
+        parameter `from`: `old:b/../c` holds a part `.` or `..`
+        `stores.wrong` of the pack's configuration: unknown field `acces_key`, expected one of `endpoint`, `region`, `access_key`, `secret_key`, `session_token`, `style`, `verify_ssl_cert`
+        "#);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::copy::tried;
 use super::manifest::{known, open};
 use super::order::Order;
 use super::pace::Pace;
@@ -30,13 +31,14 @@ pub(super) async fn preview(
     requests.set(order.limits.requests);
     let source = store::open(&order.from, requests.clone(), clock)?;
     let target = store::open(&order.to, requests, clock)?;
-    target.probe().await.map_err(|fault| fault.to_string())?;
+    tried(clock, || target.probe()).await.map_err(|fault| fault.to_string())?;
     let file = folder.join(MANIFEST);
     let db = if file.exists() { Some(blocking(move || open(&file)).await?) } else { None };
     let (mut objects, mut bytes, mut skipped, mut excluded) = (0_u64, 0_u64, 0_u64, 0_u64);
     let (mut keys, mut from) = (Vec::new(), None);
     loop {
-        let page = source.list(from.as_deref()).await.map_err(|fault| fault.to_string())?;
+        let page = tried(clock, || source.list(from.as_deref())).await;
+        let page = page.map_err(|fault| fault.to_string())?;
         from = page.next;
         let all = page.entries.len();
         let meant: Vec<_> =

@@ -157,7 +157,15 @@ mod tests {
             let line = format!("{}: {} {}\n", word(&row.state), after(&same), after(&changed));
             table.push_str(&line);
         }
-        insta::assert_snapshot!(table, @"");
+        insta::assert_snapshot!(table, @r#"
+        none: Pending
+        Pending: - Pending
+        Parts: - Parts
+        Verified: - Pending
+        Removed: - Pending
+        Failed: - Pending
+        Gone: Pending Pending
+        "#);
     }
 
     #[test]
@@ -172,7 +180,14 @@ mod tests {
             let all = [of(2, 0, false), of(3, 0, false), of(3, 3, false), of(2, 0, true)];
             table.push_str(&format!("{}: {}\n", word(&row.state), all.join(" ")));
         }
-        insta::assert_snapshot!(table, @"");
+        insta::assert_snapshot!(table, @r#"
+        Pending: Copy Copy Copy Copy
+        Parts: Copy Copy Copy Copy
+        Verified: - - Check Remove
+        Removed: - - - -
+        Failed: - Copy Copy -
+        Gone: - - - -
+        "#);
     }
 
     #[test]

@@ -259,6 +259,8 @@ impl Run {
             tokio::select! {
                 Some(done) = running.next() => done??,
                 () = more(&mut listing), if dry && !over => dry = false,
+                // Nothing of what was read is meant: on to the next.
+                else => {}
             }
         }
     }

@@ -120,7 +120,7 @@ impl Python {
             // What began needs no interpreter to be found again.
             PathBuf::from("python3")
         };
-        let shim = shim(&job.data).map_err(|error| {
+        let shim = shim(&job.data, job.execution).map_err(|error| {
             Outcome::failed(format!("the shim for Python actions cannot be written: {error}"))
         })?;
         let mut environment = self.tools.environment(job);
@@ -167,7 +167,9 @@ fn outcome(finished: &Finished, job: &Job) -> Outcome {
     let bad = reason.is_some() || said_no;
     if end == End::Succeeded && bad {
         end = End::Failed;
-        reason = reason.or_else(|| Some("it returned (False, …)".to_owned()));
+        reason = reason
+            .or_else(|| answer.as_ref().and_then(|answer| said(&answer.result)))
+            .or_else(|| Some("it returned (False, …)".to_owned()));
     }
     let result = json!({
         "result": answer.map(|answer| answer.result),
@@ -178,18 +180,50 @@ fn outcome(finished: &Finished, job: &Job) -> Outcome {
     Outcome { ended: Ended::So(end), result, reason }
 }
 
+/// What an action says itself of why it failed: its result, or `error` of it, where that is a text.
+fn said(result: &Value) -> Option<String> {
+    let text = result.as_str().or_else(|| result["error"].as_str())?;
+    (!text.trim().is_empty()).then(|| text.to_owned())
+}
+
 /// The shim's file, one for each version of it, written when it is first needed. Python keeps no
-/// compiled form of a program's first file, so that file only imports it.
-fn shim(data: &Path) -> std::io::Result<PathBuf> {
+/// compiled form of a program's first file, so that file only imports it. Each of several that are the
+/// first at once writes a file aside that is its own; whichever comes last puts the same in its place.
+fn shim(data: &Path, execution: ExecutionId) -> std::io::Result<PathBuf> {
     let folder = data.join("python").join(virtualenv::digest(&[SHIM]));
     let first = folder.join("run_action.py");
     if !first.exists() {
         std::fs::create_dir_all(&folder)?;
-        let aside = folder.join(format!("new-{}", std::process::id()));
+        let aside = folder.join(format!("new-{execution}"));
         std::fs::write(&aside, SHIM)?;
         std::fs::rename(&aside, folder.join("ifso_shim.py"))?;
         std::fs::write(&aside, "import sys\nimport ifso_shim\nsys.exit(ifso_shim.start())\n")?;
         std::fs::rename(&aside, &first)?;
     }
     Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two that were the first at once once wrote aside to one file, and one of them failed.
+    #[test]
+    fn several_may_be_the_first_at_once() {
+        // Once is not enough for them to meet.
+        for _ in 0..100 {
+            let data = tempfile::tempdir().unwrap();
+            let here = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                for number in 0..4 {
+                    let (data, here) = (data.path(), &here);
+                    scope.spawn(move || {
+                        here.wait();
+                        let file = shim(data, ExecutionId::from_bits(number)).unwrap();
+                        assert!(file.with_file_name("ifso_shim.py").exists());
+                    });
+                }
+            });
+        }
+    }
 }

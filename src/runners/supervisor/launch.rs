@@ -185,9 +185,11 @@ fn is_too_little(most: u64) -> bool {
     kib.is_none_or(|kib| most < kib * 1024 + OWN_ROOM)
 }
 
-/// Makes the limits of a new process final: from now on it cannot raise them.
+/// Makes the limits of a new process final: from now on it cannot raise them. But for the size of files:
+/// that one guards against accidents, and an action that means to write large ones says so (`ulimit -S`).
 fn bind(pid: Pid, limits: Limits) {
-    for (resource, most) in limited(limits) {
+    let fixed = limited(limits).into_iter().filter(|(resource, _)| *resource != Resource::Fsize);
+    for (resource, most) in fixed {
         let both = Rlimit { current: Some(most), maximum: Some(most) };
         match prlimit(Some(pid), resource, both) {
             Ok(_) | Err(rustix::io::Errno::SRCH) => {}

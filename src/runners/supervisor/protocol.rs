@@ -32,6 +32,15 @@ pub struct AttemptId {
     pub attempt: u32,
 }
 
+impl AttemptId {
+    /// One of several programs of an attempt, from 0. The upper half of the number tells them apart, so
+    /// that supervisors that know of no parts hold them too; an attempt has 65,535 numbers of its own.
+    #[must_use]
+    pub fn part(execution: ExecutionId, attempt: u32, part: u16) -> Self {
+        Self { execution, attempt: (attempt & 0xffff) | (u32::from(part) << 16) }
+    }
+}
+
 impl fmt::Display for AttemptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.execution, self.attempt)
@@ -113,7 +122,7 @@ pub struct Limits {
     pub processes: u32,
     /// Open files of each process.
     pub open_files: u64,
-    /// The largest file that a process may write, in bytes.
+    /// The largest file that a process may write, in bytes, unless it raises that itself.
     pub file_bytes: u64,
     /// Output kept of each stream, in bytes: half from the start, half from the end.
     pub output_bytes: u64,

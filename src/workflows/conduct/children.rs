@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::model::execution::Status;
+use crate::workflows::Context;
 use crate::workflows::additions::Call;
 use crate::workflows::conduct::door::Door;
 use crate::workflows::conduct::parts::Undo;
@@ -59,8 +60,40 @@ impl Door<'_> {
         }
         let Some(heard) = self.round(at, State::from(status), &result) else { return Ok(()) };
         let result = Some(result).filter(|_| status.is_done());
+        let mut open = self.resting_items(at);
+        open.retain(|other| *other != place);
+        open.extend(Some(place).filter(|_| place.item.is_some() && heard.is_resting()));
         self.apply(at, Report { state: heard, item: place.item, result, whole: None });
         self.explain_waiting(at, heard);
+        self.withdraw(at, open)
+    }
+
+    /// Where items of the run at `at` wait for a person or are paused.
+    fn resting_items(&self, at: u32) -> Vec<Place> {
+        let flow = &*self.steps.flow;
+        let batch = flow.entries[at as usize].batch.and_then(|batch| flow.batches.get(&batch));
+        let Some(batch) = batch.filter(|batch| batch.tally.any(State::is_resting)) else {
+            return Vec::new();
+        };
+        let rest = (0..).zip(&batch.items).filter(|(_, item)| item.state.is_resting());
+        rest.map(|(item, _)| flow.place(at, Some(item))).collect()
+    }
+
+    /// Stops the items `open` of a run that ended without them. A flow that only waited for them goes on.
+    fn withdraw(&mut self, at: u32, open: Vec<Place>) -> Result<(), Refused> {
+        let flow = &*self.steps.flow;
+        let state = flow.entries[at as usize].state;
+        if open.is_empty() || !(state.is_done() || state == State::Retrying) {
+            return Ok(());
+        }
+        self.commands.extend(open.into_iter().map(|place| Command::Stop { place }));
+        let rests = matches!(flow.head.status, State::Paused | State::Pausing);
+        let holds = flow.head.held || !flow.index.held.is_empty();
+        let waits = flow.index.tally.any(|state| state.is_resting() || state == State::Pausing);
+        if rests && !holds && !waits {
+            self.steps.request(State::Resuming)?;
+            self.steps.flow.set_reason(None);
+        }
         Ok(())
     }
 
@@ -84,7 +117,14 @@ impl Door<'_> {
         let batch = entry.batch.and_then(|batch| flow.batches.get(&batch));
         let before = match (place.item, batch) {
             (None, None) => entry.state,
-            (Some(item), Some(batch)) => batch.items.get(item as usize).ok_or_else(no_such)?.state,
+            (Some(item), Some(batch)) => {
+                let before = batch.items.get(item as usize).ok_or_else(no_such)?.state;
+                // The run is over, or the item has yet to begin again: an earlier child speaks.
+                if entry.state.is_done() || before == State::Unset {
+                    return Ok(Purpose::Past);
+                }
+                before
+            }
             // Beside its items a run has a question or a probe, which was stopped.
             (None, Some(_)) if entry.extra.is_some() => return Ok(Purpose::Past),
             _ => return Err(no_such()),
@@ -210,6 +250,7 @@ impl Door<'_> {
             (Arc::clone(&entry.name), entry.route, entry.way, entry.state);
         let result = self.steps.flow.result(at);
         let context = self.steps.flow.context(way);
+        let context = explained(context, self.steps.flow.reason());
         let mut eyes = self.steps.eyes(&context, route);
         eyes.task = Some(seen(&name, route, state, &result));
         let action = eyes.value(&Value::String(call.action.clone()))?;
@@ -283,4 +324,16 @@ fn worded(task: &str, action: Value, input: Value) -> Result<(String, Map<String
         Value::Null => Ok((action, Map::new())),
         other => Err(format!("TypeError: The input of task \"{task}\" is `{other}`, no object.")),
     }
+}
+
+/// The context with why the flow fails or rests, as `ctx().st2.failure`.
+fn explained(context: Arc<Context>, why: Option<&str>) -> Arc<Context> {
+    let (Some(why), Some(Value::Object(st2))) = (why, context.get("st2").map(|st2| &**st2)) else {
+        return context;
+    };
+    let mut st2 = st2.clone();
+    st2.insert("failure".to_owned(), Value::String(why.to_owned()));
+    let mut context = Context::clone(&context);
+    context.insert("st2".into(), Arc::new(Value::Object(st2)));
+    Arc::new(context)
 }

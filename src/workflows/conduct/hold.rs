@@ -303,6 +303,9 @@ impl Door<'_> {
 /// What a result says about a failure, shortened.
 pub(super) fn said(result: &Value) -> Option<String> {
     let named = ["error", "stderr", "message"].iter().filter_map(|key| result.get(key));
+    // What a Python action returns stands under `result`: its own words come before its log.
+    let own = result.get("result").into_iter().flat_map(|own| [Some(own), own.get("error")]);
+    let named = own.flatten().chain(named);
     let text = named.filter_map(Value::as_str).find(|text| !text.trim().is_empty());
     let text = match (text, result) {
         (Some(text), _) => text.trim().to_owned(),

@@ -126,7 +126,8 @@ impl Steps<'_> {
 
     /// The tasks that were canceled.
     pub(super) fn canceled(&self) -> Vec<Again> {
-        let canceled = self.latest_where(|state| state == State::Canceled).into_iter();
+        let canceled = self.runs_where(|state| state == State::Canceled).into_iter();
+        let canceled = canceled.filter(|at| self.flow.is_latest(*at));
         let entries = canceled.map(|at| &self.flow.entries[at as usize]);
         let again = entries.map(|entry| Again {
             name: entry.name.to_string(),

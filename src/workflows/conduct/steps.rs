@@ -164,10 +164,10 @@ impl<'a> Steps<'a> {
     /// Tasks with items pause or stop between items.
     pub(super) fn ask_tasks(&mut self, wanted: State) {
         let now = self.now();
-        for at in self.latest_where(State::is_active) {
+        // In a circle earlier runs of a task may be under way beside its last one.
+        for at in self.runs_where(State::is_active) {
             let entry = &self.flow.entries[at as usize];
-            let serial = self.flow.find_staged(&entry.name, entry.route);
-            let batch = serial.and_then(|serial| self.flow.staged[&serial].batch);
+            let batch = entry.batch.filter(|_| self.stage_of(at).is_some());
             let Some(batch) = batch.and_then(|batch| self.flow.batches.get(&batch)) else {
                 continue;
             };
@@ -179,10 +179,9 @@ impl<'a> Steps<'a> {
         }
     }
 
-    pub(super) fn latest_where(&self, which: impl Fn(State) -> bool) -> Vec<u32> {
+    pub(super) fn runs_where(&self, which: impl Fn(State) -> bool) -> Vec<u32> {
         let entries = (0..).zip(&self.flow.entries);
-        let found = entries.filter(|(_, entry)| which(entry.state)).map(|(at, _)| at);
-        found.filter(|at| self.flow.is_latest(*at)).collect()
+        entries.filter(|(_, entry)| which(entry.state)).map(|(at, _)| at).collect()
     }
 
     /// The flow fails, where it can still do so.

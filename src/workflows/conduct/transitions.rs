@@ -130,9 +130,9 @@ impl Steps<'_> {
         let entry = &self.flow.entries[at as usize];
         let own = self.flow.staged_for(&entry.name, entry.route, at);
         own.or_else(|| {
-            let serial = self.flow.find_staged(&entry.name, entry.route)?;
-            let batch = self.flow.staged[&serial].batch;
-            (batch.is_some() && batch == entry.batch).then_some(serial)
+            let batch = entry.batch?;
+            let mut staged = self.flow.all_staged(&entry.name, entry.route);
+            staged.find(|serial| self.flow.staged[serial].batch == Some(batch))
         })
     }
 
@@ -171,6 +171,8 @@ impl Steps<'_> {
         if let Some(serial) = self.stage_of(at) {
             self.flow.unstage(serial);
         }
+        // Items that waited for a person when another failed belong to the try before.
+        self.flow.set_batch(at, None);
         let entry = &mut self.flow.entries[at as usize];
         let mut staged = Staged::ready(&entry.name, entry.route, entry.way);
         staged.entry = Some(at);
