@@ -103,7 +103,9 @@ impl Door<'_> {
         let entry = flow.entries.get(place.entry as usize).ok_or_else(no_such)?;
         let turn = flow.place(place.entry, place.item).turn;
         if place.turn != turn {
-            return if place.turn < turn { Ok(Purpose::Past) } else { Err(no_such()) };
+            // An item that has yet to begin in this try does not know of the tries before.
+            let last = entry.extra.as_ref().map_or(0, |extra| extra.turn).max(turn);
+            return if place.turn <= last { Ok(Purpose::Past) } else { Err(no_such()) };
         }
         if let Some(extra) = entry.extra.as_ref().filter(|_| place.item.is_none()) {
             match extra.undo {
