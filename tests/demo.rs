@@ -21,6 +21,7 @@ fn the_sensors_that_packs_show_can_be_copied() {
     let (home, packs) =
         (tempfile::tempdir().unwrap(), Path::new(env!("CARGO_MANIFEST_DIR")).join("packs"));
     std::os::unix::fs::symlink(&packs, home.path().join("packs")).unwrap();
+    std::os::unix::fs::symlink(packs.join("../configs"), home.path().join("configs")).unwrap();
     std::fs::create_dir(home.path().join("sensors")).unwrap();
     let mut copied = 0;
     for pack in std::fs::read_dir(packs).unwrap().flatten() {

@@ -54,13 +54,13 @@ async fn take(call: Call) -> Answer {
         Some("resolve") => true,
         _ => return show(call).await,
     };
-    let taken = call.state.incidents.by_link(token, resolve).await?;
+    let changed = call.state.incidents.by_link(token, resolve).await?;
     let behind = call.state.incidents.behind_link(token).await?;
     if behind.is_empty() {
         return Ok(page(StatusCode::NOT_FOUND, &unknown()));
     }
-    tracing::info!(incidents = taken, resolve, "incidents were changed by link");
-    let word = match (taken, resolve) {
+    tracing::info!(incidents = changed, resolve, "incidents were changed by link");
+    let word = match (changed, resolve) {
         (0, _) => "There was nothing left to do.",
         (_, false) => "Thank you: nobody else is called.",
         (_, true) => "Thank you: whoever was told hears that it is over.",

@@ -113,10 +113,10 @@ async fn steer(
         let wanted = Wanted { wish, hold, why, now };
         let mut steering = Steering { room, wanted, batch: Batch::new(), moved: Vec::new() };
         let mut answers = Vec::new();
-        for (id, held) in ids.iter().zip(found) {
-            answers.push(match held {
+        for (id, found) in ids.iter().zip(found) {
+            answers.push(match found {
                 None => Err(Error::NotFound(*id)),
-                Some(held) => steering.tree(&held).await?,
+                Some(top) => steering.tree(&top).await?,
             });
         }
         let Steering { batch, moved, .. } = steering;

@@ -19,6 +19,9 @@ use crate::workflows::definition::Definition;
 /// not end well. Each may hold a result of some size.
 const PARTS_LIMIT: usize = 200;
 
+/// How often a workflow's state is read again that does not fit together, before it counts as damaged.
+const LOOKS: usize = 16;
+
 /// Some parts of a workflow.
 #[derive(Debug, Clone, Default)]
 pub struct Parts {
@@ -37,6 +40,18 @@ impl Executions {
     /// # Panics
     /// Where reading rows does: never.
     pub async fn outline(&self, id: ExecutionId) -> Result<Option<Outline>, Error> {
+        let mut outline = self.look_at(id).await;
+        for _ in 0..LOOKS {
+            // Rows of before and after a commit do not fit together: they are read again.
+            if !matches!(outline, Err(Error::Broken { .. })) {
+                break;
+            }
+            outline = self.look_at(id).await;
+        }
+        outline
+    }
+
+    async fn look_at(&self, id: ExecutionId) -> Result<Option<Outline>, Error> {
         let mut rows = Vec::new();
         for kind in OUTLINE_ROWS {
             rows.extend(flows::rows_of(&self.room, id, &[*kind]).await?);

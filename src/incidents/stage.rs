@@ -153,7 +153,7 @@ async fn reloaded(reloads: &mut Option<watch::Receiver<u64>>) {
         return;
     }
     // Nobody reloads, or will any more.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 impl Room {

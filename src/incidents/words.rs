@@ -180,7 +180,7 @@ pub fn span(span: Duration) -> String {
     if let Some((smaller, unit)) = units.get(first + 1) {
         let rest = seconds % size / smaller;
         if rest > 0 {
-            said += &format!(" {rest} {unit}");
+            write!(said, " {rest} {unit}").expect("writing to a text does not fail");
         }
     }
     said

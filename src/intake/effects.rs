@@ -195,8 +195,8 @@ impl Effects<'_> {
         }
     }
 
-    fn word(&mut self, word: Word) {
-        let work = Work::Incident(Box::new(word));
+    fn word(&mut self, said: Word) {
+        let work = Work::Incident(Box::new(said));
         queue::push(self.batch, queue::INCIDENTS, self.now, self.ids.record(), work);
     }
 

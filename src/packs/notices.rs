@@ -76,21 +76,21 @@ fn channel(
     problems: &mut Vec<Problem>,
 ) -> Option<Channel> {
     let mut fields = Fields::new(node, place, "channel", problems);
-    let named = fields.required("action");
+    let wanted = fields.required("action");
     let with = fields.json("with");
     let acks = fields.flag("acks").unwrap_or_default();
     fields.finish(problem::Severity::Error, &[]);
-    if named.is_empty() {
+    if wanted.is_empty() {
         return None;
     }
     let at = || node.find("action", place);
-    let known = named.parse::<Reference>().ok();
+    let known = wanted.parse::<Reference>().ok();
     let Some(action) = known.filter(|action| catalog.actions.contains_key(action)) else {
         let names = catalog.actions.keys().map(Reference::as_str);
-        let help = meant(&named, names).unwrap_or_else(|| {
+        let help = meant(&wanted, names).unwrap_or_else(|| {
             "`ifso action list` shows the actions; copy the pack that has it into `packs/`".into()
         });
-        let message = format!("channel `{name}` wants action `{named}`, which no pack provides");
+        let message = format!("channel `{name}` wants action `{wanted}`, which no pack provides");
         problems.push(Problem::error("unknown_action", at(), message).help(help));
         return None;
     };

@@ -352,20 +352,24 @@ pub fn run(trial: &Trial, catalog: &Catalog) -> Vec<Failed> {
             }
             Some(None) => {
                 missing =
-                    step.ends.as_ref().map(|end| format!("nothing of `{}` is under way", end.run))
+                    step.ends.as_ref().map(|end| format!("nothing of `{}` is under way", end.run));
             }
             None => {}
         }
         let decisions: Vec<Decision> = match &step.event {
             None => {
                 let due = simulation.advance(at);
-                due.iter().for_each(|(event, all)| started(event, all, &mut under_way));
+                for (event, all) in &due {
+                    started(event, all, &mut under_way);
+                }
                 due.into_iter().flat_map(|(_, all)| all).collect()
             }
             Some((trigger, data, subject)) => {
                 let event = event(number, at, trigger, data, subject.clone());
                 let (due, mut decisions) = simulation.accept(&event);
-                due.iter().for_each(|(event, all)| started(event, all, &mut under_way));
+                for (event, all) in &due {
+                    started(event, all, &mut under_way);
+                }
                 started(&event, &decisions, &mut under_way);
                 let mut all: Vec<Decision> = due.into_iter().flat_map(|(_, all)| all).collect();
                 all.append(&mut decisions);

@@ -20,7 +20,7 @@ impl Turn<'_, '_> {
         let rule = self.rule;
         let seen = match self.place(event) {
             Ok(seen) => seen,
-            Err(late) => return late,
+            Err(late) => return Turned::of(late),
         };
         let turned = match &rule.temporal.shape {
             Shape::Plain if rule.temporal.is_plain() => self.plain(&seen, said),
@@ -37,15 +37,13 @@ impl Turn<'_, '_> {
     }
 
     /// Where the event stands in time: when it came, or when it happened for a rule with `lateness`.
-    fn place(&self, event: &Event) -> Result<Seen, Turned> {
+    fn place(&self, event: &Event) -> Result<Seen, Verdict> {
         let mut at = self.now;
         if let Some(lateness) = self.rule.temporal.lateness {
             at = event.time.min(self.now);
             if self.now.since(at) > lateness {
                 let ms = self.now.since(at).saturating_sub(lateness).as_millis();
-                return Err(Turned::of(Verdict::Late {
-                    ms: u64::try_from(ms).unwrap_or(u64::MAX),
-                }));
+                return Err(Verdict::Late { ms: u64::try_from(ms).unwrap_or(u64::MAX) });
             }
         }
         Ok(Seen { id: event.id, at, data: event.data.clone(), hops: event.hops, fits: 0 })

@@ -14,7 +14,7 @@ fn has(said: &str, words: &[&str]) {
 async fn incidents_are_listed_shown_acknowledged_and_resolved() {
     let house = house().await;
     let list = say(&house, &["incident", "list"]).await;
-    has(&list, &["severity", "error", "open", "disk/sda is broken", "ops"]);
+    has(&list, &["SEVERITY", "error", "open", "disk/sda is broken", "ops"]);
     let shown = say(&house, &["incident", "show", "last"]).await;
     has(&shown, &["ops, then lead after 15 min", "opened: disk/sda is broken", "arrived"]);
     let acked = say(&house, &["incident", "ack", "last", "--for", "2h"]).await;

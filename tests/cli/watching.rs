@@ -116,7 +116,7 @@ async fn a_workflow_is_shown_as_a_tree_with_what_can_be_done() {
     let id = begin(&house, "test.deploy").await;
     let tree = format!("/v1/executions/{id}/tree");
     let (_, shown) = house.ask("GET", &tree, None).await;
-    assert_eq!(shown["action"], "test.deploy");
+    assert_eq!(shown["action"], "test.deploy", "{shown}");
     until(&house, &tree, |tree| tree.to_string().contains("\"pending\"")).await;
     insta::assert_snapshot!("tree_pending", say(&house, &["execution", "show", &id]).await);
     let json = say(&house, &["execution", "show", &id, "--json"]).await;

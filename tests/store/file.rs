@@ -154,9 +154,9 @@ async fn a_table_that_only_a_newer_ifso_knows_is_refused_and_a_missing_one_is_ma
     let table = |name| redb::TableDefinition::<&[u8], &[u8]>::new(name);
     change(&|writing| assert!(writing.delete_table(table("meta")).unwrap()));
     put(&open(&path).unwrap(), 1, 1).await.unwrap();
-    change(&|writing| drop(writing.open_table(table("incidents")).unwrap()));
+    change(&|writing| drop(writing.open_table(table("predictions")).unwrap()));
     let refused = open(&path).err().unwrap();
-    assert!(refused.to_string().contains("a table `incidents` that this Ifso"), "{refused}");
+    assert!(refused.to_string().contains("a table `predictions` that this Ifso"), "{refused}");
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ impl Copier {
             State::Pending => self.meter.expected(size),
             State::Failed { .. } => self.meter.failed.add(1),
             State::Gone(_) => self.meter.gone.add(1),
-            _ => {}
+            State::Parts { .. } => {}
         }
     }
 
@@ -231,7 +231,7 @@ impl Copier {
             self.manifest.write(vec![change]).await?;
             parts.insert(number, part);
         }
-        self.completed(key, &upload, &pieces, &parts, &head).await
+        self.completed(key, &upload, (&pieces, &parts), &head).await
     }
 
     /// Begins an upload, and forgets what was there of an earlier one.
@@ -267,8 +267,7 @@ impl Copier {
         &self,
         key: &str,
         upload: &str,
-        pieces: &[Piece],
-        parts: &BTreeMap<u32, Part>,
+        (pieces, parts): (&[Piece], &BTreeMap<u32, Part>),
         head: &Head,
     ) -> Result<Copy, Fault> {
         let tags: Vec<_> = parts.values().map(|part| part.etag.clone()).collect();
@@ -471,6 +470,6 @@ mod tests {
         assert_eq!(part_bytes(1 << 30, 16 << 20), 16 << 20);
         let size = 5 << 40;
         let bytes = part_bytes(size, 16 << 20);
-        assert!(size.div_ceil(bytes) <= PARTS && bytes % (1 << 20) == 0, "{bytes}");
+        assert!(size.div_ceil(bytes) <= PARTS && bytes.is_multiple_of(1 << 20), "{bytes}");
     }
 }

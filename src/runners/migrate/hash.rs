@@ -25,6 +25,7 @@ pub(super) struct Sums {
 
 impl Sums {
     /// Of a content that is all there.
+    #[cfg(test)]
     pub(super) fn of(content: &[u8]) -> Self {
         let mut hashes = Hashes::new();
         hashes.add(content);

@@ -87,7 +87,7 @@ impl Head {
     /// is listed anew and old copies are looked at again.
     pub(super) fn renewed(mut self, execution: &str, began: i64) -> Self {
         self.run += 1;
-        self.execution = execution.to_owned();
+        execution.clone_into(&mut self.execution);
         self.began = began;
         if self.stage == Stage::Done {
             self.checked_since = self.run;
@@ -239,7 +239,7 @@ pub(super) fn known<'a>(
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(keys.map(|_| None).collect()),
             table => table?,
         };
-        let row = |key| Ok(table.get(key)?.map(|row| decoded(row.value())).transpose()?);
+        let row = |key| table.get(key)?.map(|row| decoded(row.value())).transpose();
         keys.map(row).collect()
     })
 }
@@ -393,7 +393,7 @@ fn commit(db: &Database, target: &dyn Store, orders: Vec<Order>) -> Result<(), S
     written(db, orders, &mut told).map_err(|error| error.to_string())?;
     for (done, brought) in told {
         // Who does not wait any more needs no answer.
-        drop(done.send(brought));
+        let _gone = done.send(brought);
     }
     Ok(())
 }

@@ -118,6 +118,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn version(size: u64, modified: i64, etag: Option<&str>) -> Version {
@@ -178,7 +180,7 @@ mod tests {
                     .map_or("-".to_owned(), |work| format!("{work:?}"))
             };
             let all = [of(2, 0, false), of(3, 0, false), of(3, 3, false), of(2, 0, true)];
-            table.push_str(&format!("{}: {}\n", word(&row.state), all.join(" ")));
+            writeln!(table, "{}: {}", word(&row.state), all.join(" ")).unwrap();
         }
         insta::assert_snapshot!(table, @r#"
         Pending: Copy Copy Copy Copy

@@ -64,9 +64,9 @@ impl Run {
     ) -> Result<(), Broken> {
         let clock = &self.copier.clock;
         let (mut limits, mut wanted) = (self.limits.clone(), job.brake.wanted.clone());
-        let (mut heard, mut said) = (true, true);
-        let mut held = *wanted.borrow_and_update();
-        if held {
+        let (mut tells, mut said) = (true, true);
+        let mut holds = *wanted.borrow_and_update();
+        if holds {
             said = false;
             self.copier.gate.hold(true);
         }
@@ -82,25 +82,25 @@ impl Run {
                 biased;
                 () = stop.cancelled() => return Err(Broken::Off(End::Canceled)),
                 // Its time stands still with it.
-                () = clock.sleep_until(deadline), if !held => {
+                () = clock.sleep_until(deadline), if !holds => {
                     return Err(Broken::Off(End::TimedOut));
                 }
-                changed = wanted.changed(), if heard => {
-                    heard = changed.is_ok();
+                changed = wanted.changed(), if tells => {
+                    tells = changed.is_ok();
                     let want = *wanted.borrow_and_update();
-                    if heard && want != held {
+                    if tells && want != holds {
                         job.brake.stands.send_replace(None);
                         left = if want { deadline.since(clock.now()) } else { left };
                         deadline = clock.now().plus(left);
-                        (held, said) = (want, false);
-                        self.copier.gate.hold(held);
+                        (holds, said) = (want, false);
+                        self.copier.gate.hold(holds);
                     }
                 }
-                () = self.copier.gate.empty(), if held && !said => {
+                () = self.copier.gate.empty(), if holds && !said => {
                     said = true;
                     job.brake.stands.send_replace(Some(true));
                 }
-                () = std::future::ready(()), if !held && !said => {
+                () = std::future::ready(()), if !holds && !said => {
                     said = true;
                     job.brake.stands.send_replace(Some(false));
                 }
@@ -108,10 +108,10 @@ impl Run {
                 Ok(()) = limits.changed() => self.limit(*limits.borrow_and_update()),
                 () = clock.sleep_until(tell) => {
                     tell = clock.now().plus(TELL);
-                    self.tell(job, &mut speed, held);
+                    self.tell(job, &mut speed, holds);
                 }
                 done = &mut work => {
-                    self.tell(job, &mut speed, held);
+                    self.tell(job, &mut speed, holds);
                     return done.map_err(Broken::Fault);
                 }
             }
@@ -139,7 +139,7 @@ impl Run {
             match head.stage.clone() {
                 Stage::Listing { second, from } => {
                     let (tell, listed) = watch::channel((0, false));
-                    let wanted = self.wanted(&head, false);
+                    let wanted = Self::wanted(&head, false);
                     tokio::try_join!(
                         self.list(head.clone(), second, from, tell),
                         self.sweep(wanted, second, Some(listed))
@@ -147,7 +147,7 @@ impl Run {
                     head.stage = Stage::Copying { second };
                 }
                 Stage::Copying { second } => {
-                    while self.sweep(self.wanted(&head, false), second, None).await? > 0 {}
+                    while self.sweep(Self::wanted(&head, false), second, None).await? > 0 {}
                     head.stage = match (second, self.second_pass, self.remove_source) {
                         (false, true, _) => Stage::Listing { second: true, from: None },
                         (_, _, true) => Stage::Removing,
@@ -157,7 +157,7 @@ impl Run {
                 Stage::Removing => {
                     let mut rounds = 0..ROUNDS;
                     while rounds.next().is_some()
-                        && self.sweep(self.wanted(&head, true), true, None).await? > 0
+                        && self.sweep(Self::wanted(&head, true), true, None).await? > 0
                     {
                     }
                     head.stage = Stage::Done;
@@ -168,7 +168,7 @@ impl Run {
         }
     }
 
-    fn wanted(&self, head: &Head, removing: bool) -> Wanted {
+    fn wanted(head: &Head, removing: bool) -> Wanted {
         Wanted { run: head.run, checked_since: head.checked_since, removing }
     }
 
@@ -268,12 +268,12 @@ impl Run {
 
 /// Waits until a listing brought more, or ended.
 async fn more(listing: &mut Option<watch::Receiver<Listed>>) {
-    let heard = match listing {
+    let tells = match listing {
         Some(listing) => listing.changed().await.is_ok(),
         None => false,
     };
     // A sender that is gone has failed, and who joined the two knows.
-    if !heard {
+    if !tells {
         std::future::pending::<()>().await;
     }
 }

@@ -220,8 +220,8 @@ mod tests {
             let mut orders = orders(SHOW, Reader::Shell(vec![shell.to_owned()]));
             orders.arguments.clone_from(&arguments);
             orders.variables.insert("V".to_owned(), variable.clone());
-            let expected: String =
-                arguments.iter().chain([&variable]).map(|value| format!("{value}\0")).collect();
+            let all: Vec<_> = arguments.iter().chain([&variable]).map(String::as_str).collect();
+            let expected = all.join("\0") + "\0";
             prop_assert_eq!(run(&orders), (0, expected));
         }
     }

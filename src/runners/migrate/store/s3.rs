@@ -287,7 +287,7 @@ impl S3 {
         Ok(Ok(Page { entries: entries.collect(), odd: Vec::new(), next }))
     }
 
-    fn head_of(&self, response: &Response) -> Head {
+    fn head_of(response: &Response) -> Head {
         let headers = response.headers();
         let text = |name: &str| {
             let value = headers.get(name)?;
@@ -389,7 +389,7 @@ impl Store for S3 {
         let key = self.key(key)?;
         let action = self.bucket.head_object(self.credentials.as_ref(), &key);
         let response = self.ask(self.request(action, &Attributes::new())?).await?;
-        let mut head = self.head_of(&response);
+        let mut head = Self::head_of(&response);
         let tags = self.tags(&key, &response).await?;
         head.attributes.extend(tags.map(|tags| (TAGGING.to_owned(), tags)));
         Ok(head)
@@ -403,7 +403,7 @@ impl Store for S3 {
             request = request.header(RANGE, format!("bytes={}-{}", bytes.start, bytes.end - 1));
         }
         let response = self.ask(request).await?;
-        let mut head = self.head_of(&response);
+        let mut head = Self::head_of(&response);
         if bytes.is_none() {
             let tags = self.tags(&key, &response).await?;
             head.attributes.extend(tags.map(|tags| (TAGGING.to_owned(), tags)));
