@@ -386,7 +386,7 @@ const RULE: &str = r#"rule("grow", #{
 async fn prometheus_sees_a_pool_fill_and_it_grows_once() {
     let image = Arc::new(Mutex::new(PathBuf::new()));
     let seen = Arc::clone(&image);
-    let metrics = Router::new().route("/metrics", get(move || exported(Arc::clone(&seen))));
+    let metrics = Router::new().route("/metrics", get(move || std::future::ready(exported(&seen))));
     let target = serve(metrics).await;
     let server = prometheus::start(&target, &[]).await;
     let sensor = format!(
@@ -409,19 +409,19 @@ async fn prometheus_sees_a_pool_fill_and_it_grows_once() {
     assert_eq!(half.await.expect("Prometheus is asked")["used_pct"], 0.0);
     fill(&path, 0, 90 * MIB);
     let done = site.tells("storage.autoscale_done", 1).await.remove(0);
-    assert_eq!((&done["rule"], &done["new_bytes"]), (&json!("site.grow"), &json!(150 * MIB)));
+    assert_eq!((&done["rule"], &done["new_bytes"]), (&json!("site.grow"), &json!(157_286_400.0)));
     assert_eq!(virtual_size(&path), 150 * MIB);
     let calm = eventually(|| {
         let told = site.told("storage.pool_capacity");
         told.into_iter().find(|event| event["used_pct"] == 60.0)
     });
     let calm = calm.await.expect("Prometheus sees the new size");
-    assert_eq!((&calm["pool"], &calm["total_bytes"]), (&json!("gold"), &json!(150.0 * MIB as f64)));
+    assert_eq!((&calm["pool"], &calm["total_bytes"]), (&json!("gold"), &json!(157_286_400.0)));
     assert_eq!(site.told("storage.autoscale_started").len(), 1);
 }
 
 /// The image as an exporter would measure it.
-async fn exported(image: Arc<Mutex<PathBuf>>) -> String {
+fn exported(image: &Mutex<PathBuf>) -> String {
     let path = image.lock().unwrap().clone();
     if !path.exists() {
         return String::new();

@@ -88,7 +88,7 @@ async fn a_cool_down_counts_from_the_end_of_the_execution() {
     assert_eq!(story.verdict(full()).await, Verdict::Fired);
     let made = story.executions().await[0].id;
     story.world.hands.began().await;
-    story.world.manual.advance(Duration::from_secs(60));
+    story.world.manual.advance(Duration::from_mins(1));
     story.world.hands.go_on();
     let done = story.world.reaches(made, Status::Succeeded).await;
     story.remembers(|rows| rows.iter().any(|row| row.memory.fired.is_some())).await;

@@ -57,7 +57,7 @@ fn engine() -> World {
     World::new(catalog)
 }
 
-fn alert(status: &str, labels: Value) -> Value {
+fn alert(status: &str, labels: &Value) -> Value {
     json!({
         "status": status,
         "fingerprint": labels["alertname"],
@@ -76,14 +76,14 @@ async fn hear(world: &World, all: impl IntoIterator<Item = Value>) {
 async fn an_alert_is_an_incident_until_it_is_resolved() {
     let world = engine();
     let labels = json!({ "alertname": "PoolNearlyFull", "severity": "page" });
-    hear(&world, [alert("firing", labels.clone()), alert("firing", labels.clone())]).await;
+    hear(&world, [alert("firing", &labels), alert("firing", &labels)]).await;
     let watchdog = json!({ "alertname": "Watchdog", "severity": "none" });
-    hear(&world, [alert("firing", watchdog)]).await;
+    hear(&world, [alert("firing", &watchdog)]).await;
     let all = incidents(&world).await;
     assert_eq!(all.len(), 1);
     assert_eq!(all[0].failure.title, "pool p1 is nearly full");
     assert_eq!((all[0].failure.severity, all[0].count), (Severity::Critical, 2));
-    hear(&world, [alert("resolved", labels)]).await;
+    hear(&world, [alert("resolved", &labels)]).await;
     assert_eq!(incidents(&world).await[0].state, State::Resolved);
     assert_eq!(messages(&world).await.len(), 2);
 }
@@ -92,7 +92,7 @@ async fn an_alert_is_an_incident_until_it_is_resolved() {
 fn delfin(number: u32, location: &str, category: &str) -> Value {
     alert(
         "firing",
-        json!({
+        &json!({
             "alert_id": "0xA1", "alert_name": "Link state down", "severity": "Critical",
             "category": category, "location": location, "storage_id": "s1",
             "storage_name": "array one", "occur_time": number.to_string(),

@@ -69,7 +69,7 @@ async fn whoever_acknowledges_or_resolves_is_written_down() {
     rests(&world).await;
     let id = incidents(&world).await[0].id;
     world.incidents.acknowledge(id, "ann", None).await.unwrap();
-    world.manual.advance(Duration::from_mins(60));
+    world.manual.advance(Duration::from_hours(1));
     rests(&world).await;
     assert_eq!(messages(&world).await.len(), 1);
     let resolved = world.incidents.resolve(id, "ann").await.unwrap();

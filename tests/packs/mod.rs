@@ -81,17 +81,21 @@ pub(crate) fn runners() -> Runners {
         ("http", &["http-request"]),
         ("noop", &[]),
         ("announce", &["announcement"]),
-        ("emit", &[]),
         ("email", &[]),
         ("kafka", &[]),
         ("migrate", &[]),
         ("ssh", &["remote-shell-cmd", "remote-shell-script"]),
         ("rhai", &[]),
         ("workflow", &["orquesta", "orchestra", "mistral-v2"]),
-        ("inquiry", &["inquirer"]),
     ] {
         add(name, aliases, Parameters::new());
     }
+    let open = |names: &[&str]| {
+        names.iter().map(|name| ((*name).into(), Parameter::default())).collect::<Parameters>()
+    };
+    add("emit", &[], open(&["trigger", "payload"]));
+    let asks = ["message", "schema", "route", "users", "roles", "ttl", "escalate"];
+    add("inquiry", &["inquirer"], open(&asks));
     runners
 }
 

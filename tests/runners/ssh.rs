@@ -232,9 +232,9 @@ async fn what_runs_on_hosts_outlives_the_engine() {
     let attempt = cmd(&desk, &one, &line)
         .given("hosts", json!([one.host(), two.host()]))
         .given("known_hosts", known.to_str().unwrap());
-    let (heard, hears) = tokio::sync::watch::channel(0);
+    let (tells, hears) = tokio::sync::watch::channel(0);
     let running = attempt.clone().watched(CancellationToken::new(), |_| {
-        heard.send_modify(|count| *count += 1);
+        tells.send_modify(|count| *count += 1);
     });
     let mut both = hears;
     tokio::select! {

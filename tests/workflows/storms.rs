@@ -206,6 +206,7 @@ fn storms_that_once_did_not_end_do() {
 
 /// The same 200 storms in every run, so that nothing fails by luck; `IFSO_STORMS=5000` goes through that
 /// many others, new ones each time. A seed that fails belongs among those above.
+#[expect(clippy::disallowed_methods, reason = "a wish of whoever runs the test, not a setting")]
 fn weather() -> ProptestConfig {
     let more = std::env::var("IFSO_STORMS").ok().and_then(|more| more.parse().ok());
     ProptestConfig {

@@ -65,6 +65,17 @@ impl Ends {
     }
 }
 
+/// Waits until a server was asked so often, and says how often it was.
+async fn asked(server: &Files, times: usize) -> usize {
+    let mut looks = tokio::time::interval(std::time::Duration::from_millis(5));
+    let mut all = 0;
+    while all < times {
+        looks.tick().await;
+        all += server.calls().len();
+    }
+    all
+}
+
 /// Content that no two objects share.
 fn content(key: &str, bytes: usize) -> Vec<u8> {
     let mut state = key.bytes().fold(7_u64, |state, byte| state.wrapping_mul(31) + u64::from(byte));

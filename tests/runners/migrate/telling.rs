@@ -29,7 +29,8 @@ async fn people_learn_what_is_wrong_and_what_to_do() {
     for attempt in attempts {
         let came = attempt.run().await;
         assert_eq!(came.end(), End::Failed, "{:?}", came.outcome);
-        said += &format!("{}\n", came.reason());
+        said.push_str(came.reason());
+        said.push('\n');
     }
     insta::assert_snapshot!(said, @r#"
     parameter `from` is missing; say a place such as `old:photos`
