@@ -321,7 +321,7 @@ struct Ends {
 impl Ends {
     /// Looks whether both can be used.
     async fn probe(&self, clock: &Clock) -> Result<(), Fault> {
-        copy::tried(clock, || self.source.probe()).await?;
+        copy::tried(clock, || self.source.gives()).await?;
         copy::tried(clock, || self.target.probe()).await
     }
 }

@@ -31,6 +31,7 @@ pub(super) async fn preview(
     requests.set(order.limits.requests);
     let source = store::open(&order.from, requests.clone(), clock)?;
     let target = store::open(&order.to, requests, clock)?;
+    tried(clock, || source.gives()).await.map_err(|fault| fault.to_string())?;
     tried(clock, || target.probe()).await.map_err(|fault| fault.to_string())?;
     let file = folder.join(MANIFEST);
     let db = if file.exists() { Some(blocking(move || open(&file)).await?) } else { None };

@@ -89,3 +89,15 @@ async fn a_migration_that_nobody_began_is_begun_on_return() {
     let result = ends.copy("old:box", "new:box").begin(Begin::Return).run().await.succeeded();
     assert_eq!(count(&result, "objects"), 3);
 }
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_a_mistake_and_no_empty_one() {
+    let ends = Ends::new();
+    for only_look in [false, true] {
+        let came = ends.copy("shelf:none", "new:box").given("dry_run", only_look).run().await;
+        assert_eq!(came.end(), End::Failed, "{:?}", came.outcome);
+        let path = ends.shelf().join("none");
+        let said = format!("there is no folder `{}`; make it, or correct the name", path.display());
+        assert_eq!(came.reason(), said);
+    }
+}

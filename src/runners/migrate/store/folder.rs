@@ -253,6 +253,16 @@ impl Store for Folder {
         Ok(())
     }
 
+    async fn gives(&self) -> Result<(), Fault> {
+        match tokio::fs::metadata(&self.root).await {
+            Ok(root) if root.is_dir() => Ok(()),
+            _ => Err(Fault::Refused(format!(
+                "there is no folder `{}`; make it, or correct the name",
+                self.root.components().as_path().display()
+            ))),
+        }
+    }
+
     async fn list(&self, from: Option<&str>) -> Result<Page, Fault> {
         let (root, from) = (self.root.clone(), from.map(|from| from[1..].to_owned()));
         let listed = blocking(move || {

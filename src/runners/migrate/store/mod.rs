@@ -128,6 +128,11 @@ pub(super) trait Store: Send + Sync {
     /// Looks whether it can be used at all.
     async fn probe(&self) -> Result<(), Fault>;
 
+    /// Whether objects can be taken from it: as `probe`, and that it is there.
+    async fn gives(&self) -> Result<(), Fault> {
+        self.probe().await
+    }
+
     /// The objects in the order of their keys' bytes, from `from` on; `from` is what a page said.
     async fn list(&self, from: Option<&str>) -> Result<Page, Fault>;
 
