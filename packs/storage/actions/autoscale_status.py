@@ -28,6 +28,9 @@ class AutoscaleStatus(Action):
             pool = pools.find(self.config, name)
             measured = pool.measure()
         except (RuntimeError, ValueError, OSError) as error:
+            # Nobody can say that it may be scaled.
+            if status["state"] == "ok":
+                status["state"] = "unknown"
             return dict(status, trouble=str(error))
         if status["state"] == "ok" and pool.max is not None and measured["total_bytes"] >= pool.max:
             status["state"] = "at_max"
