@@ -85,6 +85,10 @@ impl Dispatcher {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut reloads = self.reloads.take();
         while let Err(error) = self.take_back().await {
+            // The last commit of the last start came between: look again.
+            if matches!(error, store::Error::Conflict { .. }) {
+                continue;
+            }
             tracing::error!(%error, "executions of the last start cannot be read");
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -107,7 +107,14 @@ pub async fn rests(world: &World) {
             changes.changed().await.unwrap();
         }
     };
-    patient(rest).await.expect("everybody comes to rest");
+    if patient(rest).await.is_none() {
+        let now = world.manual.clock().now();
+        for line in [queue::INTAKE, queue::INCIDENTS, queue::DISPATCH] {
+            let due = queue::due(&world.store, line, now, 3).await.unwrap();
+            eprintln!("due in {line}: {due:#?}");
+        }
+        panic!("nobody came to rest");
+    }
 }
 
 /// All messages so far, oldest first: to whom, what, how many incidents.
