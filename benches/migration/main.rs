@@ -28,7 +28,7 @@ use figure::{count, median, row};
 use parts::s3::{ACCESS_KEY, Files, SECRET_KEY};
 
 /// Rounds of which the median counts.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// Copies at once, for both programs.
 const CONCURRENCY: usize = 16;
 /// Bytes of a small object, about.

@@ -11,6 +11,7 @@ use crate::cli::execution::path;
 use crate::cli::failure::{self, Failure};
 use crate::cli::output::Output;
 use crate::cli::row::{safe, text};
+use crate::cli::watch;
 use crate::model::execution::Status;
 
 /// How to wait for an execution.
@@ -43,7 +44,9 @@ impl Wait {
         }
         let work = async {
             output.note(&format!("{id} {}", text(&row, "status")))?;
-            if !self.json {
+            if watch::is_workflow(&row) {
+                watch::attend(client, output, &id).await?;
+            } else if !self.json {
                 echo(client, output, &id).await?;
             }
             let row = done(client, &id).await?;

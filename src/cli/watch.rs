@@ -58,6 +58,30 @@ pub(crate) async fn show(
     next(&tree, output)
 }
 
+/// Waits for the end of a workflow, and says each time when it stands still: why, and how it goes on.
+pub(crate) async fn attend(client: &Client, output: &mut Output, id: &str) -> Result<(), Failure> {
+    let mut told = Vec::new();
+    let stream = format!("/stream/v1/executions/{}/tree", segment(id));
+    let each = |name: &str, value: &Value| {
+        if name == "execution.end" {
+            return Ok(false);
+        }
+        let steps = tree::steps(value);
+        if !steps.is_empty() && steps != told {
+            let status = text(value, "status");
+            let why = Some(text(value, "reason")).filter(|why| !why.is_empty());
+            let why = why.map(|why| format!(": {}", safe(&why))).unwrap_or_default();
+            output.notice(&format!("{id} waits ({status}){why}"))?;
+            for (step, about) in &steps {
+                output.note(&format!("  next  {step}  {about}"))?;
+            }
+        }
+        told = steps;
+        Ok(true)
+    };
+    client.follow(&stream, each).await
+}
+
 /// Says what can be done about what stands still.
 fn next(tree: &Value, output: &mut Output) -> Result<(), Failure> {
     let steps = tree::steps(tree);

@@ -32,6 +32,7 @@ pub fn known(catalog: &Catalog) -> Known {
     Known {
         actions: actions.map(|(name, accepts)| (name.clone(), (**accepts).clone())).collect(),
         calendars: catalog.calendars.clone(),
+        channels: catalog.notices.channels.keys().cloned().collect(),
         triggers: catalog.triggers.keys().cloned().collect(),
         schemas,
         ..Known::default()

@@ -12,7 +12,8 @@ use crate::packs::disk::{self, File};
 use crate::packs::draft::Draft;
 use crate::packs::load::Runners;
 use crate::packs::manifest::SITE;
-use crate::packs::{parameters, rule};
+use crate::packs::yaml::Node;
+use crate::packs::{notices, parameters, rule};
 use crate::rules;
 
 /// Compiles the rules of every pack against the actions and triggers of all. A pack that stays as it
@@ -20,7 +21,7 @@ use crate::rules;
 pub(crate) fn compile(drafts: &mut [Draft], runners: &Runners, previous: &Catalog) {
     loop {
         let known = known(drafts, runners, previous);
-        let library = library(drafts, previous);
+        let library = library(drafts, &known.failed, previous);
         // Whoever imports from a pack is compiled again when that pack's libraries change.
         let texts = library.iter().flat_map(|source| {
             [source.file.as_os_str().as_encoded_bytes(), source.text.as_bytes()]
@@ -52,8 +53,15 @@ struct Around {
 }
 
 /// The libraries of all packs: of each what it will have in the catalog.
-fn library(drafts: &[Draft], previous: &Catalog) -> rules::Library {
+fn library(
+    drafts: &[Draft],
+    failed: &BTreeMap<String, rules::Absent>,
+    previous: &Catalog,
+) -> rules::Library {
     let mut library = rules::Library::new();
+    for (pack, absent) in failed {
+        library.fail(pack.clone(), absent.place.clone());
+    }
     for draft in drafts {
         // A second folder of the name takes nothing from the first.
         if !draft.failed {
@@ -143,6 +151,14 @@ pub(crate) fn accepted(action: &Action, runners: &Runners) -> Parameters {
     }
 }
 
+/// The channels that `configs/notify.yaml` names.
+fn channels(drafts: &[Draft]) -> BTreeSet<String> {
+    let plan = drafts.iter().find(|draft| draft.name == notices::PACK && !draft.failed);
+    let file = plan.and_then(|draft| draft.configured.as_ref());
+    let named = file.and_then(|(node, _)| node.get("channels"));
+    named.map_or(&[][..], Node::entries).iter().map(|(key, _)| key.name.clone()).collect()
+}
+
 /// What rules may name: of each pack what it will have in the catalog.
 fn known(drafts: &[Draft], runners: &Runners, previous: &Catalog) -> rules::Known {
     let mut known = rules::Known::default();
@@ -181,6 +197,7 @@ fn known(drafts: &[Draft], runners: &Runners, previous: &Catalog) -> rules::Know
         known.triggers.push(trigger.reference.clone());
         known.schemas.insert(trigger.reference.clone(), Arc::clone(&trigger.payload_schema));
     }
+    known.channels = channels(drafts);
     known.triggers.sort();
     known.triggers.dedup();
     known

@@ -63,7 +63,8 @@ fn check(
             }
             continue;
         };
-        let wanted = Value::Object(schema::of(setting));
+        let mut wanted = Value::Object(schema::of(setting));
+        wanted["description"] = Value::from(setting.description.as_str());
         let Ok(validator) = schema::compile(&wanted) else { continue };
         for error in validator.iter_errors(value) {
             if is_template(error.instance()) {
@@ -73,12 +74,34 @@ fn check(
             let message = if setting.secret {
                 format!("`{path}` does not fit `config.schema.yaml`; it is secret and not shown")
             } else {
-                format!("`{path}`: {error}")
+                format!("`{path}`: {}", said(&error, &wanted))
             };
             let mut problem = Problem::error("bad_config", node.find(&path, place), message);
             problem.help = advice(&error, &wanted);
             problems.push(problem);
         }
+    }
+}
+
+/// What is wrong, for people: a schema that says it in words is asked for them. What a secret stands in
+/// is never shown.
+fn said(error: &jsonschema::ValidationError<'_>, schema: &Value) -> String {
+    let around = error.schema_path().to_string();
+    let around = around.rsplit_once('/').and_then(|(path, _)| schema.pointer(path));
+    let words = around.and_then(|around| around["description"].as_str());
+    match (error.kind(), error.instance().as_ref()) {
+        (ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. }, _) => {
+            words.map_or_else(|| error.masked().to_string(), str::to_owned)
+        }
+        (ValidationErrorKind::Pattern { .. }, Value::String(text))
+            if around.is_some_and(|around| around["secret"] != true) =>
+        {
+            format!("`{text}` is not written as it has to be")
+        }
+        (ValidationErrorKind::AdditionalProperties { .. }, _) => error.to_string(),
+        (_, Value::Object(_) | Value::Array(_)) => error.masked().to_string(),
+        _ if around.is_some_and(|around| around["secret"] == true) => error.masked().to_string(),
+        _ => error.to_string(),
     }
 }
 
@@ -91,6 +114,12 @@ fn advice(error: &jsonschema::ValidationError<'_>, schema: &Value) -> Option<Str
             parent["properties"].as_object()?.keys().map(String::as_str).collect();
         let near = unexpected.first().and_then(|name| meant(name, known.iter().copied()));
         return near.or_else(|| Some(format!("there may be {}", listed(&known))));
+    }
+    if matches!(
+        error.kind(),
+        ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. }
+    ) {
+        return None;
     }
     let about = parent["description"].as_str().filter(|about| !about.is_empty());
     about.map(str::to_owned)

@@ -45,6 +45,9 @@ pub(crate) fn read(
             Some((key.name.clone(), channel(&key.name, (node, place), catalog, problems)?))
         })
         .collect();
+    for (name, channel) in &channels {
+        whole((name, channel), (node, place), catalog, problems);
+    }
     if routes.len() > ENTRIES_LIMIT {
         let message = format!("there are {} routes; {ENTRIES_LIMIT} is the most", routes.len());
         problems.push(Problem::error("too_many", node.find("routes", place), message));
@@ -135,6 +138,53 @@ fn fits(
             problems.push(problem.help(format!("add `with: {{ {wanted}: … }}`")));
         }
     }
+}
+
+/// Whether the file has the settings on which a channel's action leans.
+fn whole(
+    (name, channel): (&str, &Channel),
+    (node, place): (&Node, &Place),
+    catalog: &Catalog,
+    problems: &mut Vec<Problem>,
+) {
+    let action = &channel.action;
+    if action.pack() != PACK {
+        return;
+    }
+    for setting in settings(channel, catalog) {
+        let parts: Vec<&str> = setting.split('.').collect();
+        if parts.iter().try_fold(node, |node, part| node.get(part)).is_some() {
+            continue;
+        }
+        let message = format!("channel `{name}`: `{action}` needs `{setting}` in this file");
+        let at = node.find(&format!("channels.{name}"), place);
+        let problem = Problem::error("missing_config", at, message);
+        problems.push(problem.help(format!(
+            "add `{}: …{}`",
+            parts.join(": { "),
+            " }".repeat(parts.len() - 1)
+        )));
+    }
+}
+
+/// The settings that an action takes from its pack's configuration where the channel does not say them:
+/// those that stand alone in a parameter's default, and a mail server.
+fn settings(channel: &Channel, catalog: &Catalog) -> Vec<String> {
+    const MAIL: &str = "email";
+    let mut settings = Vec::new();
+    let runner = catalog.actions.get(&channel.action).map(|action| action.runner.as_str());
+    if runner == Some(MAIL) && !channel.with.contains_key("host") {
+        settings.push("smtp.host".to_owned());
+    }
+    for (name, parameter) in
+        catalog.accepts.get(&channel.action).into_iter().flat_map(|all| all.iter())
+    {
+        let default = parameter.default.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let inner = default.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+        let setting = inner.and_then(|inner| inner.trim().strip_prefix("config_context."));
+        settings.extend(setting.filter(|_| !channel.with.contains_key(name)).map(str::to_owned));
+    }
+    settings
 }
 
 fn route(

@@ -20,6 +20,8 @@ use crate::rules::sites::Sites;
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     files: Arc<BTreeMap<Name, Source>>,
+    /// Packs of which nothing is in force, and what is to be repaired.
+    failed: Arc<BTreeMap<String, Place>>,
 }
 
 /// A pack, and the name of one of its libraries.
@@ -35,6 +37,11 @@ impl Library {
     /// Adds a library of the pack that `source` names.
     pub fn insert(&mut self, name: String, source: Source) {
         Arc::make_mut(&mut self.files).insert((source.pack.clone(), name), source);
+    }
+
+    /// Says of a pack that it has no libraries because there is something to be repaired.
+    pub fn fail(&mut self, pack: String, place: Place) {
+        Arc::make_mut(&mut self.failed).insert(pack, place);
     }
 
     /// Adds what another one has of a pack.
@@ -69,6 +76,9 @@ impl Library {
             near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
         };
         if self.of(pack).next().is_none() && pack != own {
+            if let Some(place) = self.failed.get(pack) {
+                return format!("pack `{pack}` is not in force: it has errors; see `{place}`");
+            }
             let packs = self.files.keys().map(|(pack, _)| pack.as_str());
             let near = nearest(pack, packs).map(|near| format!("{near}/{name}"));
             return format!("no pack `{pack}` with libraries is in force{}", mean(near));

@@ -51,7 +51,7 @@ pub mod explain;
 pub mod backtest;
 pub mod definitions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -101,6 +101,8 @@ pub struct Known {
     pub schemas: Schemas,
     /// Calendars of all packs; `site.NAME` are the home's own.
     pub calendars: BTreeMap<Reference, Arc<Calendar>>,
+    /// Channels of `configs/notify.yaml`; none where there is no such file.
+    pub channels: BTreeSet<String>,
     /// Actions that stand in a pack and cannot be run.
     pub absent: BTreeMap<Reference, Absent>,
     /// Packs of which nothing new is in force.

@@ -24,6 +24,7 @@ pub(crate) fn problems(
     match (call.name.as_str(), &*call.args) {
         ("run", [action, rest @ ..]) => reader.run(action, rest, position),
         ("emit", [trigger, ..]) => reader.emit(trigger),
+        ("notify", [channel, ..]) => reader.notify(channel),
         _ => {}
     }
     reader.problems
@@ -145,6 +146,27 @@ impl Reader<'_> {
         if let Some(Err(message)) = constant.map(|constant| check_option(name, &constant)) {
             self.complain("wrong_option", value.position(), message, None);
         }
+    }
+
+    fn notify(&mut self, channel: &Expr) {
+        let Expr::StringConstant(name, at) = channel else { return };
+        let channels = &self.known.channels;
+        if channels.is_empty() || channels.contains(name.as_str()) {
+            return;
+        }
+        let names = || channels.iter().map(String::as_str);
+        let help = nearest(name, names()).map_or_else(
+            || {
+                format!(
+                    "`channels` of `configs/notify.yaml` has {}",
+                    names().collect::<Vec<_>>().join(", ")
+                )
+            },
+            |near| format!("did you mean `{near}`?"),
+        );
+        let message = format!("there is no channel `{name}`: nobody would hear this");
+        let problem = Problem::warning("unknown_channel", place(self.file, *at), message);
+        self.problems.push(problem.help(help));
     }
 
     fn emit(&mut self, trigger: &Expr) {

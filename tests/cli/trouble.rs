@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use crate::cli::{home, ifso, told};
+use crate::parts::copy;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -126,4 +127,39 @@ fn check_knows_the_built_in_packs_and_looks_at_what_sensors_need() {
     let output = ifso(&["check", "--home", home.path().to_str().unwrap()]).output().unwrap();
     let said = told(&output).replace(home.path().to_str().unwrap(), "HOME");
     insta::assert_snapshot!("check_sensors", said);
+}
+
+#[test]
+fn check_finds_what_is_missing_between_settings_of_the_shipped_packs() {
+    let home = home();
+    let packs = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/packs"));
+    for pack in ["notify", "objects", "storage"] {
+        copy(&packs.join(pack), &home.path().join("packs").join(pack));
+    }
+    std::fs::create_dir(home.path().join("configs")).unwrap();
+    let write = |file: &str, text: &str| std::fs::write(home.path().join(file), text).unwrap();
+    write(
+        "configs/objects.yaml",
+        "stores:\n  old: {kind: folder}\n  new: {kind: s3, secret_key: hunter22}\n  \
+         odd: {kind: s3, endpoint: 'http://s3', secret_key: [hunter22]}\n",
+    );
+    write(
+        "configs/storage.yaml",
+        "pools:\n  gold: {kind: hotpot}\n  tin: {kind: qcow2, path: srv/tin}\nevery: 5 secs\n",
+    );
+    write(
+        "configs/notify.yaml",
+        "channels:\n  ops: {action: notify.email, with: {to: [ops@example.org]}}\n  \
+         chat: {action: notify.slack}\n  night: {action: notify.pagerduty}\n\
+         routes: [{channels: [ops]}]\n",
+    );
+    write(
+        "rules/alarm.rhai",
+        "import \"storage/autoscale\" as s;\n\
+         rule(\"alarm\", #{ on: \"a.b\", then: |e| notify(\"opps\", \"it rains\") });\n\
+         s::autoscale(#{ name: \"gold\", out: 80 });\n",
+    );
+    let output = ifso(&["check", "--home", home.path().to_str().unwrap()]).output().unwrap();
+    let said = told(&output);
+    insta::assert_snapshot!("check_settings", said);
 }

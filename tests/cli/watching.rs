@@ -49,6 +49,17 @@ async fn reaches(house: &House, id: &str, status: Status) {
     house.world.reaches(id.parse().unwrap(), status).await;
 }
 
+/// Time that goes on until it is stopped.
+fn moving(house: &House) -> tokio::task::JoinHandle<()> {
+    let clock = house.world.manual.clone();
+    house.world.tasks.spawn(async move {
+        loop {
+            clock.advance(Duration::from_millis(1));
+            tokio::task::yield_now().await;
+        }
+    })
+}
+
 /// An answer of the API, once it is as wanted.
 async fn until(house: &House, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let patience = std::time::Instant::now() + PATIENCE;
@@ -176,13 +187,7 @@ async fn a_tail_tells_line_by_line_what_happens_until_the_end() {
     // The tail watches before anything ends.
     let first = lines.next().unwrap().unwrap();
     house.world.hands.go_on();
-    let clock = house.world.manual.clone();
-    let moving = house.world.tasks.spawn(async move {
-        loop {
-            clock.advance(Duration::from_millis(1));
-            tokio::task::yield_now().await;
-        }
-    });
+    let moving = moving(&house);
     let rest = tokio::task::spawn_blocking(move || {
         let rest: Vec<String> = lines.map(Result::unwrap).collect();
         (rest, tail.wait_with_output().unwrap())
@@ -201,6 +206,41 @@ async fn a_tail_tells_line_by_line_what_happens_until_the_end() {
     assert!(said.contains("TIME task b failed after TIME "), "{said}");
     assert!(said.contains("TIME workflow test.chain failed after TIME "), "{said}");
     assert_eq!(output.status.code(), Some(1), "{said}");
+}
+
+const HELD: &str = "
+version: 1.0
+tasks:
+  a: {action: test.do, on_error: pause}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_runs_a_workflow_is_told_that_it_stands_still_and_how_it_goes_on() {
+    let house = house([workflow("test.held", HELD)]).await;
+    house.world.hands.will([Ended::So(End::Failed), Ended::So(End::Succeeded)]);
+    let moving = moving(&house);
+    let mut run = command(&house, &["run", "test.held"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let (lines, said, step) = tokio::task::spawn_blocking(move || {
+        let waits = lines.find(|line| line.contains("waits (paused)"));
+        let step = lines.next();
+        (lines, waits, step)
+    })
+    .await
+    .unwrap();
+    let (said, step) = (said.expect("it says that it waits"), step.expect("and the next step"));
+    assert!(said.contains("task `a` failed"), "{said}");
+    let step = step.trim().strip_prefix("next  ").unwrap();
+    let retry: Vec<&str> = step.split("  ").next().unwrap().split(' ').skip(1).collect();
+    assert_eq!(retry[..2], ["execution", "retry"], "{step}");
+    assert!(say(&house, &retry).await.starts_with("exit 0"));
+    let rest = tokio::task::spawn_blocking(move || {
+        (lines.collect::<Vec<_>>().join("\n"), run.wait().unwrap())
+    });
+    let (rest, status) = rest.await.unwrap();
+    moving.abort();
+    assert!(rest.contains("succeeded after"), "{rest}");
+    assert_eq!(status.code(), Some(0));
 }
 
 const BRANCHES: &str = "

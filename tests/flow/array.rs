@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::opensds::copy;
 use crate::cli::ifso;
 use crate::parts::array::{Array, failure, uri, use_volume};
+use crate::parts::copy;
 use crate::world::figure;
 
 /// Whatever a test waits for comes sooner.

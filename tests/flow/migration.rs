@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::write;
 use crate::cli::ifso;
+use crate::parts::copy;
 use crate::parts::s3::{ACCESS_KEY, Files, Moto, SECRET_KEY, SIGNED, Tree};
 
 /// Small objects of a story: enough that nothing is over before it is paused.
@@ -58,19 +59,6 @@ struct Site {
 impl Drop for Site {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-pub(crate) fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use ifso::packs::{self, Kinds, RunnerType, Runners};
 use serde_json::{Value, json};
 
 use super::home::{incidents, messages, rests};
+use crate::parts::copy;
 use crate::world::{World, report};
 
 const PLAN: &str = "\
@@ -19,18 +20,6 @@ ignored: [Watchdog]
 ";
 const MAIL: &str = "name: mail\nrunner_type: hands\ndescription: tells\nparameters:\n  \
                     to: {type: string}\n  subject: {type: string}\n  text: {type: string}\n";
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
 
 /// A home with the pack as it is, and a channel of the test's own.
 fn engine() -> World {

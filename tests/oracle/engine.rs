@@ -15,6 +15,8 @@ use serde_json::Value;
 
 use super::http::{Fate, Request};
 
+use crate::parts::copy;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ifso");
 
 /// A home, a data folder and an address: what stays when the process goes.
@@ -95,18 +97,6 @@ impl Site {
 /// Sends a signal; says whether there was somebody to take it.
 fn send(pid: Pid, signal: Signal) -> bool {
     kill_process(pid, signal).is_ok()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// A running process.

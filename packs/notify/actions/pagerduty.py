@@ -12,21 +12,19 @@ SUMMARY = 1024
 
 
 class PagerDuty(Action):
-    def run(self, subject, text, notice):
-        settings = self.config.get("pagerduty") or {}
-        if not settings.get("routing_key"):
-            return False, {"error": "configs/notify.yaml has no `pagerduty: {routing_key: …}`"}
+    def run(self, subject, text, routing_key, notice):
+        url = (self.config.get("pagerduty") or {}).get("url")
         kind = notice.get("kind", "message")
         incidents = notice.get("incidents") or []
         if not incidents:
             # A message of `notify(…)`: an event of its own that nothing ends.
             incidents = [{"title": subject or text, "severity": notice.get("severity", "info")}]
         for one in incidents:
-            self.send(settings, event(settings["routing_key"], kind, one, text))
+            self.send(url, event(routing_key, kind, one, text))
         return {"sent": len(incidents)}
 
-    def send(self, settings, event):
-        url = settings.get("url") or "https://events.pagerduty.com/v2/enqueue"
+    def send(self, url, event):
+        url = url or "https://events.pagerduty.com/v2/enqueue"
         body = json.dumps(event).encode()
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         # An answer of 400 or more is an exception, and the action is tried again.
