@@ -53,6 +53,13 @@ pub(crate) const ROUTES: &[Route] = &[
     )
     .takes(Shape::One("IncidentDraft"))
     .gives(200, Shape::One("Incident")),
+    Route::post(
+        "/api/v1/incidents/{id}/tell",
+        Access::Needs(Right::Run),
+        |call| Box::pin(tell(call)),
+        "Tells those of an incident whom no message reached.",
+    )
+    .gives(200, Shape::One("Incident")),
 ];
 
 /// Incidents that one list looks at: the newest.
@@ -164,6 +171,12 @@ fn shown(call: &Call, incident: &Incident) -> Answer {
     paging::one(call, row(incident, &plan, call.state.clock.now()), KNOWN)
 }
 
+async fn tell(call: Call) -> Answer {
+    let id = named(&call).await?;
+    let told = call.state.incidents.tell(id, call.user()).await?;
+    shown(&call, &told)
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IncidentDraft {
@@ -252,6 +265,7 @@ impl From<Error> for Problem {
         let problem = match error {
             Error::Store(error) => return error.into(),
             Error::NotFound(id) => Self::unknown("incident", &id.to_string()),
+            Error::Reached(_) => Self::new(StatusCode::CONFLICT, "reached", error.to_string()),
             Error::Over(_) => Self::new(StatusCode::CONFLICT, "over", error.to_string()),
         };
         match help {

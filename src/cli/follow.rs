@@ -11,7 +11,7 @@ use crate::cli::execution::path;
 use crate::cli::failure::{self, Failure};
 use crate::cli::output::Output;
 use crate::cli::row::{safe, text};
-use crate::cli::watch;
+use crate::cli::{tree, watch};
 use crate::model::execution::Status;
 
 /// How to wait for an execution.
@@ -150,7 +150,8 @@ fn ended(output: &mut Output, row: &Value) -> Result<(), Failure> {
     let seconds = row["elapsed_seconds"].as_f64().unwrap_or_default();
     let (id, status, reason) = (text(row, "id"), text(row, "status"), text(row, "reason"));
     let why = if reason.is_empty() { reason } else { format!(": {reason}") };
-    output.note(&format!("{id} {status} after {seconds:.2} s{why}"))
+    let span = if seconds < 60.0 { format!("{seconds:.2} s") } else { tree::span(seconds) };
+    output.note(&format!("{id} {status} after {span}{why}"))
 }
 
 /// What came of an execution beside what it wrote: the value under `result`; where there is none and

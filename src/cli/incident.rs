@@ -24,7 +24,9 @@ pub(crate) enum Incident {
     /// Say that you are at it: nobody else is called.
     Ack(Ack),
     /// Say that it is over: whoever was told of it is told so.
-    Resolve(Resolve),
+    Resolve(Named),
+    /// Tell those whom no message reached, when what kept messages back is mended.
+    Tell(Named),
 }
 
 #[derive(Debug, Args)]
@@ -60,7 +62,7 @@ pub(crate) struct Ack {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Resolve {
+pub(crate) struct Named {
     /// Their ids, as the list shows them; `last` is the newest.
     #[arg(required = true)]
     ids: Vec<String>,
@@ -129,14 +131,29 @@ fn rows<'a>(row: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use
 
 /// Whom messages reached or are to reach, each once.
 fn heard(row: &Value) -> String {
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: Vec<(&str, bool)> = Vec::new();
     for told in rows(row, "told").filter(|told| told["arrived"] != false) {
         let name = told["channel"].as_str().unwrap_or_default();
-        if !names.contains(&name) {
-            names.push(name);
+        let arrived = told["arrived"] == true;
+        match names.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, reached)) => *reached |= arrived,
+            None => names.push((name, arrived)),
         }
     }
+    let shown = |(name, reached): &(&str, bool)| {
+        if *reached { (*name).to_owned() } else { format!("{name} (not yet)") }
+    };
+    let names: Vec<String> = names.iter().map(shown).collect();
     if names.is_empty() { "nobody".to_owned() } else { safe(&names.join(", ")) }
+}
+
+/// Whether it is not over, and there is somebody whom no message reached.
+fn missed(row: &Value) -> bool {
+    let channel = |told: &Value| text(told, "channel");
+    let reached: Vec<String> =
+        rows(row, "told").filter(|told| told["arrived"] != false).map(channel).collect();
+    row["state"] != "resolved"
+        && rows(row, "told").map(channel).any(|name| !reached.contains(&name))
 }
 
 fn labels(row: &Value) -> String {
@@ -189,7 +206,15 @@ impl Incident {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(client, output).await,
-            Self::Show(one) => one.run(client, output, PATH, FIELDS).await.map(drop),
+            Self::Show(one) => {
+                let (json, row) = (one.json, one.run(client, output, PATH, FIELDS).await?);
+                if json || !missed(&row) {
+                    return Ok(());
+                }
+                let id = text(&row, "id");
+                let step = format!("`ifso incident tell {id}` tells those whom no message reached");
+                output.note(&format!("\n{step}, once that is mended"))
+            }
             Self::Ack(ack) => {
                 let mut body = json!({ "state": "acknowledged" });
                 if let Some(span) = &ack.r#for {
@@ -199,6 +224,14 @@ impl Incident {
             }
             Self::Resolve(resolve) => {
                 change(client, output, &resolve.ids, &json!({ "state": "resolved" })).await
+            }
+            Self::Tell(named) => {
+                for id in &named.ids {
+                    let path = format!("{PATH}/{}/tell", segment(id));
+                    let row = client.call(Method::POST, &path, &[], None).await?;
+                    output.line(&format!("{} is told to {}", text(&row, "id"), heard(&row)))?;
+                }
+                Ok(())
             }
         }
     }

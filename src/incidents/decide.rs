@@ -25,6 +25,11 @@ pub enum Happening {
         /// Who.
         by: String,
     },
+    /// Somebody wants those told whom no message reached.
+    Tell {
+        /// Who.
+        by: String,
+    },
     /// A message is over.
     Delivered {
         /// The execution that delivered it.
@@ -56,6 +61,7 @@ pub fn decide(
             Happening::Acknowledge { by, until } => {
                 acknowledge(&mut incident, (by, until), plan, now);
             }
+            Happening::Tell { by } => again(&mut incident, &by, now),
             Happening::Delivered { execution, arrived } => {
                 delivered(&mut incident, (execution, arrived), now);
             }
@@ -199,6 +205,16 @@ fn acknowledge(
         let channels = incident.audience().into_iter().filter(wants).collect();
         tell(incident, Kind::Acknowledged, channels);
     }
+}
+
+/// Those whom no message reached are told once more. What is over is not told as if it began.
+fn again(incident: &mut Incident, by: &str, now: Time) {
+    let missed = incident.missed();
+    if incident.state == State::Resolved || missed.is_empty() {
+        return;
+    }
+    incident.note(now, format!("{by} has {} told again", missed.join(", ")));
+    tell(incident, Kind::Opened, missed);
 }
 
 fn delivered(incident: &mut Incident, (execution, arrived): (ExecutionId, bool), now: Time) {

@@ -30,6 +30,9 @@ pub enum Error {
     /// It is over.
     #[error("incident `{0}` is resolved already")]
     Over(IncidentId),
+    /// There is nobody to tell again.
+    #[error("of incident `{0}` everybody was told, or is being told")]
+    Reached(IncidentId),
     /// The store did not take it.
     #[error("the incident could not be stored")]
     Store(#[from] store::Error),
@@ -42,6 +45,7 @@ impl Error {
         Some(match self {
             Self::NotFound(_) => "`ifso incident list` shows those that are not over".to_owned(),
             Self::Over(id) => format!("`ifso incident show {id}` tells how it ended"),
+            Self::Reached(id) => format!("`ifso incident show {id}` shows whom messages reached"),
             Self::Store(error) => error.help()?.to_owned(),
         })
     }
@@ -101,6 +105,18 @@ impl Incidents {
     /// `NotFound`; `Over`; `Store`.
     pub async fn resolve(&self, id: IncidentId, user: &str) -> Result<Incident, Error> {
         self.one(id, &Happening::Resolve { by: user.to_owned() }, user).await
+    }
+
+    /// Tells those again whom no message reached: the mail server was wrong, and is mended.
+    ///
+    /// # Errors
+    /// `NotFound`; `Over`; `Reached`; `Store`.
+    pub async fn tell(&self, id: IncidentId, user: &str) -> Result<Incident, Error> {
+        let found = self.get(id).await?.ok_or(Error::NotFound(id))?;
+        if found.state != State::Resolved && found.missed().is_empty() {
+            return Err(Error::Reached(id));
+        }
+        self.one(id, &Happening::Tell { by: user.to_owned() }, user).await
     }
 
     async fn one(

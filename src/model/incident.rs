@@ -398,9 +398,20 @@ impl Incident {
     /// The channels that know of it, or are being told.
     #[must_use]
     pub fn audience(&self) -> Vec<String> {
+        self.those(|standing| standing.may_know)
+    }
+
+    /// Channels over which trouble should have been told, and no message arrived or is under way.
+    #[must_use]
+    pub fn missed(&self) -> Vec<String> {
+        self.those(|standing| !standing.may_know && !standing.busy)
+    }
+
+    /// Channels to which something was sent, each once, that stand so.
+    fn those(&self, fits: impl Fn(Standing) -> bool) -> Vec<String> {
         let mut channels: Vec<String> = Vec::new();
         for told in &self.told {
-            if !channels.contains(&told.channel) && self.standing(&told.channel).may_know {
+            if !channels.contains(&told.channel) && fits(self.standing(&told.channel)) {
                 channels.push(told.channel.clone());
             }
         }

@@ -97,7 +97,8 @@ pub fn explain(
     let before = simulation.memories().get(reference, &named).cloned();
     let (_, decisions) = simulation.accept(event);
     let after = simulation.memories().get(reference, &named).cloned();
-    let due = simulation.memories().due_of(reference, &named);
+    // What fell due before is bookkeeping that nobody sees.
+    let due = simulation.memories().due_of(reference, &named).filter(|due| *due > event.accepted);
     let why = sentence(&rule, event, listens, condition.as_ref(), decisions.first());
     let version = rule.version.clone();
     let rule = reference.clone();

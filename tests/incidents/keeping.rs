@@ -50,6 +50,27 @@ async fn a_failure_is_told_once_and_its_end_once() {
 }
 
 #[tokio::test]
+async fn whoever_was_missed_is_told_again_when_a_person_says_so() {
+    let world = engine(PLAN);
+    world.hands.will([Ended::Hopeless]);
+    alerts(&world, [alert("disk", "firing")]).await;
+    rests(&world).await;
+    let missed = incidents(&world).await.remove(0);
+    assert_eq!(missed.missed(), ["ops"]);
+    assert!(missed.audience().is_empty());
+    let told = world.incidents.tell(missed.id, "ann").await.unwrap();
+    assert!(told.log.iter().any(|entry| entry.what == "ann has ops told again"), "{:?}", told.log);
+    rests(&world).await;
+    assert_eq!(messages(&world).await[1..], [said("ops", "opened", 1)]);
+    // Who knows is not told twice, and hears of the end.
+    let refused = world.incidents.tell(missed.id, "ann").await.unwrap_err();
+    assert!(matches!(refused, ifso::incidents::Error::Reached(_)), "{refused}");
+    alerts(&world, [alert("disk", "resolved")]).await;
+    rests(&world).await;
+    assert_eq!(messages(&world).await[2..], [said("ops", "recovered", 1)]);
+}
+
+#[tokio::test]
 async fn levels_are_told_by_the_clock() {
     let world = engine(PLAN);
     alerts(&world, [alert("disk", "firing")]).await;

@@ -64,10 +64,10 @@ impl Run {
     ) -> Result<(), Broken> {
         let clock = &self.copier.clock;
         let (mut limits, mut wanted) = (self.limits.clone(), job.brake.wanted.clone());
-        let (mut tells, mut said) = (true, true);
+        // Whoever let it go before this start waits to hear that it goes.
+        let (mut tells, mut said) = (true, false);
         let mut holds = *wanted.borrow_and_update();
         if holds {
-            said = false;
             self.copier.gate.hold(true);
         }
         self.limit(*limits.borrow_and_update());

@@ -20,6 +20,8 @@ async fn a_held_migration_stands_still_and_goes_on() {
     let (stand, mut stands) = watch::channel(None);
     attempt.brake = Brake { wanted: want, stands: Arc::new(stand) };
     let story = async {
+        // Whoever let it go before the last death hears that it goes.
+        stands.wait_for(|stands| *stands == Some(false)).await.unwrap();
         let first = asked(&ends.new, 20).await;
         wanted.send_replace(true);
         stands.wait_for(|stands| *stands == Some(true)).await.unwrap();
