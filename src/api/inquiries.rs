@@ -36,7 +36,7 @@ pub(crate) const ROUTES: &[Route] = &[
     .gives(200, Shape::One("Inquiry")),
     Route::put(
         "/api/v1/inquiries/{id}",
-        Access::Needs(Right::Run),
+        Access::Needs(Right::Answer),
         |call| Box::pin(respond(call)),
         "Answers a question; its workflow goes on.",
     )

@@ -32,7 +32,7 @@ pub(crate) const ROUTES: &[Route] = &[
     .gives(200, Shape::One("Sensor")),
     Route::post(
         "/api/v1/sensors/{ref}/restart",
-        Access::Needs(Right::Run),
+        Access::Needs(Right::Operate),
         |call| Box::pin(async move { restart(&call) }),
         "Stops a sensor and starts it again.",
     )

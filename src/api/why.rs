@@ -55,7 +55,7 @@ pub(crate) const ROUTES: &[Route] = &[
     .gives(200, Shape::Many("Memory")),
     Route::post(
         "/api/v1/rules/{ref}/release",
-        Access::Needs(Right::Run),
+        Access::Needs(Right::Operate),
         |call| Box::pin(release(call)),
         "Ends a rule's quarantine: what was kept fires within its budget, or is thrown away \
          (`{\"discard\": true}`).",
@@ -64,7 +64,7 @@ pub(crate) const ROUTES: &[Route] = &[
     .gives(202, Shape::One("Told")),
     Route::post(
         "/api/v1/rules/{ref}/forget",
-        Access::Needs(Right::Run),
+        Access::Needs(Right::Operate),
         |call| Box::pin(forget(call)),
         "Makes a rule forget what it remembers under one key (`{\"key\": …}`), or under all.",
     )

@@ -155,7 +155,7 @@ impl Keys {
     /// # Errors
     /// `NoSuchRole` and `Store`.
     pub async fn create(&self, draft: Draft) -> Result<(ApiKey, Secret), Error> {
-        if rights::of(&draft.role).is_empty() {
+        if !rights::is_role(&draft.role) {
             return Err(Error::NoSuchRole { role: draft.role });
         }
         let secret = Secret::fresh(self.ids.key());

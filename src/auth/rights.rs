@@ -7,24 +7,42 @@ pub enum Right {
     View,
     /// Report events.
     Report,
-    /// Run, re-run and cancel executions; restart sensors.
+    /// Run, re-run, pause, resume, remedy and cancel executions; replay events.
     Run,
-    /// Change what is kept: keys of the key-value store.
+    /// Answer inquiries.
+    Answer,
+    /// Look after what runs: restart sensors, acknowledge incidents, release rules from quarantine.
+    Operate,
+    /// Change what people wrote: keys of the key-value store.
     Change,
     /// Read secret values of the key-value store.
     Reveal,
-    /// Everything that makes others powerful: API keys, backups.
+    /// Everything that makes others powerful: users, API keys, backups.
     Administer,
 }
 
 impl Right {
-    /// The word in the OpenAPI page and in refusals.
+    /// Every right there is.
+    pub const ALL: &[Self] = &[
+        Self::View,
+        Self::Report,
+        Self::Run,
+        Self::Answer,
+        Self::Operate,
+        Self::Change,
+        Self::Reveal,
+        Self::Administer,
+    ];
+
+    /// The word in grants, in the OpenAPI page and in refusals.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::View => "view",
             Self::Report => "report",
             Self::Run => "run",
+            Self::Answer => "answer",
+            Self::Operate => "operate",
             Self::Change => "change",
             Self::Reveal => "reveal",
             Self::Administer => "administer",
@@ -36,25 +54,40 @@ impl Right {
 pub const ADMIN: &str = "admin";
 /// The role of a key for which nobody asked another.
 pub const OPERATOR: &str = "operator";
-/// The role of the short-lived keys that running actions get.
+/// The role that only looks.
+pub const VIEWER: &str = "viewer";
+/// The role of the short-lived keys that running actions get. They answer no inquiry: people do.
 pub const ACTION: &str = "action";
+/// The role that may nothing.
+pub const NONE: &str = "none";
 
 /// Every role with its rights.
 pub const ROLES: &[(&str, &[Right])] = &[
+    (ADMIN, Right::ALL),
     (
-        ADMIN,
-        &[Right::View, Right::Report, Right::Run, Right::Change, Right::Reveal, Right::Administer],
+        "author",
+        &[Right::View, Right::Report, Right::Run, Right::Answer, Right::Operate, Right::Change],
     ),
-    (OPERATOR, &[Right::View, Right::Report, Right::Run, Right::Change]),
-    ("viewer", &[Right::View]),
+    (OPERATOR, &[Right::View, Right::Report, Right::Run, Right::Answer, Right::Operate]),
+    (VIEWER, &[Right::View]),
     ("sensor", &[Right::Report]),
-    (ACTION, &[Right::View, Right::Report, Right::Run, Right::Change, Right::Reveal]),
+    (
+        ACTION,
+        &[Right::View, Right::Report, Right::Run, Right::Operate, Right::Change, Right::Reveal],
+    ),
+    (NONE, &[]),
 ];
 
 /// The rights of a role; none where there is no such role.
 #[must_use]
 pub fn of(role: &str) -> &'static [Right] {
     ROLES.iter().find(|(name, _)| *name == role).map_or(&[], |(_, rights)| rights)
+}
+
+/// Whether there is such a role.
+#[must_use]
+pub fn is_role(role: &str) -> bool {
+    ROLES.iter().any(|(name, _)| *name == role)
 }
 
 /// The roles' names, for messages.
@@ -77,5 +110,14 @@ mod tests {
         let who: Vec<_> = ROLES.iter().filter(|(_, r)| r.contains(&Right::Administer)).collect();
         assert_eq!(who.len(), 1);
         assert_eq!(who[0].0, ADMIN);
+    }
+
+    #[test]
+    fn each_of_the_peoples_roles_has_what_the_one_before_has() {
+        let ladder = [NONE, VIEWER, OPERATOR, "author", ADMIN];
+        for pair in ladder.windows(2) {
+            assert!(of(pair[0]).iter().all(|right| of(pair[1]).contains(right)), "{pair:?}");
+            assert!(of(pair[0]).len() < of(pair[1]).len(), "{pair:?}");
+        }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Create {
     /// In whose name it calls [default: yours].
     #[arg(long)]
     user: Option<String>,
-    /// What it may do: admin, operator, viewer, or sensor (report events only).
+    /// What it may do: admin, author, operator, viewer, sensor (report events only), or none.
     #[arg(long, default_value = "operator")]
     role: String,
     /// End it after so many seconds.

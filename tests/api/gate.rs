@@ -199,14 +199,14 @@ async fn nobody_runs_or_reads_keys_as_somebody_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_users_own_keys_are_seen_by_nobody_else() {
     let house = House::new(catalog([])).await;
-    let operator = house.key("operator").await;
+    let author = house.key("author").await;
     let draft = json!({ "value": "mine", "scope": "user", "secret": true });
-    let call = house.bare("PUT", "/v1/keys/k").bearer_auth(&operator).json(&draft);
+    let call = house.bare("PUT", "/v1/keys/k").bearer_auth(&author).json(&draft);
     assert_eq!(answered(call).await.0, 200);
     assert_eq!(house.ask("GET", "/v1/keys/k?scope=user", None).await.0, 404);
     let (_, all) = house.ask("GET", "/v1/keys?scope=all", None).await;
     assert_eq!(all, json!([]));
-    let own = house.bare("GET", "/v1/keys/k?scope=user&decrypt=true").bearer_auth(&operator);
+    let own = house.bare("GET", "/v1/keys/k?scope=user&decrypt=true").bearer_auth(&author);
     assert_eq!(answered(own).await.1["value"], "mine");
 }
 
