@@ -13,7 +13,7 @@ use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::shape::MASK;
-use crate::auth::{Draft, Right, rights};
+use crate::auth::{self, Draft, Right, rights};
 use crate::model::id::KeyId;
 use crate::store::tables::ApiKey;
 
@@ -37,8 +37,8 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/v1/apikeys",
         Access::Needs(Right::Administer),
         |call| Box::pin(create(call)),
-        "Makes an API key, of the role `operator` unless `role` says another; `key` is in this answer \
-         and never again.",
+        "Makes an API key, of the role `operator` unless `role` or `grants` say otherwise; `key` is in \
+         this answer and never again.",
     )
     .takes(Shape::One("ApiKeyDraft"))
     .gives(201, Shape::One("ApiKey")),
@@ -59,8 +59,18 @@ pub(crate) const ROUTES: &[Route] = &[
     .gives(204, Shape::Nothing),
 ];
 
-const KNOWN: &[&str] =
-    &["id", "uid", "user", "role", "key_hash", "metadata", "created_at", "expires_at", "enabled"];
+const KNOWN: &[&str] = &[
+    "id",
+    "uid",
+    "user",
+    "role",
+    "grants",
+    "key_hash",
+    "metadata",
+    "created_at",
+    "expires_at",
+    "enabled",
+];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +79,8 @@ struct ApiKeyDraft {
     user: Option<String>,
     #[serde(default)]
     role: Option<String>,
+    #[serde(default)]
+    grants: Vec<String>,
     #[serde(default)]
     ttl_seconds: Option<u64>,
     #[serde(default)]
@@ -102,11 +114,16 @@ async fn create(call: Call) -> Answer {
     let now = call.state.clock.now();
     let draft = Draft {
         user: draft.user.unwrap_or_else(|| call.user().to_owned()),
-        role: draft.role.unwrap_or_else(|| rights::OPERATOR.to_owned()),
+        // What has grants has a reason to have no more than these.
+        role: draft.role.unwrap_or_else(|| {
+            if draft.grants.is_empty() { rights::OPERATOR } else { rights::NONE }.to_owned()
+        }),
+        grants: draft.grants,
         expires: draft.ttl_seconds.map(|seconds| now.plus(Duration::from_secs(seconds))),
         metadata: draft.metadata.unwrap_or_else(|| json!({})),
     };
-    let (key, secret) = call.state.keys.create(draft).await?;
+    let maker = call.caller.as_ref().ok_or(auth::Error::Missing)?;
+    let (key, secret) = call.state.keys.create_by(maker, draft).await?;
     tracing::info!(key = %key.id, user = key.user, role = key.role, by = call.user(), "an API key was made");
     let mut row = row(&key);
     row["key"] = json!(secret.reveal());
@@ -137,6 +154,7 @@ fn row(key: &ApiKey) -> Value {
         "uid": format!("api_key:{}", key.id),
         "user": key.user,
         "role": key.role,
+        "grants": key.grants,
         "key_hash": MASK,
         "metadata": key.metadata,
         "created_at": key.created,

@@ -193,6 +193,10 @@ impl From<auth::Error> for Problem {
         let problem = match error {
             auth::Error::Store(error) => return error.into(),
             auth::Error::NoSuchRole { .. } => Self::bad("no_such_role", error.to_string()),
+            auth::Error::BadGrant(_) | auth::Error::ManyGrants { .. } => {
+                Self::bad("bad_grant", error.to_string())
+            }
+            auth::Error::Stronger => Self::forbidden(error.to_string()),
             auth::Error::File { .. } => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "key_file", error.to_string())
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::auth::{Caller, Error, Secret, rights};
+use crate::auth::{Caller, Error, Grant, Secret, Via, grant, rights};
 use crate::clock::{Clock, Ids};
 use crate::model::id::KeyId;
 use crate::model::time::Time;
@@ -32,6 +32,8 @@ pub struct Draft {
     pub user: String,
     /// What it may do: a name of `rights::ROLES`.
     pub role: String,
+    /// What it may do of some things only.
+    pub grants: Vec<String>,
     /// When it ends.
     pub expires: Option<Time>,
     /// Free words.
@@ -118,7 +120,8 @@ impl Keys {
         if key.expires.is_some_and(|end| end <= self.clock.now()) {
             return Err(Error::Expired);
         }
-        Ok(Caller { user: key.user, role: key.role })
+        let grants = readable(&key.grants);
+        Ok(Caller { user: key.user, role: key.role, grants, via: Via::Key(key.id) })
     }
 
     fn check_issued(&self, secret: &Secret) -> Option<Result<Caller, Error>> {
@@ -139,7 +142,8 @@ impl Keys {
     pub fn issue(&self, user: &str, role: &str, ttl: Duration) -> Secret {
         let now = self.clock.now();
         let secret = Secret::fresh(self.ids.key());
-        let caller = Caller { user: user.to_owned(), role: role.to_owned() };
+        let (user, role, via) = (user.to_owned(), role.to_owned(), Via::Action(secret.id));
+        let caller = Caller { user, role, grants: Arc::default(), via };
         let issued = Issued { hash: secret.hash(), caller, until: now.plus(ttl) };
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(secret.id, issued);
         secret
@@ -150,14 +154,23 @@ impl Keys {
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// Makes a key; the secret is given here and never again.
+    /// Makes a key; the secret is given here and never again. It can do nothing that `maker` cannot.
     ///
     /// # Errors
-    /// `NoSuchRole` and `Store`.
-    pub async fn create(&self, draft: Draft) -> Result<(ApiKey, Secret), Error> {
-        if !rights::is_role(&draft.role) {
-            return Err(Error::NoSuchRole { role: draft.role });
+    /// `NoSuchRole`, `BadGrant`, `ManyGrants`, `Stronger` and `Store`.
+    pub async fn create_by(&self, maker: &Caller, draft: Draft) -> Result<(ApiKey, Secret), Error> {
+        if !rights::covers(maker, &draft.role, &within(&draft.role, &draft.grants)?) {
+            return Err(Error::Stronger);
         }
+        self.create(draft).await
+    }
+
+    /// Makes a key for the house itself; the secret is given here and never again.
+    ///
+    /// # Errors
+    /// `NoSuchRole`, `BadGrant`, `ManyGrants` and `Store`.
+    pub async fn create(&self, draft: Draft) -> Result<(ApiKey, Secret), Error> {
+        within(&draft.role, &draft.grants)?;
         let secret = Secret::fresh(self.ids.key());
         let key = self.keep(&secret, draft).await?;
         Ok((key, secret))
@@ -169,6 +182,7 @@ impl Keys {
             hash: secret.hash(),
             user: draft.user,
             role: draft.role,
+            grants: draft.grants,
             enabled: true,
             created: self.clock.now(),
             expires: draft.expires,
@@ -228,11 +242,31 @@ impl Keys {
     }
 }
 
+/// The grants, where both they and the role are what they should be.
+///
+/// # Errors
+/// `NoSuchRole`, `BadGrant`, `ManyGrants`.
+fn within(role: &str, grants: &[String]) -> Result<Vec<Grant>, Error> {
+    if !rights::is_role(role) {
+        return Err(Error::NoSuchRole { role: role.to_owned() });
+    }
+    if grants.len() > grant::GRANTS_LIMIT {
+        return Err(Error::ManyGrants { count: grants.len() });
+    }
+    grants.iter().map(|text| text.parse().map_err(Error::from)).collect()
+}
+
+/// Stored grants; what cannot be read gives nothing.
+fn readable(grants: &[String]) -> Arc<[Grant]> {
+    grants.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
 /// A key that may everything.
 fn admin() -> Draft {
     Draft {
         user: rights::ADMIN.to_owned(),
         role: rights::ADMIN.to_owned(),
+        grants: Vec::new(),
         expires: None,
         metadata: Value::Object(Map::new()),
     }

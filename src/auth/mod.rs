@@ -1,14 +1,19 @@
-//! Who may do what: API keys, and one table of rights.
+//! Who may do what: API keys, grants, and one table of rights.
 //!
 //! A key is `<id>.<secret>`. The store keeps the SHA-256 of the secret: the secret is 256 random bits, so
 //! a slow hash would add nothing. Whoever calls is what the key says; no parameter changes that.
 
+pub mod grant;
 pub mod keys;
 pub mod rights;
 pub mod secret;
 
+use std::sync::Arc;
+
+use crate::model::id::KeyId;
 use crate::store;
 
+pub use grant::{Grant, Kind, Object};
 pub use keys::{Draft, Keys};
 pub use rights::Right;
 pub use secret::Secret;
@@ -20,13 +25,32 @@ pub struct Caller {
     pub user: String,
     /// What the key may do: a name of `rights::ROLES`.
     pub role: String,
+    /// What it may do of some things only.
+    pub grants: Arc<[Grant]>,
+    /// What came with the call.
+    pub via: Via,
+}
+
+/// What a caller is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// An API key.
+    Key(KeyId),
+    /// The short-lived key of a running action.
+    Action(KeyId),
 }
 
 impl Caller {
-    /// Whether this caller has `right`.
+    /// Whether this caller has `right` of everything.
     #[must_use]
     pub fn may(&self, right: Right) -> bool {
         rights::of(&self.role).contains(&right)
+    }
+
+    /// Whether this caller has `right` of `object`.
+    #[must_use]
+    pub fn may_of(&self, right: Right, object: &Object) -> bool {
+        rights::may(self, right, object)
     }
 }
 
@@ -51,6 +75,18 @@ pub enum Error {
         /// What was asked for.
         role: String,
     },
+    /// A grant that cannot be read.
+    #[error(transparent)]
+    BadGrant(#[from] grant::NotAGrant),
+    /// Too many grants.
+    #[error("{count} grants are more than {}", grant::GRANTS_LIMIT)]
+    ManyGrants {
+        /// How many.
+        count: usize,
+    },
+    /// More than its maker may.
+    #[error("you may not give what you may not do yourself")]
+    Stronger,
     /// The file of the first key cannot be read or written.
     #[error("`{path}` cannot be read or written: {what}")]
     File {
@@ -77,6 +113,9 @@ impl Error {
                 "make a new one with `ifso token create`, or in the data folder with `--offline`"
             }
             Self::NoSuchRole { .. } => "choose one of the roles",
+            Self::BadGrant(_) => "a grant is a right, a kind and a name: `run action:core.local`",
+            Self::ManyGrants { .. } => "use `*` in a name, or a role",
+            Self::Stronger => "give less, or ask an admin",
             Self::File { .. } => "look at the folder's owner and rights",
             Self::Store(error) => return error.help(),
         })

@@ -429,6 +429,9 @@ pub struct ApiKey {
     pub user: String,
     /// What it may do; `admin` may everything.
     pub role: String,
+    /// What it may do of some things only: grants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<String>,
     /// Whether it works.
     pub enabled: bool,
     /// When it was made.
