@@ -15,6 +15,7 @@ use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::shape::MASK;
 use crate::auth::{self, Draft, Right, rights};
 use crate::model::id::KeyId;
+use crate::model::time::Time;
 use crate::store::tables::ApiKey;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -69,6 +70,7 @@ const KNOWN: &[&str] = &[
     "metadata",
     "created_at",
     "expires_at",
+    "last_used",
     "enabled",
 ];
 
@@ -95,14 +97,18 @@ struct ApiKeyChange {
 async fn list(call: Call) -> Answer {
     let page = Page::of(&call)?;
     let all = call.state.keys.list().await?;
-    page.cut(all).map(|key| row(&key)).answer(&call, KNOWN)
+    let listing = page.cut(all);
+    let ids = listing.rows.iter().map(|key| key.id.to_string());
+    let mut used = call.state.keys.last_used(ids.collect()).await?.into_iter();
+    listing.map(|key| row(&key, used.next().flatten())).answer(&call, KNOWN)
 }
 
 async fn get(call: Call) -> Answer {
     let id: KeyId = call.named("id", "API key")?;
     let found = call.state.keys.get(id).await?;
     let key = found.ok_or_else(|| Problem::unknown("API key", &id.to_string()))?;
-    paging::one(&call, row(&key), KNOWN)
+    let used = call.state.keys.last_used(vec![id.to_string()]).await?;
+    paging::one(&call, row(&key, used.into_iter().next().flatten()), KNOWN)
 }
 
 async fn create(call: Call) -> Answer {
@@ -125,7 +131,7 @@ async fn create(call: Call) -> Answer {
     let maker = call.caller.as_ref().ok_or(auth::Error::Missing)?;
     let (key, secret) = call.state.keys.create_by(maker, draft).await?;
     tracing::info!(key = %key.id, user = key.user, role = key.role, by = call.user(), "an API key was made");
-    let mut row = row(&key);
+    let mut row = row(&key, None);
     row["key"] = json!(secret.reveal());
     Ok((StatusCode::CREATED, Json(row)).into_response())
 }
@@ -136,7 +142,8 @@ async fn enable(call: Call) -> Answer {
     let changed = call.state.keys.enable(id, change.enabled).await?;
     let key = changed.ok_or_else(|| Problem::unknown("API key", &id.to_string()))?;
     tracing::info!(key = %id, enabled = key.enabled, by = call.user(), "an API key was changed");
-    Ok(Json(row(&key)).into_response())
+    let used = call.state.keys.last_used(vec![id.to_string()]).await?;
+    Ok(Json(row(&key, used.into_iter().next().flatten())).into_response())
 }
 
 async fn delete(call: Call) -> Answer {
@@ -148,7 +155,7 @@ async fn delete(call: Call) -> Answer {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn row(key: &ApiKey) -> Value {
+fn row(key: &ApiKey, used: Option<Time>) -> Value {
     json!({
         "id": key.id,
         "uid": format!("api_key:{}", key.id),
@@ -159,6 +166,7 @@ fn row(key: &ApiKey) -> Value {
         "metadata": key.metadata,
         "created_at": key.created,
         "expires_at": key.expires,
+        "last_used": used,
         "enabled": key.enabled,
     })
 }

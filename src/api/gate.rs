@@ -128,6 +128,10 @@ async fn admit(
             Some(Ok(text)) => Ok(state.keys.check(&text).await.ok()),
             _ => Ok(None),
         },
+        Access::Known => {
+            let text = sent.ok_or(auth::Error::Missing)?.map_err(|Malformed| auth::Error::Wrong)?;
+            Ok(Some(state.keys.check(&text).await?))
+        }
         Access::Needs(right) => {
             let text = sent.ok_or(auth::Error::Missing)?.map_err(|Malformed| auth::Error::Wrong)?;
             let caller = state.keys.check(&text).await?;

@@ -39,6 +39,8 @@ mod runners;
 mod sensors;
 mod shape;
 mod steering;
+mod tokens;
+mod users;
 mod stream;
 mod growth;
 mod tree;
@@ -144,6 +146,8 @@ const NOUNS: &[&[route::Route]] = &[
     webhooks::ROUTES,
     alerts::ROUTES,
     apikeys::ROUTES,
+    users::ROUTES,
+    tokens::ROUTES,
     backups::ROUTES,
     health::ROUTES,
 ];

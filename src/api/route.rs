@@ -58,6 +58,8 @@ pub enum Access {
     Anyone,
     /// The handler asks for itself: a webhook has its own secret.
     Own,
+    /// Whoever has a key or is signed in: it is about oneself.
+    Known,
     /// Whoever has this right of what the call is about.
     Needs(Right),
 }

@@ -13,7 +13,7 @@ use crate::cli::output::Output;
 use crate::cli::restore::config;
 use crate::cli::row::{text, time};
 use crate::cli::table::Column;
-use crate::cli::{Whereabouts, runtime};
+use crate::cli::{Whereabouts, runtime, user};
 
 /// Make and remove API keys.
 #[derive(Debug, Subcommand)]
@@ -63,17 +63,12 @@ const COLUMNS: &[Column] = &[
     Column::new("id", |row| text(row, "id")),
     Column::new("user", |row| text(row, "user")),
     Column::new("role", |row| text(row, "role")),
-    Column::new("grants", grants).cut(12),
+    Column::new("grants", user::grants).cut(12),
     Column::new("enabled", |row| text(row, "enabled")).status(),
+    Column::time("used", "last_used"),
     Column::time("expires", "expires_at"),
     Column::time("created", "created_at"),
 ];
-
-/// Grants, one beside the other.
-fn grants(row: &Value) -> String {
-    let all = row["grants"].as_array().map(Vec::as_slice).unwrap_or_default();
-    all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-}
 
 impl Token {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
