@@ -271,6 +271,7 @@ struct House {
     conductor: executions::Conductor,
     keeper: incidents::Stage,
     supervisor: Supervisor,
+    uses: auth::Keys,
     state: api::State,
     url: String,
     first_key: Option<String>,
@@ -345,6 +346,7 @@ impl House {
             client: client()?,
             metrics: metrics.clone(),
         };
+        let uses = keys.clone();
         let state = api::State {
             clock: clock.clone(),
             ids,
@@ -372,6 +374,7 @@ impl House {
             conductor,
             keeper,
             supervisor,
+            uses,
             state,
             url,
             first_key,
@@ -387,6 +390,7 @@ impl House {
         stages.add("incidents", |stop| self.keeper.run(stop));
         stages.add("intake", |stop| self.intake.run(stop));
         stages.add("retention", |stop| sweep(self.store, self.clock, self.keep, stop));
+        stages.add("keys", |stop| self.uses.run(stop));
         stages.add("api", |stop| api::serve(self.state, listener, stop));
         stages.add("sensors", |stop| self.supervisor.run(stop));
         stages.add("packs", |stop| self.watch.run(stop));
