@@ -5,6 +5,7 @@ mod parts;
 mod world;
 
 mod api;
+mod audit;
 mod cli;
 mod demo;
 mod executions;
@@ -19,4 +20,5 @@ mod script;
 mod sensors;
 mod store;
 mod tidy;
+mod vault;
 mod workflows;

@@ -39,6 +39,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "Reports events, as CloudEvents 1.0 (structured, batch, binary) or plain; answers once they \
          are on disk.",
     )
+    .quiet()
     .takes(Shape::One("Report"))
     .gives(202, Shape::One("Accepted")),
     Route::post(
@@ -47,6 +48,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(report(call)),
         "Reports one event as StackStorm's generic webhook does: `{\"trigger\": …, \"payload\": …}`.",
     )
+    .quiet()
     .takes(Shape::One("Report"))
     .gives(202, Shape::One("Accepted")),
     Route::get(

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::State;
+use crate::api::audit::Asks;
 use crate::api::call::Call;
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Route, Verb};
@@ -100,12 +101,18 @@ async fn pass(
     }
     let raw_query = head.uri.query().map(str::to_owned);
     let query = read_query(raw_query.as_deref())?;
-    let caller = admit(&house.state, route, &head.headers, &query).await?;
+    let asks = Asks::of(route, &head, params, &query);
+    let caller = match admit(&house.state, route, &head.headers, &query).await {
+        Ok(caller) => caller,
+        Err(refused) => return Err(asks.denied(&house.state, refused).await),
+    };
     let body = if route.verb.has_body() { read(body, limit).await? } else { Bytes::new() };
     let path = params.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let House { state, stop } = house;
-    let call = Call { state, stop, caller, path, query, raw_query, headers: head.headers, body };
-    (route.handler)(call).await
+    let (asked, trail) = asks.let_in(&state, caller.as_ref()).await?;
+    let headers = head.headers;
+    let call = Call { state, stop, caller, path, query, raw_query, headers, body, trail };
+    asked.answered((route.handler)(call).await).await
 }
 
 /// Whether this call is let in, and as whom.
@@ -137,10 +144,10 @@ async fn admit(
 }
 
 /// A header that is there but holds no key.
-struct Malformed;
+pub(super) struct Malformed;
 
 /// The key that came with a call, in one of the forms in which clients send it.
-fn credential(
+pub(super) fn credential(
     headers: &HeaderMap,
     query: Option<&[(String, String)]>,
 ) -> Option<Result<String, Malformed>> {

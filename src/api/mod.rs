@@ -12,6 +12,7 @@ pub mod paging;
 pub mod openapi;
 pub mod server;
 pub mod cloudevents;
+pub mod audit;
 
 mod actions;
 mod alerts;
@@ -43,6 +44,7 @@ mod growth;
 mod tree;
 mod graph;
 mod traces;
+mod vault;
 mod triggers;
 mod webhooks;
 mod workflows;
@@ -52,6 +54,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use crate::audit::Book;
 use crate::auth;
 use crate::clock::{Clock, Ids};
 use crate::executions::Executions;
@@ -64,6 +67,7 @@ use crate::sensors::supervisor::Registry;
 use crate::store;
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
+use crate::vault::Vault;
 
 pub use server::serve;
 
@@ -82,6 +86,10 @@ pub struct State {
     pub store: store::Handle,
     /// Who may call.
     pub keys: auth::Keys,
+    /// Who changed what.
+    pub book: Book,
+    /// The master key.
+    pub vault: Vault,
     /// What people wrote.
     pub catalog: catalog::Current,
     /// The way in for events.
@@ -144,6 +152,8 @@ const NOUNS: &[&[route::Route]] = &[
     alerts::ROUTES,
     apikeys::ROUTES,
     backups::ROUTES,
+    vault::ROUTES,
+    audit::ROUTES,
     health::ROUTES,
 ];
 

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::http::{HeaderValue, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -12,10 +13,12 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::Layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::api::audit::Peer;
 use crate::api::{State, gate};
 use crate::tasks::Tasks;
 
@@ -31,13 +34,11 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Answers calls on `listener` until `stop`, then lets those under way end.
 pub async fn serve(state: State, listener: TcpListener, stop: CancellationToken) {
     let tasks = state.tasks.clone();
-    let service = TowerToHyperService::new(
-        gate::router(state, stop.clone())
-            .layer(CompressionLayer::new())
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(fixed(header::CACHE_CONTROL, "no-store"))
-            .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff")),
-    );
+    let router = gate::router(state, stop.clone())
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(fixed(header::CACHE_CONTROL, "no-store"))
+        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
     let builder = builder(&tasks);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTION_LIMIT));
@@ -48,8 +49,10 @@ pub async fn serve(state: State, listener: TcpListener, stop: CancellationToken)
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
-        let connection =
-            builder.serve_connection_with_upgrades(TokioIo::new(stream), service.clone());
+        // The audit log tells from where a call came.
+        let peer = Peer(stream.peer_addr().ok().map(|address| address.ip()));
+        let service = TowerToHyperService::new(Extension(peer).layer(router.clone()));
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
         tasks.spawn(async move {
             // A caller who hangs up in the middle is no news.

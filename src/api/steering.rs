@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::call::Call;
-use crate::api::executions::{find, row};
+use crate::api::executions::{find, row, told};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::auth::Right;
@@ -64,7 +64,8 @@ struct StatusDraft {
 
 async fn change(call: Call) -> Answer {
     let draft: StatusDraft = call.json()?;
-    let id = find(&call).await?.id;
+    let before = find(&call).await?;
+    let id = before.id;
     let executions = &call.state.executions;
     let user = call.user();
     let moved = match draft.status.parse::<Status>() {
@@ -79,6 +80,7 @@ async fn change(call: Call) -> Answer {
     };
     let execution = moved?;
     tracing::info!(execution = %id, user, status = %execution.status, "steered by hand");
+    call.changed(told(&call, &before), told(&call, &execution));
     Ok(Json(row(&call, &execution)).into_response())
 }
 
@@ -103,6 +105,7 @@ async fn steer(call: Call) -> Answer {
         wish = draft.wish.word(),
         "steered"
     );
+    call.changed(Value::Null, json!({ "wish": draft.wish.word(), "executions": moved }));
     Ok(Json(json!({ "executions": moved })).into_response())
 }
 
@@ -128,7 +131,8 @@ struct RemedyDraft {
 
 async fn remedy(call: Call) -> Answer {
     let draft: RemedyDraft = call.json()?;
-    let id = find(&call).await?.id;
+    let before = find(&call).await?;
+    let id = before.id;
     let remedy = match draft.remedy.as_str() {
         "retry" => Remedy::Retry { parameters: draft.parameters },
         "skip" => Remedy::Skip { result: draft.result.unwrap_or(Value::Null) },
@@ -141,6 +145,7 @@ async fn remedy(call: Call) -> Answer {
     let (executions, task) = (&call.state.executions, draft.task.as_deref());
     let execution = executions.remedy(id, task, remedy, call.user()).await?;
     tracing::info!(execution = %id, user = call.user(), remedy = %draft.remedy, "remedied by hand");
+    call.changed(told(&call, &before), told(&call, &execution));
     Ok((StatusCode::OK, Json(row(&call, &execution))).into_response())
 }
 
