@@ -69,7 +69,7 @@ fn fill(runtime: &Runtime, store: &Handle) {
             let none = (Vec::new(), Vec::new(), Vec::new());
             let (decisions, refused, rules) = none;
             let version = "1".into();
-            history::keep(&mut batch, &Block { events, decisions, refused, rules, version });
+            history::keep(&mut batch, &Block { events, decisions, refused, rules, version }, false);
         }
         runtime.block_on(store.commit(batch)).expect("a commit");
     }

@@ -28,7 +28,8 @@ use crate::store::redb::{self, Redb};
 use crate::store::{Handle, retention};
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
-use crate::{api, auth, executions, incidents, intake, packs, sensors, store};
+use crate::vault::{self, Vault};
+use crate::{api, audit, auth, executions, incidents, intake, packs, sensors, store};
 
 /// The store's file in the data folder.
 const STORE: &str = "store.redb";
@@ -74,6 +75,9 @@ pub enum Error {
     /// A key cannot be made.
     #[error(transparent)]
     Auth(#[from] auth::Error),
+    /// There is no master key that can be used.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
     /// Something of the machine does not work.
     #[error("{what}")]
     Machine {
@@ -106,6 +110,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::Auth(error) => error.help().map(str::to_owned),
+            Self::Vault(error) => error.help(),
             Self::Machine { help, .. } => Some(help.clone()),
             Self::Stage { .. } => {
                 Some("please report this with the log; what was accepted is kept".to_owned())
@@ -187,7 +192,10 @@ pub fn restore(config: &Config, backup: &Path) -> Result<redb::Copied, Error> {
 /// # Errors
 /// Where the store cannot be opened.
 pub fn doctor(config: &Config) -> Result<redb::Report, Error> {
-    redb::doctor(&there(config)?).map_err(|error| match error {
+    // Without its master key it is looked at as far as that goes.
+    let opener = config.master.opener().ok();
+    let open = |table: &str, key: &[u8], content: &[u8]| opener.as_ref()?(table, key, content);
+    redb::doctor(&there(config)?, &open).map_err(|error| match error {
         store::Error::Broken { .. } | store::Error::Damaged { .. } => {
             let help = "move it away and restore from a backup: `ifso restore FILE`";
             Error::Copy { error, help }
@@ -203,8 +211,19 @@ pub fn doctor(config: &Config) -> Result<redb::Report, Error> {
 pub async fn recover_key(config: &Config) -> Result<PathBuf, Error> {
     let store: Handle = Arc::new(Redb::open(&there(config)?, redb::Settings::default())?);
     let clock = clock::system();
+    let entry = audit::Entry::offline("ifso token create --offline");
+    audit::append(&store, &[entry], clock.now()).await?;
     let keys = auth::Keys::new(store, clock.clone(), Ids::new(clock));
     Ok(keys.recover(&config.data).await?)
+}
+
+/// Names of master keys with which a store was sealed that nobody serves, and which are not here.
+///
+/// # Errors
+/// `NoStore`; `Store`; `Vault` where the master key cannot be read.
+pub async fn missing_masters(config: &Config) -> Result<Vec<String>, Error> {
+    let store: Handle = Arc::new(Redb::open(&there(config)?, redb::Settings::default())?);
+    Ok(vault::missing(&config.master, &store).await?)
 }
 
 /// The store's file, which must be there.
@@ -270,6 +289,7 @@ struct House {
     dispatcher: executions::Dispatcher,
     conductor: executions::Conductor,
     keeper: incidents::Stage,
+    scribe: audit::Stage,
     supervisor: Supervisor,
     uses: auth::Keys,
     state: api::State,
@@ -290,7 +310,10 @@ impl House {
         let ids = Ids::new(clock.clone());
         let tasks = Tasks::new();
         let metrics = Metrics::new();
-        let store = measured(redb.clone(), metrics.clone());
+        let vault = Vault::open(config.master.clone(), redb.clone(), clock.now()).await?;
+        vault.tell_of_missing().await?;
+        let store = measured(vault.store(), metrics.clone());
+        let (book, scribe) = audit::open(Arc::clone(&store), clock.clone());
         let keys = auth::Keys::new(Arc::clone(&store), clock.clone(), ids.clone());
         let first_key = keys.first(&config.data).await?.map(|key| key.reveal().clone());
         let runners = runners(config)?;
@@ -354,6 +377,8 @@ impl House {
             metrics,
             store: Arc::clone(&store),
             keys,
+            book,
+            vault,
             catalog,
             door,
             executions,
@@ -373,6 +398,7 @@ impl House {
             dispatcher,
             conductor,
             keeper,
+            scribe,
             supervisor,
             uses,
             state,
@@ -385,12 +411,15 @@ impl House {
     /// Starts every loop, downstream first: what comes in finds everybody at work.
     fn start(self, listener: TcpListener) -> Stages {
         let mut stages = Stages { tasks: self.tasks, stages: Vec::new() };
+        let vault = self.state.vault.clone();
         stages.add("executions", |stop| self.dispatcher.run(stop));
         stages.add("workflows", |stop| self.conductor.run(stop));
         stages.add("incidents", |stop| self.keeper.run(stop));
         stages.add("intake", |stop| self.intake.run(stop));
         stages.add("retention", |stop| sweep(self.store, self.clock, self.keep, stop));
         stages.add("keys", |stop| self.uses.run(stop));
+        stages.add("audit", |stop| self.scribe.run(stop));
+        stages.add("vault", |stop| vault.run(stop));
         stages.add("api", |stop| api::serve(self.state, listener, stop));
         stages.add("sensors", |stop| self.supervisor.run(stop));
         stages.add("packs", |stop| self.watch.run(stop));

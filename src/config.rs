@@ -13,6 +13,7 @@ use crate::model::problem::{Place, Problem, nearest};
 use crate::model::span;
 use crate::store::retention;
 use crate::telemetry::logs;
+use crate::vault;
 
 /// The settings' file in a home.
 pub const FILE: &str = "ifso.toml";
@@ -41,8 +42,26 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Executions.
     pub executions: Executions,
+    /// The master key with which secrets are sealed.
+    pub vault: Master,
     /// How long records are kept.
     pub keep: Keep,
+}
+
+/// Where the master key comes from. A systemd credential `ifso-master-key` comes before both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Master {
+    /// The file, made at the first start; relative to the data folder.
+    pub key_file: PathBuf,
+    /// The name of an environment variable that holds the key, and comes before the file. Empty: none.
+    pub key_env: String,
+}
+
+impl Default for Master {
+    fn default() -> Self {
+        Self { key_file: "master.key".into(), key_env: String::new() }
+    }
 }
 
 /// Settings of executions.
@@ -74,12 +93,20 @@ pub struct Keep {
     pub executions: Length,
     /// Inputs that could not become events.
     pub dead_letters: Length,
+    /// The audit log.
+    pub audit: Length,
 }
 
 impl Default for Keep {
     fn default() -> Self {
         let days = |days: u64| Length(Duration::from_hours(24 * days));
-        Self { events: days(7), events_mib: None, executions: days(30), dead_letters: days(30) }
+        Self {
+            events: days(7),
+            events_mib: None,
+            executions: days(30),
+            dead_letters: days(30),
+            audit: days(365),
+        }
     }
 }
 
@@ -92,6 +119,7 @@ impl Keep {
             ("executions", self.executions),
             ("outputs", self.executions),
             ("dead_letters", self.dead_letters),
+            ("audit", self.audit),
         ];
         let keep = keep.into_iter().map(|(table, length)| (table.to_owned(), length.0)).collect();
         let events_bytes = self.events_mib.map(|mib| mib.saturating_mul(1024 * 1024));
@@ -205,6 +233,7 @@ impl Default for Settings {
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             executions: Executions::default(),
+            vault: Master::default(),
             keep: Keep::default(),
         }
     }
@@ -236,6 +265,8 @@ pub struct Config {
     pub settings: Settings,
     /// What works, but probably not as meant.
     pub warnings: Vec<String>,
+    /// Where the master key comes from.
+    pub master: vault::Source,
     /// The variables that running actions inherit: `HOME`.
     pub inherited: BTreeMap<String, String>,
     /// The variables that installers of packs' requirements inherit: `PIP_*`, certificates, proxies.
@@ -330,7 +361,8 @@ impl Config {
         let mut settings = read(&absolute)?;
         let mut warnings = Vec::new();
         let (mut inherited, mut installing) = (BTreeMap::new(), BTreeMap::new());
-        for (name, value) in environment {
+        let environment: BTreeMap<String, String> = environment.into_iter().collect();
+        for (name, value) in environment.clone() {
             if name == "HOME" {
                 inherited.insert(name.clone(), value.clone());
             } else if name.starts_with("PIP_") || INSTALLING.contains(&name.as_str()) {
@@ -352,7 +384,8 @@ impl Config {
             Some(data) => std::path::absolute(data).unwrap_or_else(|_| data.clone()),
             None => absolute.join(&settings.data),
         };
-        Ok(Self { home: absolute, data, settings, warnings, inherited, installing })
+        let master = master(&settings.vault, &data, &environment);
+        Ok(Self { home: absolute, data, settings, warnings, master, inherited, installing })
     }
 
     /// Sends log lines to stderr, as the settings say, once for the process.
@@ -390,6 +423,25 @@ impl Config {
             ),
         ))
     }
+}
+
+/// The credential that systemd hands over (`LoadCredential=ifso-master-key:…`).
+const CREDENTIAL: &str = "ifso-master-key";
+
+/// Where the master key comes from: a credential, else the variable, else the file.
+fn master(settings: &Master, data: &Path, environment: &BTreeMap<String, String>) -> vault::Source {
+    let folder = environment.get("CREDENTIALS_DIRECTORY");
+    let credential = folder.map(|folder| Path::new(folder).join(CREDENTIAL));
+    if let Some(credential) = credential.filter(|credential| credential.exists()) {
+        return vault::Source::Credential(credential);
+    }
+    let name = settings.key_env.trim();
+    if name.is_empty() {
+        return vault::Source::File(data.join(&settings.key_file));
+    }
+    // A key that was promised and is not there is told where it is needed: a new one would be a surprise.
+    let text = environment.get(name).cloned().unwrap_or_default();
+    vault::Source::Variable(name.to_owned(), vault::Text::new(text))
 }
 
 /// What installers read to reach an index, `PIP_*` aside.

@@ -13,6 +13,7 @@ pub mod store;
 // Instruments: hang on the wall, know no stage.
 pub mod vault;
 pub mod auth;
+pub mod audit;
 pub mod script;
 pub mod rules;
 pub mod workflows;

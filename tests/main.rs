@@ -6,6 +6,7 @@ mod world;
 
 mod api;
 mod auth;
+mod audit;
 mod cli;
 mod demo;
 mod executions;
@@ -20,4 +21,5 @@ mod script;
 mod sensors;
 mod store;
 mod tidy;
+mod vault;
 mod workflows;

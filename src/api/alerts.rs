@@ -12,6 +12,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(take(call, AlertsVersion::V2)),
         "Takes alerts as Alertmanager's version 2 does.",
     )
+    .quiet()
     .takes(Shape::Any)
     .limit(|_, _| ALERTS_LIMIT_BYTES)
     .gives(200, Shape::Any),
@@ -21,6 +22,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(take(call, AlertsVersion::V1)),
         "Takes alerts as Alertmanager's version 1 did.",
     )
+    .quiet()
     .takes(Shape::Any)
     .limit(|_, _| ALERTS_LIMIT_BYTES)
     .gives(200, Shape::Any),

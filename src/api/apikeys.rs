@@ -132,6 +132,7 @@ async fn create(call: Call) -> Answer {
     let (key, secret) = call.state.keys.create_by(maker, draft).await?;
     tracing::info!(key = %key.id, user = key.user, role = key.role, by = call.user(), "an API key was made");
     let mut row = row(&key, None);
+    call.changed(Value::Null, row.clone());
     row["key"] = json!(secret.reveal());
     Ok((StatusCode::CREATED, Json(row)).into_response())
 }
@@ -139,19 +140,23 @@ async fn create(call: Call) -> Answer {
 async fn enable(call: Call) -> Answer {
     let id: KeyId = call.named("id", "API key")?;
     let change: ApiKeyChange = call.json()?;
+    let before = call.state.keys.get(id).await?;
     let changed = call.state.keys.enable(id, change.enabled).await?;
     let key = changed.ok_or_else(|| Problem::unknown("API key", &id.to_string()))?;
     tracing::info!(key = %id, enabled = key.enabled, by = call.user(), "an API key was changed");
     let used = call.state.keys.last_used(vec![id.to_string()]).await?;
+    call.changed(before.map_or(Value::Null, |key| row(&key, None)), row(&key, None));
     Ok(Json(row(&key, used.into_iter().next().flatten())).into_response())
 }
 
 async fn delete(call: Call) -> Answer {
     let id: KeyId = call.named("id", "API key")?;
+    let before = call.state.keys.get(id).await?;
     if !call.state.keys.remove(id).await? {
         return Err(Problem::unknown("API key", &id.to_string()));
     }
     tracing::info!(key = %id, by = call.user(), "an API key was removed");
+    call.changed(before.map_or(Value::Null, |key| row(&key, None)), Value::Null);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

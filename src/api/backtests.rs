@@ -30,6 +30,7 @@ pub(crate) const ROUTES: &[Route] = &[Route::post(
     "Runs a rule over kept events, with the same code and clock as live, and does nothing: what it \
      would have done, when, how often; also against another version of it.",
 )
+.quiet()
 .takes(Shape::One("BacktestDraft"))
 .gives(200, Shape::One("Backtest"))];
 

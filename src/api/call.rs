@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::State;
+use crate::api::audit::Trail;
 use crate::api::problem::Problem;
 use crate::auth::{Caller, Kind, Object, Right};
 use crate::model::reference::Reference;
@@ -33,6 +35,8 @@ pub struct Call {
     pub address: String,
     /// The body; empty for methods that have none.
     pub body: Bytes,
+    /// What the audit log is told beside.
+    pub trail: Trail,
 }
 
 impl Call {
@@ -107,6 +111,12 @@ impl Call {
     #[must_use]
     pub fn user(&self) -> &str {
         self.caller.as_ref().map_or("", |caller| caller.user.as_str())
+    }
+
+    /// Tells the audit log what stood there before, and what stands there now; secrets are struck out
+    /// by whoever calls this. The last word counts.
+    pub fn changed(&self, before: Value, after: Value) {
+        self.trail.set(before, after);
     }
 
     /// Whether the caller has `right` of everything.

@@ -40,6 +40,7 @@ pub(crate) const ROUTES: &[Route] = &[
          are on disk.",
     )
     .of(Of::Each)
+    .quiet()
     .takes(Shape::One("Report"))
     .gives(202, Shape::One("Accepted")),
     Route::post(
@@ -49,6 +50,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "Reports one event as StackStorm's generic webhook does: `{\"trigger\": …, \"payload\": …}`.",
     )
     .of(Of::Each)
+    .quiet()
     .takes(Shape::One("Report"))
     .gives(202, Shape::One("Accepted")),
     Route::get(

@@ -313,6 +313,7 @@ async fn request(call: Call) -> Answer {
         user,
     };
     let execution = call.state.executions.request(request).await?;
+    call.changed(Value::Null, told(&call, &execution));
     Ok((StatusCode::CREATED, Json(row(&call, &execution))).into_response())
 }
 
@@ -333,8 +334,10 @@ fn context(call: &Call, body: Option<Map<String, Value>>) -> Result<Map<String, 
 }
 
 async fn cancel(call: Call) -> Answer {
-    let id = find(&call).await?.id;
+    let before = find(&call).await?;
+    let id = before.id;
     let execution = call.state.executions.cancel(id, call.user()).await?;
+    call.changed(told(&call, &before), told(&call, &execution));
     tracing::info!(execution = %id, user = call.user(), "an execution was cancelled by hand");
     Ok(Json(row(&call, &execution)).into_response())
 }
@@ -361,7 +364,19 @@ async fn again(call: Call) -> Answer {
         once: None,
     };
     let execution = call.state.executions.request(request).await?;
+    call.changed(Value::Null, told(&call, &execution));
     Ok((StatusCode::CREATED, Json(row(&call, &execution))).into_response())
+}
+
+/// An execution as the audit log may see it.
+pub(crate) fn told(call: &Call, execution: &Execution) -> Value {
+    let row = row(call, execution);
+    json!({
+        "id": execution.id,
+        "action": execution.action.reference,
+        "parameters": row["parameters"],
+        "status": execution.status,
+    })
 }
 
 /// Runs tasks of a workflow again, with StackStorm's refusals.

@@ -11,6 +11,7 @@ use axum::{Router, body};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::audit::{Asks, Trail};
 use crate::api::call::Call;
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Of, Route, Verb};
@@ -93,8 +94,8 @@ async fn pass(
     params: &RawPathParams,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (mut head, body) = request.into_parts();
-    let address = head.extensions.remove::<Peer>().map(|peer| peer.0.ip().to_string());
+    let (head, body) = request.into_parts();
+    let address = head.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
     let limit = (route.limit)(&house.state, params);
     let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
     if announced.and_then(|v| v.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
@@ -102,14 +103,24 @@ async fn pass(
     }
     let raw_query = head.uri.query().map(str::to_owned);
     let query = read_query(raw_query.as_deref())?;
-    let caller = admit(&house.state, route, &head.headers, &query).await?;
+    let asks = Asks::of(route, &head, params, &query);
+    let caller = match admit(&house.state, route, &head.headers, &query).await {
+        Ok(caller) => caller,
+        Err(refused) => return Err(asks.denied(&house.state, refused).await),
+    };
     let body = if route.verb.has_body() { read(body, limit).await? } else { Bytes::new() };
     let path = params.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let House { state, stop } = house;
     let (headers, address) = (head.headers, address.unwrap_or_default());
-    let call = Call { state, stop, caller, path, query, raw_query, headers, address, body };
-    object::admit(&call, route).await?;
-    (route.handler)(call).await
+    let trail = Trail::default();
+    let mut call =
+        Call { state, stop, caller, path, query, raw_query, headers, address, body, trail };
+    if let Err(refused) = object::admit(&call, route).await {
+        return Err(asks.denied(&call.state, refused).await);
+    }
+    let (asked, trail) = asks.let_in(&call.state, call.caller.as_ref()).await?;
+    call.trail = trail;
+    asked.answered((route.handler)(call).await).await
 }
 
 /// Whether this call is let in, and as whom.
@@ -146,10 +157,10 @@ async fn admit(
 }
 
 /// A header that is there but holds no key.
-struct Malformed;
+pub(super) struct Malformed;
 
 /// The key that came with a call, in one of the forms in which clients send it.
-fn credential(
+pub(super) fn credential(
     headers: &HeaderMap,
     query: Option<&[(String, String)]>,
 ) -> Option<Result<String, Malformed>> {

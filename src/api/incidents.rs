@@ -189,6 +189,7 @@ struct IncidentDraft {
 async fn change(call: Call) -> Answer {
     let id = named(&call).await?;
     let draft: IncidentDraft = call.json()?;
+    let before = call.state.incidents.get(id).await?;
     let user = call.user();
     let incidents = &call.state.incidents;
     let changed = match draft.state {
@@ -210,6 +211,8 @@ async fn change(call: Call) -> Answer {
         }
     };
     tracing::info!(incident = %id, state = changed.state.word(), user, "an incident was changed");
+    let told = |one: &Incident| json!({ "key": one.failure.key, "state": one.state.word() });
+    call.changed(before.as_ref().map_or(Value::Null, told), told(&changed));
     shown(&call, &changed)
 }
 

@@ -166,6 +166,7 @@ async fn respond(call: Call) -> Answer {
     let answered = executions.answer(id, (call.user(), &roles), &draft.response).await?;
     tracing::info!(inquiry = %id, user = call.user(), "a question was answered");
     let shown = answer::shown(&answered.result);
+    call.changed(Value::Null, shown["response"].clone());
     Ok(Json(json!({ "id": id, "response": shown["response"] })).into_response())
 }
 

@@ -187,9 +187,11 @@ async fn put(call: Call) -> Answer {
         updated: now,
         expires: draft.ttl.map(|seconds| now.plus(Duration::from_secs(seconds))),
     };
+    let before = held(&call, &scope).await?;
     let mut batch = Batch::new();
     table::put(&mut batch, &key);
     call.state.store.commit(batch).await?;
+    call.changed(before.map_or(Value::Null, |held| told(&held.row)), told(&key));
     Ok(Json(row(&call, &key)).into_response())
 }
 
@@ -198,7 +200,14 @@ async fn delete(call: Call) -> Answer {
     let mut batch = Batch::new();
     table::remove(&mut batch, &found);
     call.state.store.commit(batch).await?;
+    call.changed(told(&found.row), Value::Null);
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A key as the audit log may see it.
+fn told(key: &KeyValue) -> Value {
+    let value = if key.secret { json!(MASK) } else { key.value.clone() };
+    json!({ "scope": key.scope, "value": value, "secret": key.secret, "expires": key.expires })
 }
 
 /// A key as its caller may see it.

@@ -13,6 +13,7 @@ pub mod paging;
 pub mod openapi;
 pub mod server;
 pub mod cloudevents;
+pub mod audit;
 
 mod actions;
 mod alerts;
@@ -46,6 +47,7 @@ mod growth;
 mod tree;
 mod graph;
 mod traces;
+mod vault;
 mod triggers;
 mod webhooks;
 mod workflows;
@@ -55,6 +57,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use crate::audit::Book;
 use crate::auth;
 use crate::clock::{Clock, Ids};
 use crate::executions::Executions;
@@ -67,6 +70,7 @@ use crate::sensors::supervisor::Registry;
 use crate::store;
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
+use crate::vault::Vault;
 
 pub use server::serve;
 
@@ -85,6 +89,10 @@ pub struct State {
     pub store: store::Handle,
     /// Who may call.
     pub keys: auth::Keys,
+    /// Who changed what.
+    pub book: Book,
+    /// The master key.
+    pub vault: Vault,
     /// What people wrote.
     pub catalog: catalog::Current,
     /// The way in for events.
@@ -149,6 +157,8 @@ const NOUNS: &[&[route::Route]] = &[
     users::ROUTES,
     tokens::ROUTES,
     backups::ROUTES,
+    vault::ROUTES,
+    audit::ROUTES,
     health::ROUTES,
 ];
 

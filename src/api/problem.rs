@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::model::problem::nearest;
-use crate::{auth, executions, intake, store};
+use crate::{auth, executions, intake, store, vault};
 
 /// An answer that is no success: `{"faultstring", "code", "help"}`.
 #[derive(Debug)]
@@ -82,6 +82,18 @@ impl Problem {
         self
     }
 
+    /// What is wrong, in a word that stays the same.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What is wrong, in words.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The status it answers with.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -146,6 +158,7 @@ impl From<store::Error> for Problem {
             store::Error::Conflict { .. } => (S::CONFLICT, "conflict"),
             store::Error::Exists { .. } => (S::CONFLICT, "file_exists"),
             store::Error::Full { .. } => (S::INSUFFICIENT_STORAGE, "disk_full"),
+            store::Error::Sealed { .. } => (S::SERVICE_UNAVAILABLE, "sealed"),
             store::Error::Damaged { .. } => (S::INTERNAL_SERVER_ERROR, "record_damaged"),
             _ => (S::SERVICE_UNAVAILABLE, "store_unavailable"),
         };
@@ -215,6 +228,24 @@ impl From<auth::Error> for Problem {
                 "unauthorized",
                 format!("Unauthorized - {message}."),
             ),
+        };
+        match help {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    }
+}
+
+impl From<vault::Error> for Problem {
+    fn from(error: vault::Error) -> Self {
+        let help = error.help();
+        let problem = match error {
+            vault::Error::Store(error) => return error.into(),
+            vault::Error::Given { .. } => Self::conflict("master_key_given", error.to_string()),
+            _ => {
+                tracing::error!(%error, "the master key cannot be changed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "master_key", error.to_string())
+            }
         };
         match help {
             Some(help) => problem.help(help),

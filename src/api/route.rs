@@ -127,6 +127,8 @@ pub struct Route {
     pub status: u16,
     /// How large a body may be.
     pub limit: Limit,
+    /// Whether a call changes nothing that is not kept elsewhere: the audit log has no line of it.
+    pub quiet: bool,
 }
 
 impl Route {
@@ -141,7 +143,22 @@ impl Route {
         let (takes, gives) = (Shape::Nothing, Shape::Any);
         let (of, status) = (Of::All, 200);
         let limit: Limit = |_, _| BODY_LIMIT_BYTES;
-        Self { verb, path, access, of, handler, about, query, shared, takes, gives, status, limit }
+        let quiet = matches!(verb, Verb::Get);
+        Self {
+            verb,
+            path,
+            access,
+            of,
+            handler,
+            about,
+            query,
+            shared,
+            takes,
+            gives,
+            status,
+            limit,
+            quiet,
+        }
     }
 
     /// A route that reads.
@@ -212,6 +229,13 @@ impl Route {
     #[must_use]
     pub const fn takes(mut self, shape: Shape) -> Self {
         self.takes = shape;
+        self
+    }
+
+    /// Without a line in the audit log: events are their own history, and some POSTs only ask.
+    #[must_use]
+    pub const fn quiet(mut self) -> Self {
+        self.quiet = true;
         self
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::api::call::Call;
-use crate::api::executions::{find, row};
+use crate::api::executions::{find, row, told};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::auth::Right;
@@ -67,7 +67,8 @@ struct StatusDraft {
 
 async fn change(call: Call) -> Answer {
     let draft: StatusDraft = call.json()?;
-    let id = find(&call).await?.id;
+    let before = find(&call).await?;
+    let id = before.id;
     let executions = &call.state.executions;
     let user = call.user();
     let moved = match draft.status.parse::<Status>() {
@@ -82,6 +83,7 @@ async fn change(call: Call) -> Answer {
     };
     let execution = moved?;
     tracing::info!(execution = %id, user, status = %execution.status, "steered by hand");
+    call.changed(told(&call, &before), told(&call, &execution));
     Ok(Json(row(&call, &execution)).into_response())
 }
 
@@ -106,6 +108,7 @@ async fn steer(call: Call) -> Answer {
         wish = draft.wish.word(),
         "steered"
     );
+    call.changed(Value::Null, json!({ "wish": draft.wish.word(), "executions": moved }));
     Ok(Json(json!({ "executions": moved })).into_response())
 }
 
@@ -131,12 +134,13 @@ struct RemedyDraft {
 
 async fn remedy(call: Call) -> Answer {
     let draft: RemedyDraft = call.json()?;
-    let id = find(&call).await?.id;
     // What a task is given or gives could make the workflow do what its caller may not run.
     if (draft.parameters.is_some() || draft.result.is_some()) && !call.may(Right::Run) {
         return Err(Problem::forbidden("a grant is not enough to change a task's data")
             .help("leave `parameters` and `result` out, or ask somebody who may run everything"));
     }
+    let before = find(&call).await?;
+    let id = before.id;
     let remedy = match draft.remedy.as_str() {
         "retry" => Remedy::Retry { parameters: draft.parameters },
         "skip" => Remedy::Skip { result: draft.result.unwrap_or(Value::Null) },
@@ -149,6 +153,7 @@ async fn remedy(call: Call) -> Answer {
     let (executions, task) = (&call.state.executions, draft.task.as_deref());
     let execution = executions.remedy(id, task, remedy, call.user()).await?;
     tracing::info!(execution = %id, user = call.user(), remedy = %draft.remedy, "remedied by hand");
+    call.changed(told(&call, &before), told(&call, &execution));
     Ok((StatusCode::OK, Json(row(&call, &execution))).into_response())
 }
 

@@ -26,6 +26,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(deliver(call)),
         "Delivers to a webhook; its sensor says how callers prove themselves.",
     )
+    .quiet()
     .takes(Shape::Any)
     .limit(|state, params| {
         let name = params.iter().find(|(key, _)| *key == "name").map(|(_, name)| name);

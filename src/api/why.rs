@@ -281,6 +281,7 @@ async fn release(call: Call) -> Answer {
     let kept = whole.queue.len();
     let rule = rule.reference().clone();
     tell(&call, Command::Release { rule, discard: draft.discard }).await?;
+    call.changed(json!({ "kept": kept }), json!({ "discarded": draft.discard }));
     Ok((axum::http::StatusCode::ACCEPTED, Json(json!({ "kept": kept }))).into_response())
 }
 
@@ -303,6 +304,7 @@ async fn forget(call: Call) -> Answer {
         }
     }
     let rule = rule.reference().clone();
+    call.changed(json!({ "key": key }), serde_json::Value::Null);
     tell(&call, Command::Forget { rule, key }).await?;
     Ok((axum::http::StatusCode::ACCEPTED, Json(json!({}))).into_response())
 }

@@ -16,6 +16,7 @@ pub(crate) const ROUTES: &[Route] = &[Route::post(
     "Looks a workflow over without running it: the body is its definition, as YAML or JSON; the answer \
      names every fault, in StackStorm's form.",
 )
+.quiet()
 .takes(Shape::Text)
 .gives(200, Shape::Many("WorkflowFault"))];
 

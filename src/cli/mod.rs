@@ -14,6 +14,7 @@ pub mod output;
 pub mod client;
 
 mod action;
+mod audit;
 mod backup;
 mod check;
 mod completions;
@@ -39,6 +40,7 @@ mod policy;
 mod trial;
 mod rule_new;
 mod run;
+mod secret;
 mod sensor;
 mod serve;
 mod skeleton;
@@ -157,6 +159,12 @@ enum Verb {
     /// Read and write the key-value store.
     #[command(subcommand)]
     Key(key::Key),
+    /// Keep secrets: sealed where they are stored, shown on request only.
+    #[command(subcommand)]
+    Secret(secret::Secret),
+    /// Look up who changed what, and who was not let in.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Look up inputs that could not become events.
     #[command(subcommand)]
     Deadletter(deadletter::Deadletter),
@@ -251,6 +259,8 @@ async fn ask(verb: Verb, client: &Client, output: &mut Output) -> Result<ExitCod
         Verb::Policy(verb) => verb.run(client, output).await?,
         Verb::Trigger(verb) => verb.run(client, output).await?,
         Verb::Key(verb) => verb.run(client, output).await?,
+        Verb::Secret(verb) => verb.run(client, output).await?,
+        Verb::Audit(verb) => return verb.run(client, output).await,
         Verb::Deadletter(verb) => verb.run(client, output).await?,
         Verb::Token(verb) => verb.run(client, output).await?,
         Verb::User(verb) => verb.run(client, output).await?,

@@ -1,13 +1,13 @@
 //! A person answers a question. Of two answers the first that is on disk counts.
 
 use aws_lc_rs::constant_time;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::executions::question::Question;
 use crate::executions::{Executions, control, inquiries, notices, settle};
 use crate::model::execution::{End, Execution, Status, Step};
 use crate::model::id::ExecutionId;
-use crate::packs::answer;
+use crate::packs::{answer, secrets};
 use crate::store::batch::Batch;
 use crate::store::table::{self, Held};
 use crate::store::{self};
@@ -186,6 +186,7 @@ impl Executions {
         let mut batch = Batch::new();
         inquiries::forget(&mut batch, inquiry, &question);
         notices::answered(room, (&execution, &question), now, &mut batch).await?;
+        execution.secret |= secrets::find(&question.schema) != json!({});
         execution.result = question.into_result();
         control::told(room, &mut batch, &execution, now);
         settle::report(room, &execution, &mut batch, now);

@@ -100,6 +100,7 @@ async fn once(
     let mut secrets = Vec::new();
     if let Ok(made) = &made {
         secrets = secrets::values(&made.accepts, &execution.given);
+        secrets.extend(made.opened.iter().cloned());
         if let Some(pack) = catalog.packs.get(execution.action.reference.pack()) {
             let parts = packs::secrets::find(&pack.config_schema);
             secrets.extend(packs::secrets::texts(&made.config, &parts));
@@ -143,7 +144,7 @@ fn unfit(reason: String) -> Outcome {
 fn job(
     room: &Room,
     execution: &Execution,
-    Rendered { accepts, config }: Rendered,
+    Rendered { accepts, config, .. }: Rendered,
     (begin, output, brake): (Begin, mpsc::Sender<Piece>, Brake),
 ) -> Result<(Arc<dyn Runner>, Job, Token), String> {
     let action = &execution.action;

@@ -1,6 +1,7 @@
 //! The loop that conducts workflows: takes what has happened to them, asks the second brain what comes
 //! next, and writes both in one commit. Only this loop changes the state of a workflow.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +97,7 @@ impl Conductor {
             return Ok(0);
         }
         match self.carry_out(&tickets, now).await {
-            Err(store::Error::Damaged { .. }) => self.one_by_one(&tickets, now).await?,
+            Err(error) if error.is_of_record() => self.one_by_one(&tickets, now).await?,
             done => done?,
         }
         Ok(tickets.len())
@@ -113,10 +114,10 @@ impl Conductor {
             let Err(error) = self.carry_out(std::slice::from_ref(ticket), now).await else {
                 continue;
             };
-            if !matches!(error, store::Error::Damaged { .. }) {
+            if !error.is_of_record() {
                 return Err(error);
             }
-            tracing::error!(work = ?ticket.row.work, %error, "a workflow cannot go on");
+            tracing::error!(ticket = %ticket.row.id, %error, "a workflow cannot go on");
             let mut batch = Batch::new();
             queue::postpone(&mut batch, ticket, now.plus(LATER), None);
             self.room.parts.store.commit(batch).await?;
@@ -204,12 +205,16 @@ impl Conductor {
         }
         for id in &follows.wiped {
             let rows = flows::rows(room, *id).await?;
-            flows::write(&mut follows.batch, *id, rows.into_iter().map(|(row, _)| (row, None)));
+            flows::write(
+                &mut follows.batch,
+                (*id, false),
+                rows.into_iter().map(|(row, _)| (row, None)),
+            );
         }
-        for (from, to) in &follows.copied {
-            let rows = flows::rows(room, *from).await?;
+        for (from, to, secret) in std::mem::take(&mut follows.copied) {
+            let rows = flows::rows(room, from).await?;
             let rows = rows.into_iter().map(|(row, content)| (row, Some(content)));
-            flows::write(&mut follows.batch, *to, rows);
+            flows::write(&mut follows.batch, (to, secret), rows);
         }
         let mut batch = std::mem::take(&mut follows.batch);
         for ticket in tickets {
@@ -217,6 +222,7 @@ impl Conductor {
             let key = table::key::<Ticket>(table::Row::key(&ticket.row));
             let again = batch.writes.get(&key).cloned().flatten();
             queue::done(&mut batch, ticket);
+            // It wakes the workflow, and says no more.
             if let Some(again) = again {
                 batch.put(key, again);
             }
@@ -396,7 +402,7 @@ async fn turns(
     let room = Arc::clone(room);
     let store = tokio::runtime::Handle::current();
     let turned = tokio::task::spawn_blocking(move || {
-        let around = Around { room: &room, now, store };
+        let around = Around { room: &room, now, store, opened: Cell::new(false) };
         let mut follows = Follows { earlier, ..Follows::default() };
         for case in &mut cases {
             turn::alone(&around, case, &mut follows);

@@ -22,6 +22,8 @@ use crate::store::tables::Work;
 const ROUND: usize = 256;
 /// After the store failed, how long until it is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long until an execution is looked at again whose record cannot be read.
+const LATER: Duration = Duration::from_mins(1);
 
 /// The loop behind the handle.
 pub struct Dispatcher {
@@ -186,7 +188,10 @@ impl Dispatcher {
             Work::Dispatch(id) => id.to_bytes().to_vec(),
             _ => Vec::new(),
         });
-        let executions = table::get_many::<Execution>(&parts.store, keys).await?;
+        let executions = match table::get_many::<Execution>(&parts.store, keys).await {
+            Err(error) if error.is_of_record() => return self.set_aside(tickets, now).await,
+            found => found?,
+        };
         let mut writing = Writing::default();
         for (ticket, execution) in tickets.into_iter().zip(executions) {
             let execution = execution.filter(|held| !held.row.status.is_done());
@@ -227,6 +232,28 @@ impl Dispatcher {
                 Err(error)
             }
         }
+    }
+
+    /// Puts off executions that cannot be read: they stop nothing else.
+    async fn set_aside(
+        &self,
+        tickets: Vec<Held<Ticket>>,
+        now: Time,
+    ) -> Result<Round, store::Error> {
+        let parts = &self.room.parts;
+        let mut batch = Batch::new();
+        for ticket in &tickets {
+            let Work::Dispatch(id) = ticket.row.work else { continue };
+            match table::get::<Execution>(&parts.store, id.to_bytes().to_vec()).await {
+                Err(error) if error.is_of_record() => {
+                    tracing::error!(execution = %id, %error, "an execution cannot be read");
+                    queue::postpone(&mut batch, ticket, now.plus(LATER), None);
+                }
+                found => drop(found?),
+            }
+        }
+        parts.store.commit(batch).await?;
+        Ok(Round { looked_at: tickets.len(), ours: false })
     }
 
     /// What is to become of a ticket that is due. No attempt is followed twice: one whose lease ran out

@@ -14,7 +14,7 @@ use crate::model::id::ExecutionId;
 use crate::model::problem::nearest;
 use crate::model::reference::Reference;
 use crate::model::time::Time;
-use crate::packs::parameters;
+use crate::packs::{parameters, secrets};
 use crate::store::batch::Batch;
 use crate::store::tables::{Definition, Work};
 use crate::store::{queue, table};
@@ -52,9 +52,11 @@ fn action(room: &Room, draft: &Draft<'_>) -> Result<Arc<Action>, Error> {
 
 fn execution(room: &Room, draft: Draft<'_>, action: Arc<Action>, now: Time) -> Execution {
     let (parent, part) = draft.part.unzip();
+    let secret = secrets::held(&room.accepts(&action), draft.parameters);
     Execution {
         id: room.parts.ids.execution(),
         action,
+        secret,
         given: draft.parameters.clone(),
         cause: draft.cause,
         hops: draft.hops,

@@ -53,7 +53,7 @@ pub(super) enum Fault {
 impl From<store::Error> for Fault {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Damaged { .. } => Self::Broken(error.to_string()),
+            error if error.is_of_record() => Self::Broken(error.to_string()),
             error => Self::Store(error),
         }
     }
@@ -172,15 +172,16 @@ pub(super) async fn rows_of(
     }
 }
 
-/// Writes rows of a workflow, or removes them.
+/// Writes rows of a workflow, or removes them; they are secret where its execution is.
 pub(super) fn write(
     batch: &mut Batch,
-    id: ExecutionId,
+    (id, secret): (ExecutionId, bool),
     changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
 ) {
     for (row, content) in changes {
         let key = Key { table: TABLE, bytes: [id.to_bytes().as_slice(), &row].concat() };
         match content {
+            Some(content) if secret => batch.put_secret(key, content),
             Some(content) => batch.put(key, content),
             None => batch.remove(key),
         }

@@ -113,6 +113,8 @@ impl Executions {
             let mut execution = held.row.clone();
             execution.step(Step::Resume, now)?;
             execution.reason = Some(format!("{} by `{user}`", remedy.done()));
+            // What a person gives instead of the workflow may be what its action keeps secret.
+            execution.secret |= matches!(remedy, Remedy::Retry { parameters: Some(_) });
             let mut batch = Batch::new();
             table::replace(&mut batch, &held, &execution);
             let ticket = self.room.parts.ids.record();
@@ -176,7 +178,7 @@ impl Executions {
         table::create(&mut batch, &copy);
         let rows = flows::rows(&self.room, id).await?;
         let rows = rows.into_iter().map(|(row, content)| (row, Some(content)));
-        flows::write(&mut batch, copy.id, rows);
+        flows::write(&mut batch, (copy.id, copy.secret), rows);
         let (ticket, work) = (self.room.parts.ids.record(), Order::Rerun { tasks });
         queue::push(&mut batch, queue::CONDUCT, now, ticket, Work::Order(copy.id, work));
         self.room.parts.store.commit(batch).await?;

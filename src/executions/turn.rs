@@ -1,6 +1,7 @@
 //! One workflow's turn: what happened to it goes in, what follows from that comes out, ready for one
 //! commit. No I/O but the stored keys that its expressions ask for.
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -69,8 +70,8 @@ pub(super) struct Follows {
     pub(super) requested: usize,
     /// What failed parts of workflows that are done again left behind: they go on from there.
     pub(super) earlier: HashMap<(ExecutionId, Arc<str>, Option<u32>), Execution>,
-    /// States of workflows to be copied, from and to.
-    pub(super) copied: Vec<(ExecutionId, ExecutionId)>,
+    /// States of workflows to be copied, from and to, and whether they are secret.
+    pub(super) copied: Vec<(ExecutionId, ExecutionId, bool)>,
 }
 
 impl Follows {
@@ -110,6 +111,8 @@ pub(super) struct Around<'a> {
     pub(super) room: &'a Room,
     pub(super) now: Time,
     pub(super) store: tokio::runtime::Handle,
+    /// Whether the turn under way has read a secret key: from then on its workflow is secret.
+    pub(super) opened: Cell<bool>,
 }
 
 /// What the expressions of one workflow ask from outside.
@@ -125,7 +128,13 @@ impl conduct::World for World<'_> {
 
     fn key(&self, name: &str, _decrypt: bool) -> Result<Option<Value>, String> {
         let asked = templates::value(self.around.room, self.user, name);
-        self.around.store.block_on(asked).map_err(|error| error.to_string())
+        let found = self.around.store.block_on(asked).map_err(|error| error.to_string())?;
+        Ok(found.map(|found| {
+            if found.secret {
+                self.around.opened.set(true);
+            }
+            found.value
+        }))
     }
 }
 
@@ -152,6 +161,7 @@ impl Around<'_> {
             return;
         }
         let mut commands = VecDeque::new();
+        self.opened.set(execution.secret);
         if let Some(reason) = case.broken.take() {
             self.end(
                 &mut execution,
@@ -353,7 +363,7 @@ impl Around<'_> {
         copy.parent = Some(parent.id);
         copy.part = Some(part.clone());
         table::create(&mut follows.batch, &copy);
-        follows.copied.push((old.id, copy.id));
+        follows.copied.push((old.id, copy.id, copy.secret));
         follows.requested += 1;
         let work = Work::Order(copy.id, Order::Rerun { tasks: Vec::new() });
         let ticket = self.room.parts.ids.record();
@@ -389,6 +399,7 @@ impl Around<'_> {
             part: Some((parent.id, part)),
         };
         let mut made = draft::accept_or_fail(self.room, draft, self.now);
+        made.secret |= parent.secret || self.opened.get();
         if name.is_err() {
             let reason = format!("`{action}` is no action; expected `pack.name`");
             made.result = json!({ "error": reason });
@@ -405,7 +416,9 @@ impl Around<'_> {
 
     /// The workflow's rows, its ticket, and what follows for its execution.
     fn write(&self, under: &mut Under, execution: &mut Execution, follows: &mut Follows) {
-        flows::write(&mut follows.batch, execution.id, under.flow.take_changes());
+        execution.secret |= self.opened.get();
+        let whose = (execution.id, execution.secret);
+        flows::write(&mut follows.batch, whose, under.flow.take_changes());
         self.follow(under, execution, follows);
         let over = execution.status.is_done() || execution.status == Status::Delayed;
         let wake = under.flow.wake().filter(|_| !over).map(|wake| wake.max(self.now));

@@ -123,7 +123,7 @@ impl Stage {
             return Ok(0);
         }
         match room.carry_out(&tickets, Vec::new()).await {
-            Err(store::Error::Damaged { .. }) => self.one_by_one(&tickets, now).await?,
+            Err(error) if error.is_of_record() => self.one_by_one(&tickets, now).await?,
             done => done?,
         }
         Ok(tickets.len())
@@ -134,10 +134,10 @@ impl Stage {
         for ticket in tickets {
             let one = std::slice::from_ref(ticket);
             let Err(error) = self.room.carry_out(one, Vec::new()).await else { continue };
-            if !matches!(error, store::Error::Damaged { .. }) {
+            if !error.is_of_record() {
                 return Err(error);
             }
-            tracing::error!(work = ?ticket.row.work, %error, "an incident cannot be kept");
+            tracing::error!(ticket = %ticket.row.id, %error, "an incident cannot be kept");
             let mut batch = store::batch::Batch::new();
             queue::postpone(&mut batch, ticket, now.plus(LATER), None);
             self.room.parts.store.commit(batch).await?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::clock::Ids;
+use crate::intake::hidden::Hidden;
 use crate::model::action::Action;
 use crate::model::cause::Cause;
 use crate::model::event::{Event, Report};
@@ -18,7 +19,7 @@ use crate::model::rule::{Decision, Effect, Ending, Verdict};
 use crate::model::span;
 use crate::model::time::Time;
 use crate::packs::catalog::Catalog;
-use crate::packs::parameters;
+use crate::packs::{parameters, secrets};
 use crate::store::batch::Batch;
 use crate::store::queue;
 use crate::store::table;
@@ -34,6 +35,7 @@ pub const NOTIFICATION: &str = "core.notification";
 /// Writes the effects of decisions into one batch.
 pub(crate) struct Effects<'a> {
     pub(crate) catalog: &'a Catalog,
+    pub(crate) hidden: &'a Hidden,
     pub(crate) ids: &'a Ids,
     pub(crate) now: Time,
     pub(crate) batch: &'a mut Batch,
@@ -108,6 +110,7 @@ impl Effects<'_> {
         let mut execution = Execution {
             id: self.ids.execution(),
             action: known.cloned().unwrap_or_else(|| Arc::new(Action::missing(action.clone()))),
+            secret: self.hidden.is_given(self.catalog, action, given),
             given: given.clone(),
             cause,
             hops: event.hops + 1,
@@ -172,13 +175,23 @@ impl Effects<'_> {
             effect: *effect,
             execution: execution.id,
             action: execution.action.reference.clone(),
-            parameters: execution.given.clone(),
+            parameters: self.shown(execution),
             status: execution.status,
             result: execution.result.clone(),
             at: self.now,
         };
         let work = Work::Ended(Box::new(ending));
         queue::push(self.batch, queue::INTAKE, self.now, self.ids.record(), work);
+    }
+
+    /// The parameters without the secrets.
+    fn shown(&self, execution: &Execution) -> Map<String, Value> {
+        let given = Value::Object(execution.given.clone());
+        let accepts = self.catalog.accepts.get(&execution.action.reference);
+        match accepts.map(|accepts| secrets::mask(&given, &secrets::of(accepts))) {
+            Some(Value::Object(masked)) => masked,
+            _ => execution.given.clone(),
+        }
     }
 
     fn wait(&mut self, execution: &mut Execution, delay: Option<Duration>) {

@@ -1,6 +1,7 @@
 //! Kept events, in blocks: a batch of events and their decisions is one compressed record, so history
 //! costs little and is read fast. A block's key is the id of its first event.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ const LEVEL: i32 = 1;
 const PAGE: usize = 32;
 /// Milliseconds by which a block's key may be later than the time at which its events were accepted.
 const SLACK_MS: i64 = 60_000;
+/// Ordinary decisions of one rule that are kept of one batch.
+const ORDINARY_LIMIT: usize = 4;
 
 /// A block as the store keeps it.
 #[derive(Serialize, Deserialize)]
@@ -29,6 +32,8 @@ struct Packed {
     triggers: Vec<Reference>,
     #[serde(with = "bytes")]
     content: Vec<u8>,
+    #[serde(skip)]
+    secret: bool,
 }
 
 /// MessagePack's own form for bytes; serde's default writes a list of numbers.
@@ -56,6 +61,10 @@ mod bytes {
 
 impl Row for Packed {
     const TABLE: &'static str = "blocks";
+
+    fn is_secret(&self) -> bool {
+        self.secret
+    }
 
     fn key(&self) -> Vec<u8> {
         self.first.to_bytes().to_vec()
@@ -102,18 +111,32 @@ impl Filter {
     }
 }
 
-/// Adds a block to a batch.
+/// Adds a block to a batch; one whose events have secret fields is `secret`.
 ///
 /// # Panics
 /// Where zstd cannot compress to memory, which it always can.
-pub fn keep(batch: &mut store::batch::Batch, block: &Block) {
+pub fn keep(batch: &mut store::batch::Batch, block: &Block, secret: bool) {
     let (Some(first), Some(last)) = (block.events.first(), block.events.last()) else { return };
     let mut triggers: Vec<Reference> = block.events.iter().map(|e| e.trigger.clone()).collect();
     triggers.sort();
     triggers.dedup();
     let plain = rmp_serde::to_vec_named(block).expect("blocks are plain data");
     let content = zstd::bulk::compress(&plain, LEVEL).expect("compressing to memory does not fail");
-    table::put(batch, &Packed { first: first.id, last: last.id, triggers, content });
+    table::put(batch, &Packed { first: first.id, last: last.id, triggers, content, secret });
+}
+
+/// Leaves out what is ordinary beyond the first few of each rule: it is counted, and can be explained
+/// from the kept event.
+pub(crate) fn thin(decisions: &mut Vec<Decision>) {
+    let mut kept: HashMap<Reference, usize> = HashMap::new();
+    decisions.retain(|decision| {
+        if !decision.verdict.is_ordinary() {
+            return true;
+        }
+        let count = kept.entry(decision.rule.clone()).or_default();
+        *count += 1;
+        *count <= ORDINARY_LIMIT
+    });
 }
 
 fn unpack(packed: &Packed) -> Result<Block, store::Error> {

@@ -4,6 +4,7 @@
 mod admit;
 mod complaints;
 mod effects;
+mod hidden;
 pub mod history;
 pub mod remember;
 mod stage;
@@ -136,6 +137,7 @@ pub fn open(parts: Parts) -> (Door, Stage) {
         schemas: admit::Schemas::default(),
         tally: tally::Tally::default(),
         keys: (0, Arc::new(BTreeMap::new())),
+        hidden: hidden::Hidden::default(),
         complaints: complaints::Complaints::default(),
         refusing: false,
         memories: Memories::new(),

@@ -2,6 +2,7 @@
 //! rules in force, and written with every batch that changes it.
 
 use crate::intake::Command;
+use crate::intake::hidden::Hidden;
 use crate::model::event::Event;
 use crate::model::id::EventId;
 use crate::model::rule::Decision;
@@ -75,12 +76,18 @@ pub(crate) fn obey(
 }
 
 /// Adds what was changed to a batch.
-pub(crate) fn write(memories: &Memories, batch: &mut Batch) {
+pub(crate) fn write(
+    memories: &Memories,
+    (catalog, hidden): (&Catalog, &Hidden),
+    batch: &mut Batch,
+) {
     for (rule, key, memory) in memories.changes() {
         match memory {
             Some(memory) => {
                 let memory = memory.clone();
-                table::put(batch, &Remembered { rule: rule.clone(), key: key.to_owned(), memory });
+                let secret = hidden.is_heard(catalog, rule);
+                let (rule, key) = (rule.clone(), key.to_owned());
+                table::put(batch, &Remembered { rule, key, memory, secret });
             }
             None => batch.remove(table::key::<Remembered>(Remembered::store_key(rule, key))),
         }

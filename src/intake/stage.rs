@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::intake::admit::{self, Past, Schemas};
 use crate::intake::complaints::Complaints;
 use crate::intake::effects::{Effects, SYSTEM_SCOPE};
+use crate::intake::hidden::Hidden;
 use crate::intake::history;
 use crate::intake::remember;
 use crate::intake::tally::{Heard, Tally, word};
@@ -43,8 +44,6 @@ const THREADS: usize = 2;
 const KEYS_LIMIT: usize = 10_000;
 /// Deadlines that share one commit at most.
 const DUE_LIMIT: usize = 4_096;
-/// Ordinary decisions of one rule that are kept of one batch.
-const ORDINARY_LIMIT: usize = 4;
 /// How often a batch is decided anew when somebody else wrote first.
 const TRIES: usize = 8;
 /// Bytes of a refused report that are kept.
@@ -59,6 +58,8 @@ pub struct Stage {
     pub(crate) schemas: Schemas,
     pub(crate) tally: Tally,
     pub(crate) keys: (u64, Arc<BTreeMap<String, Value>>),
+    /// What is secret in what comes in.
+    pub(crate) hidden: Hidden,
     pub(crate) complaints: Complaints,
     /// The store takes nothing, and the log has said so.
     pub(crate) refusing: bool,
@@ -271,6 +272,7 @@ impl Stage {
             let moment = self.adopted.map_or(Moment::Start, |_| Moment::Reload);
             remember::adopt(&mut self.memories, &catalog, now, moment);
             self.adopted = Some(catalog.generation);
+            self.hidden = std::mem::take(&mut self.hidden).with_triggers(&catalog);
         }
         let mut work = self.admit(submissions, &catalog, now).await?;
         work.commands.extend(submissions.iter().flat_map(|one| one.commands.iter().cloned()));
@@ -286,9 +288,11 @@ impl Stage {
         for decision in &work.decisions {
             *work.said.entry(word(&decision.verdict)).or_default() += 1;
         }
-        thin(&mut work.decisions);
+        history::thin(&mut work.decisions);
+        self.hidden.strike(&catalog, &mut work.decisions);
         let block = block(&mut work, catalog.generation);
-        history::keep(&mut work.batch, &block);
+        let secret = self.hidden.is_in(&block.events);
+        history::keep(&mut work.batch, &block, secret);
         self.write(std::mem::take(&mut work.batch)).await?;
         self.tally = if count { Tally::default() } else { tally };
         self.measure(&work, &block);
@@ -414,7 +418,7 @@ impl Stage {
     ) -> Result<(), store::Error> {
         let due = self.memories.next_due().is_some_and(|due| due.0 <= now);
         if work.events.is_empty() && work.commands.is_empty() && !due {
-            remember::write(&self.memories, &mut work.batch);
+            remember::write(&self.memories, (catalog, &self.hidden), &mut work.batch);
             return Ok(());
         }
         let facts = Arc::new(Facts {
@@ -451,8 +455,14 @@ impl Stage {
         });
         let (mut due, mut decided, memories) = decided.await.expect("rules do not panic");
         self.memories = memories;
-        let mut effects =
-            Effects { catalog, ids: &self.parts.ids, now, batch: &mut work.batch, failed: 0 };
+        let mut effects = Effects {
+            catalog,
+            hidden: &self.hidden,
+            ids: &self.parts.ids,
+            now,
+            batch: &mut work.batch,
+            failed: 0,
+        };
         // Effects in the order of time: what was due came first.
         for (event, decisions) in due.iter_mut().chain(&mut decided) {
             for decision in decisions {
@@ -464,7 +474,7 @@ impl Stage {
             }
         }
         work.failed = effects.failed;
-        remember::write(&self.memories, &mut work.batch);
+        remember::write(&self.memories, (catalog, &self.hidden), &mut work.batch);
         // The block in the order of ids, which is how it is searched.
         for (event, decisions) in decided.into_iter().chain(due) {
             work.decisions.extend(decisions);
@@ -481,9 +491,13 @@ impl Stage {
             let rows = Rows::first(KEYS_LIMIT).under(lead);
             let found = table::scan::<KeyValue>(&self.parts.store, rows).await?;
             let now = self.parts.clock.now();
-            let live =
-                found.into_iter().filter(|held| held.row.expires.is_none_or(|end| end > now));
-            let keys = live.map(|held| (held.row.name, held.row.value)).collect();
+            let live: Vec<_> = found
+                .into_iter()
+                .filter(|held| held.row.expires.is_none_or(|end| end > now))
+                .collect();
+            let secret = live.iter().filter(|held| held.row.secret);
+            self.hidden.know(secret.map(|held| &held.row.value));
+            let keys = live.into_iter().map(|held| (held.row.name, held.row.value)).collect();
             self.keys = (revision, Arc::new(keys));
         }
         Ok(Arc::clone(&self.keys.1))
@@ -561,20 +575,6 @@ fn decide(
         }
     }
     decisions
-}
-
-/// Leaves out what is ordinary beyond the first few of each rule: it is counted, and can be explained
-/// from the kept event.
-fn thin(decisions: &mut Vec<Decision>) {
-    let mut kept: HashMap<Reference, usize> = HashMap::new();
-    decisions.retain(|decision| {
-        if !decision.verdict.is_ordinary() {
-            return true;
-        }
-        let count = kept.entry(decision.rule.clone()).or_default();
-        *count += 1;
-        *count <= ORDINARY_LIMIT
-    });
 }
 
 /// How many events came of each trigger, and how many rules were asked about them.

@@ -242,6 +242,9 @@ pub struct Execution {
     pub id: ExecutionId,
     /// The action as it was when the execution was accepted.
     pub action: Arc<Action>,
+    /// Whether it holds secrets: its parameters, its context or its result. The store seals it then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
     /// The parameters that were given, before defaults. Secrets stand in clear here and nowhere else.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub given: Map<String, Value>,

@@ -1,12 +1,14 @@
 //! The key-value store: small values that rules, actions and people share.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::time::Time;
 
 /// One value under its name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyValue {
     /// Its name.
     pub name: String,
@@ -20,4 +22,18 @@ pub struct KeyValue {
     pub updated: Time,
     /// When it ends.
     pub expires: Option<Time>,
+}
+
+/// Never shows a secret value.
+impl fmt::Debug for KeyValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("KeyValue");
+        shown.field("name", &self.name).field("scope", &self.scope);
+        if self.secret {
+            shown.field("value", &"***");
+        } else {
+            shown.field("value", &self.value);
+        }
+        shown.field("secret", &self.secret).field("expires", &self.expires).finish_non_exhaustive()
+    }
 }

@@ -80,7 +80,29 @@ pub fn texts(value: &Value, secrets: &Value) -> Vec<String> {
     parts(value, secrets).into_iter().flat_map(leaves).collect()
 }
 
-fn leaves(value: &Value) -> Vec<String> {
+/// Whether `value` has any of the secret parts.
+#[must_use]
+pub fn is_any(value: &Value, secrets: &Value) -> bool {
+    parts(value, secrets).into_iter().any(|part| !part.is_null())
+}
+
+/// Whether an execution with these parameters holds any secret, given or by default.
+#[must_use]
+pub fn held(parameters: &Parameters, given: &Map<String, Value>) -> bool {
+    let nothing = Value::Object(Map::new());
+    // What a question asks for is described by one of its parameters.
+    let asked = given.get("schema").is_some_and(|schema| find(schema) != nothing);
+    let default = || parameters.iter().any(|(_, one)| one.secret && one.default.is_some());
+    let given = || {
+        let secrets = of(parameters);
+        secrets != nothing && is_any(&Value::Object(given.clone()), &secrets)
+    };
+    asked || default() || given()
+}
+
+/// The texts and numbers in a value.
+#[must_use]
+pub fn leaves(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
         Value::Number(number) => vec![number.to_string()],

@@ -1,6 +1,6 @@
 //! What must still hold and what to write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::Key;
 
@@ -11,6 +11,8 @@ pub struct Batch {
     pub expectations: BTreeMap<Key, Expectation>,
     /// What is written: content, or nothing to remove.
     pub writes: BTreeMap<Key, Option<Vec<u8>>>,
+    /// Which of the written records hold secrets: a store with a vault before it seals them.
+    pub secret: BTreeSet<Key>,
 }
 
 /// What must hold for one record.
@@ -31,11 +33,19 @@ impl Batch {
 
     /// Writes, whatever stood there.
     pub fn put(&mut self, key: Key, bytes: Vec<u8>) {
+        self.secret.remove(&key);
+        self.writes.insert(key, Some(bytes));
+    }
+
+    /// The same for a record that holds a secret.
+    pub fn put_secret(&mut self, key: Key, bytes: Vec<u8>) {
+        self.secret.insert(key.clone());
         self.writes.insert(key, Some(bytes));
     }
 
     /// Removes, whatever stood there.
     pub fn remove(&mut self, key: Key) {
+        self.secret.remove(&key);
         self.writes.insert(key, None);
     }
 
@@ -47,6 +57,8 @@ impl Batch {
     /// Adds everything that `other` holds.
     pub fn merge(&mut self, other: Self) {
         self.expectations.extend(other.expectations);
+        self.secret.retain(|key| !other.writes.contains_key(key));
+        self.secret.extend(other.secret);
         self.writes.extend(other.writes);
     }
 

@@ -123,6 +123,18 @@ pub enum Error {
         /// What does not fit.
         what: String,
     },
+    /// A record is sealed with a master key that is not here.
+    #[error(
+        "record {key} of table `{table}` is sealed with master key `{master}`, which is not here"
+    )]
+    Sealed {
+        /// The table.
+        table: &'static str,
+        /// The key, in hexadecimal.
+        key: String,
+        /// The name of the master key.
+        master: String,
+    },
     /// No space is left.
     #[error("the disk of `{path}` is full")]
     Full {
@@ -183,6 +195,9 @@ impl Error {
             Self::Damaged { .. } => {
                 "run `ifso doctor` to see how much is damaged, then `ifso restore` from a backup"
             }
+            Self::Sealed { .. } => {
+                "add the line with that key to the master key's file, and start Ifso again"
+            }
             Self::Full { .. } => "free some space; Ifso accepts work again by itself",
             Self::InUse { .. } => "stop the other Ifso, or give this one another `--data` folder",
             Self::Exists { .. } => "name another file, or move this one away first",
@@ -191,6 +206,12 @@ impl Error {
             Self::Io { .. } => "look at the disk and at the system's log",
             Self::Closed => return None,
         })
+    }
+
+    /// Whether one record is the matter, and all others work: whatever needs it waits, and nothing else.
+    #[must_use]
+    pub fn is_of_record(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Sealed { .. })
     }
 
     /// Whether the same call may succeed later without anybody's doing here.

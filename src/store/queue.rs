@@ -49,6 +49,11 @@ pub struct Ticket {
 impl Row for Ticket {
     const TABLE: &'static str = "tickets";
 
+    /// What people want, what they answer and what is reported inside may hold secrets.
+    fn is_secret(&self) -> bool {
+        matches!(self.work, Work::Order(..) | Work::Report(_))
+    }
+
     fn key(&self) -> Vec<u8> {
         [lead(&self.queue).as_slice(), &sortable(self.due), &self.id.to_bytes()].concat()
     }

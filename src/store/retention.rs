@@ -16,7 +16,7 @@ use crate::model::time::Time;
 use crate::store::batch::Batch;
 use crate::store::people::Token;
 use crate::store::table::{self, Held, Row, Rows, decode};
-use crate::store::tables::{Seen, TABLES};
+use crate::store::tables::{AuditEnd, AuditLine, Seen, TABLES};
 use crate::store::{Error, Handle, Key, Order, Range};
 
 /// Rows that one commit looks at, and so the most that it forgets: some milliseconds of work.
@@ -81,6 +81,9 @@ pub async fn sweep(store: &Handle, now: Time, settings: &Settings) -> Result<Cou
     if let Some(before) = before("incidents") {
         let over = |row: &Incident| row.resolved.as_ref().is_some_and(|one| one.at < before);
         forget_rows::<Incident>(store, &mut counts, over).await?;
+    }
+    if let Some(before) = before("audit") {
+        forget_audit(store, before, &mut counts).await?;
     }
     if let Some(before) = before("executions") {
         forget_executions(store, before, &mut counts).await?;
@@ -168,6 +171,27 @@ async fn forget_beyond(
             }
         }
         commit(store, batch, table, rows, counts).await?;
+    }
+}
+
+/// Removes the oldest lines of the audit log, and says in the same commit where it begins now: the rest
+/// can be verified as before.
+async fn forget_audit(store: &Handle, before: Time, counts: &mut Counts) -> Result<(), Error> {
+    loop {
+        let found = table::scan::<AuditLine>(store, Rows::first(STEP_ROWS)).await?;
+        let rows = found.len();
+        let old: Vec<_> = found.into_iter().take_while(|held| held.row.at < before).collect();
+        let Some(last) = old.last() else { return Ok(()) };
+        let (which, number) = (AuditEnd::FIRST.to_owned(), last.row.number + 1);
+        let mut batch = Batch::new();
+        table::put(&mut batch, &AuditEnd { which, number, hash: last.row.hash.clone() });
+        for held in &old {
+            table::remove(&mut batch, held);
+        }
+        commit(store, batch, AuditLine::TABLE, old.len(), counts).await?;
+        if old.len() < rows || rows < STEP_ROWS {
+            return Ok(());
+        }
     }
 }
 

@@ -22,6 +22,11 @@ pub trait Row: Serialize + DeserializeOwned + Send + Sync {
     /// Its key; the order of bytes is the order of scans.
     fn key(&self) -> Vec<u8>;
 
+    /// Whether it holds what nobody may read who has the file alone: it is sealed as a whole.
+    fn is_secret(&self) -> bool {
+        false
+    }
+
     /// Its index entries: field and value.
     fn entries(&self) -> Vec<(&'static str, Vec<u8>)> {
         Vec::new()
@@ -54,7 +59,12 @@ pub fn put<R: Row>(batch: &mut Batch, row: &R) {
     for entry in entries(row) {
         batch.put(entry, Vec::new());
     }
-    batch.put(key::<R>(row.key()), encode(row));
+    let key = key::<R>(row.key());
+    if row.is_secret() {
+        batch.put_secret(key, encode(row));
+    } else {
+        batch.put(key, encode(row));
+    }
 }
 
 /// Replaces a row that was read; the batch fails where somebody wrote it meanwhile.
@@ -181,11 +191,11 @@ async fn pointed<R: Row>(
     let keys: Vec<Key> = rows.map(key::<R>).collect();
     let records = match store.get_many(&keys).await {
         // One of them blocks itself alone: the others are fetched one by one.
-        Err(Error::Damaged { .. }) => {
+        Err(error) if error.is_of_record() => {
             let mut records = Vec::new();
             for key in &keys {
                 records.push(match store.get(key).await {
-                    Err(Error::Damaged { .. }) => None,
+                    Err(error) if error.is_of_record() => None,
                     other => other?,
                 });
             }

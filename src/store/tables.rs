@@ -56,6 +56,9 @@ pub const TABLES: &[(&str, Option<Duration>)] = &[
     ("tokens", None),
     // Goes with its key or its user.
     ("used", None),
+    ("masters", None),
+    ("audit", Some(Duration::from_hours(365 * 24))),
+    ("audit_ends", None),
 ];
 
 const DAY: Duration = Duration::from_hours(24);
@@ -86,8 +89,20 @@ pub fn entries(table: &str, key: &[u8], content: &[u8]) -> Result<Vec<Key>, Erro
         "users" => of::<User>(key, content),
         "tokens" => of::<Token>(key, content),
         "used" => of::<Used>(key, content),
+        "masters" => of::<Master>(key, content),
+        "audit" => of::<AuditLine>(key, content),
+        "audit_ends" => of::<AuditEnd>(key, content),
         _ => Ok(Vec::new()),
     }
+}
+
+/// The byte with which sealed contents begin; no row does, nor does anything in `MessagePack`.
+pub const SEALED: u8 = 0xC1;
+
+/// Whether a content is not sealed.
+#[must_use]
+pub fn is_plain(content: &[u8]) -> bool {
+    content.first() != Some(&SEALED)
 }
 
 /// How far a stream has been taken in: the exactly-once of every ordered source.
@@ -177,6 +192,9 @@ pub struct Remembered {
     pub key: String,
     /// What.
     pub memory: Memory,
+    /// Whether it may hold secrets of events.
+    #[serde(skip)]
+    pub secret: bool,
 }
 
 impl Remembered {
@@ -189,6 +207,10 @@ impl Remembered {
 
 impl Row for Remembered {
     const TABLE: &'static str = "memories";
+
+    fn is_secret(&self) -> bool {
+        self.secret
+    }
 
     fn key(&self) -> Vec<u8> {
         Self::store_key(&self.rule, &self.key)
@@ -228,6 +250,10 @@ impl Row for Count {
 impl Row for Execution {
     const TABLE: &'static str = "executions";
     const INDEX: &'static str = "executions_index";
+
+    fn is_secret(&self) -> bool {
+        self.secret
+    }
 
     fn key(&self) -> Vec<u8> {
         self.id.to_bytes().to_vec()
@@ -414,6 +440,11 @@ pub struct DeadLetter {
 impl Row for DeadLetter {
     const TABLE: &'static str = "dead_letters";
 
+    /// Nobody knows what an input holds that nobody understands.
+    fn is_secret(&self) -> bool {
+        true
+    }
+
     fn key(&self) -> Vec<u8> {
         self.id.to_bytes().to_vec()
     }
@@ -422,8 +453,76 @@ impl Row for DeadLetter {
 impl Row for KeyValue {
     const TABLE: &'static str = "keys";
 
+    fn is_secret(&self) -> bool {
+        self.secret
+    }
+
     fn key(&self) -> Vec<u8> {
         [self.scope.as_bytes(), &[0], self.name.as_bytes()].concat()
+    }
+}
+
+/// A master key with which records are sealed: its name only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Master {
+    /// Its name, which follows from the key: `mk_` and 16 hexadecimal digits.
+    pub name: String,
+    /// When it was first used.
+    pub since: Time,
+}
+
+impl Row for Master {
+    const TABLE: &'static str = "masters";
+
+    fn key(&self) -> Vec<u8> {
+        self.name.as_bytes().to_vec()
+    }
+}
+
+/// One line of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditLine {
+    /// Counts the lines from 1.
+    pub number: u64,
+    /// When it was written.
+    pub at: Time,
+    /// What it says, as JSON in its canonical form; the hash of the line before it is in it.
+    pub text: String,
+    /// SHA-256 of that text.
+    pub hash: String,
+}
+
+impl Row for AuditLine {
+    const TABLE: &'static str = "audit";
+
+    fn key(&self) -> Vec<u8> {
+        self.number.to_be_bytes().to_vec()
+    }
+}
+
+/// Where the audit log begins or ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEnd {
+    /// `first` or `last`.
+    pub which: String,
+    /// The number of that line.
+    pub number: u64,
+    /// The hash of the last line; of what stood before the first one.
+    pub hash: String,
+}
+
+impl AuditEnd {
+    /// The first line that is kept.
+    pub const FIRST: &'static str = "first";
+    /// The last line.
+    pub const LAST: &'static str = "last";
+}
+
+impl Row for AuditEnd {
+    const TABLE: &'static str = "audit_ends";
+
+    fn key(&self) -> Vec<u8> {
+        self.which.as_bytes().to_vec()
     }
 }
 

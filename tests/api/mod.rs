@@ -13,12 +13,14 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use ifso::api::{self, RunnerType};
+use ifso::audit;
 use ifso::auth::{Draft, Keys};
 use ifso::clock::Ids;
 use ifso::packs::catalog::Catalog;
 use ifso::sensors::hooks::Hooks;
 use ifso::sensors::supervisor::Registry;
 use ifso::telemetry::metrics::Metrics;
+use ifso::vault::{Source, Text, Vault};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -46,6 +48,10 @@ impl House {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hooks = Hooks::new();
         hooks.known();
+        let source = Source::Variable("KEY".to_owned(), Text::new("07".repeat(32)));
+        let vault = Vault::open(source, world.store.clone(), clock.now()).await.unwrap();
+        let (book, scribe) = audit::open(world.store.clone(), clock.clone());
+        world.tasks.spawn(scribe.run(world.tasks.stop().clone()));
         let state = api::State {
             clock,
             ids,
@@ -53,6 +59,8 @@ impl House {
             metrics: Metrics::new(),
             store: world.store.clone(),
             keys: keys.clone(),
+            book,
+            vault,
             catalog: world.catalog.clone(),
             door: world.door.clone(),
             executions: world.executions.clone(),

@@ -157,8 +157,12 @@ impl Tale {
         let mut rows = Vec::new();
         for rule in memories.rules() {
             for (key, memory) in memories.each(rule) {
-                let row =
-                    Remembered { rule: rule.clone(), key: key.to_owned(), memory: memory.clone() };
+                let row = Remembered {
+                    rule: rule.clone(),
+                    key: key.to_owned(),
+                    memory: memory.clone(),
+                    secret: false,
+                };
                 let row: Remembered = table::decode(&[], &table::encode(&row)).unwrap();
                 rows.push((row.rule, row.key, row.memory));
             }

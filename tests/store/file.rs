@@ -48,7 +48,7 @@ async fn a_second_opening_is_refused_with_the_pid_until_the_first_is_gone() {
     let refused = open(&path).err().unwrap();
     let owner = format!("is in use by another process (pid {})", std::process::id());
     assert!(refused.to_string().contains(&owner), "{refused}");
-    assert!(matches!(doctor(&path), Err(Error::InUse { .. })));
+    assert!(matches!(doctor(&path, &|_, _, _| None), Err(Error::InUse { .. })));
     drop(first);
     open(&path).unwrap();
 }
@@ -120,7 +120,7 @@ async fn a_newer_format_is_refused_and_left_as_it_was() {
         );
         assert!(std::fs::read(&path).unwrap() == before, "it was changed");
     }
-    assert!(matches!(doctor(&path), Err(Error::TooNew { .. })));
+    assert!(matches!(doctor(&path, &|_, _, _| None), Err(Error::TooNew { .. })));
 }
 
 /// A store as the first Ifso left it: 40 records `n` of `n` bytes `n`.
@@ -130,7 +130,7 @@ async fn a_store_of_format_1_is_read_for_ever() {
     let path = home.path().join("store.redb");
     let golden = include_bytes!("golden/format-1.redb.zst");
     std::fs::write(&path, zstd::decode_all(golden.as_slice()).unwrap()).unwrap();
-    assert!(doctor(&path).unwrap().is_sound());
+    assert!(doctor(&path, &|_, _, _| None).unwrap().is_sound());
     let store = open(&path).unwrap();
     for number in 0..40u8 {
         let record = store.get(&key(number.into())).await.unwrap().unwrap();
@@ -248,7 +248,7 @@ async fn the_doctor_finds_a_sound_store_sound_and_an_index_that_leads_nowhere() 
     store.commit(batch).await.unwrap();
     drop(store);
     let before = std::fs::read(&path).unwrap();
-    let report = doctor(&path).unwrap();
+    let report = doctor(&path, &|_, _, _| None).unwrap();
     assert!(report.is_sound() && report.closed, "{report:#?}");
     let rows = report.tables.iter().find(|table| table.name == "executions").unwrap();
     assert_eq!((rows.records, rows.damaged), (3, 0));
@@ -259,7 +259,7 @@ async fn the_doctor_finds_a_sound_store_sound_and_an_index_that_leads_nowhere() 
     batch.remove(Key { table: "executions", bytes: 2u128.to_be_bytes().to_vec() });
     store.commit(batch).await.unwrap();
     drop(store);
-    let report = doctor(&path).unwrap();
+    let report = doctor(&path, &|_, _, _| None).unwrap();
     assert_eq!(report.damaged, ["2 entries of table `executions_index` lead to no sound row"]);
 }
 

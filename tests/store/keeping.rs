@@ -27,6 +27,7 @@ pub(super) fn execution(id: ExecutionId, status: Status) -> Execution {
     Execution {
         id,
         action: Arc::new(action()),
+        secret: false,
         given: Map::new(),
         cause: Cause::User("ada".to_owned()),
         hops: 0,

@@ -26,7 +26,7 @@ use crate::store::redb::writer::{Commit, State, Writer};
 use crate::store::{Error, Key, Range, Record, Store};
 
 pub use backup::{Copied, restore};
-pub use doctor::{Report, Table, doctor};
+pub use doctor::{Opener, Report, Table, doctor};
 pub use file::{FORMAT, is_guarded};
 pub use memory::Memory;
 pub use place::Place;
