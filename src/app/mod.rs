@@ -1,6 +1,8 @@
 //! The composition root: the only file that knows every room. It builds them in the order of the
 //! river, starts the loops, and stops them in the same order, the store last.
 
+mod stages;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,12 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::stages::Stages;
 use crate::clock::{self, Clock, Ids};
 use crate::config::Config;
 use crate::model::execution::Execution;
@@ -410,7 +411,7 @@ impl House {
 
     /// Starts every loop, downstream first: what comes in finds everybody at work.
     fn start(self, listener: TcpListener) -> Stages {
-        let mut stages = Stages { tasks: self.tasks, stages: Vec::new() };
+        let mut stages = Stages::new(self.tasks);
         let vault = self.state.vault.clone();
         stages.add("executions", |stop| self.dispatcher.run(stop));
         stages.add("workflows", |stop| self.conductor.run(stop));
@@ -424,49 +425,6 @@ impl House {
         stages.add("sensors", |stop| self.supervisor.run(stop));
         stages.add("packs", |stop| self.watch.run(stop));
         stages
-    }
-}
-
-/// The running loops, in the order in which they were started.
-struct Stages {
-    tasks: Tasks,
-    stages: Vec<(&'static str, CancellationToken, JoinHandle<()>)>,
-}
-
-impl Stages {
-    fn add<F>(&mut self, name: &'static str, run: impl FnOnce(CancellationToken) -> F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let stop = CancellationToken::new();
-        let task = self.tasks.spawn(run(stop.clone()));
-        self.stages.push((name, stop, task));
-    }
-
-    /// Ends when a stage ends that was not asked to.
-    async fn failed(&mut self) -> Error {
-        let stages = self.stages.iter_mut().map(|(name, _, task)| {
-            let name = *name;
-            task.map(move |ended| (name, ended)).boxed()
-        });
-        let ((stage, ended), _, _) = futures_util::future::select_all(stages).await;
-        let what = ended.err().map_or_else(|| "without a reason".to_owned(), |e| e.to_string());
-        Error::Stage { stage, what }
-    }
-
-    /// Stops in the order of the river: first what brings work, then what does it. Attempts that
-    /// survive the engine go on; the others have their time to end.
-    async fn stop(&mut self) {
-        while let Some((name, stop, task)) = self.stages.pop() {
-            stop.cancel();
-            if !task.is_finished() && tokio::time::timeout(GRACE, task).await.is_err() {
-                tracing::warn!(stage = name, "did not end in time");
-            }
-        }
-        if !self.tasks.drain(GRACE).await {
-            let running = self.tasks.running();
-            tracing::warn!(running, "some work was still under way; the next start takes it up");
-        }
     }
 }
 
