@@ -289,6 +289,7 @@ impl House {
         let ids = Ids::new(clock.clone());
         let tasks = Tasks::new();
         let metrics = Metrics::new();
+        metrics.kept().stands(config.data.join(STORE));
         let store = measured(redb.clone(), metrics.clone());
         let keys = auth::Keys::new(Arc::clone(&store), clock.clone(), ids.clone());
         let first_key = keys.first(&config.data).await?.map(|key| key.reveal().clone());

@@ -1,4 +1,6 @@
 //! Logs and metrics: every name that we have stands here.
 
+pub mod disk;
 pub mod logs;
 pub mod metrics;
+pub mod kept;
