@@ -240,6 +240,8 @@ pub struct Config {
     pub inherited: BTreeMap<String, String>,
     /// The variables that installers of packs' requirements inherit: `PIP_*`, certificates, proxies.
     pub installing: BTreeMap<String, String>,
+    /// Where whoever started this process wants to hear that it is ready: `NOTIFY_SOCKET`, of systemd.
+    pub notify: Option<String>,
 }
 
 /// Why there is no configuration.
@@ -330,11 +332,14 @@ impl Config {
         let mut settings = read(&absolute)?;
         let mut warnings = Vec::new();
         let (mut inherited, mut installing) = (BTreeMap::new(), BTreeMap::new());
+        let mut notify = None;
         for (name, value) in environment {
             if name == "HOME" {
                 inherited.insert(name.clone(), value.clone());
             } else if name.starts_with("PIP_") || INSTALLING.contains(&name.as_str()) {
                 installing.insert(name.clone(), value.clone());
+            } else if name == "NOTIFY_SOCKET" {
+                notify = Some(value.clone());
             }
             if let Some(key) = name.strip_prefix("IFSO_") {
                 overlay(&mut settings, &name, key, &value, &mut warnings)?;
@@ -352,7 +357,7 @@ impl Config {
             Some(data) => std::path::absolute(data).unwrap_or_else(|_| data.clone()),
             None => absolute.join(&settings.data),
         };
-        Ok(Self { home: absolute, data, settings, warnings, inherited, installing })
+        Ok(Self { home: absolute, data, settings, warnings, inherited, installing, notify })
     }
 
     /// Sends log lines to stderr, as the settings say, once for the process.

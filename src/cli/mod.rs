@@ -27,6 +27,7 @@ mod follow;
 mod incident;
 mod inquiry;
 mod key;
+mod man;
 mod noun;
 mod pack;
 mod restore;
@@ -172,6 +173,9 @@ enum Verb {
     Definitions(definitions::Definitions),
     /// Print completions for a shell.
     Completions(completions::Completions),
+    /// Write the manual pages.
+    #[command(hide = true)]
+    Man(man::Man),
     /// Print the version.
     Version,
 }
@@ -213,6 +217,7 @@ fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
         Verb::Rule(rule::Rule::New(verb)) => verb.run(whereabouts, output),
         Verb::Definitions(verb) => verb.run(output),
         Verb::Completions(verb) => verb.run(output),
+        Verb::Man(verb) => verb.run(output),
         Verb::Version => {
             output.line(concat!("ifso ", env!("CARGO_PKG_VERSION")))?;
             Ok(ExitCode::SUCCESS)

@@ -16,9 +16,15 @@ pub struct Served {
 
 impl Served {
     pub fn start(home: &std::path::Path) -> Self {
+        Self::start_with(home, &[])
+    }
+
+    /// The same with these variables.
+    pub fn start_with(home: &std::path::Path, variables: &[(&str, &str)]) -> Self {
         let home = home.to_str().unwrap();
         let mut child = ifso(&["serve", "--home", home, "--listen", "127.0.0.1:0"])
             .env("PATH", "/usr/bin:/bin")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -96,6 +102,7 @@ fn every_verb_has_help() {
         "restore",
         "doctor",
         "completions",
+        "man",
         "version",
     ] {
         let output = ifso(&[verb, "--help"]).output().unwrap();
