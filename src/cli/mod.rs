@@ -167,7 +167,7 @@ enum Verb {
     Backup(backup::Backup),
     /// Put a backup in the place of a store that does not exist.
     Restore(restore::Restore),
-    /// Look at every record of a store without serving.
+    /// Look at everything that Ifso rests on, and say what to do.
     Doctor(doctor::Doctor),
     /// Write what a rule may call as definition files for editors (`*.d.rhai`).
     Definitions(definitions::Definitions),
