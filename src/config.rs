@@ -43,6 +43,17 @@ pub struct Settings {
     pub executions: Executions,
     /// How long records are kept.
     pub keep: Keep,
+    /// What others are told of what goes on.
+    pub telemetry: Telemetry,
+}
+
+/// Settings of telemetry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// The OTLP collector that traces go to, over HTTP. Empty: nowhere.
+    #[serde(deserialize_with = "public")]
+    pub otlp: String,
 }
 
 /// Settings of executions.
@@ -206,6 +217,7 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             executions: Executions::default(),
             keep: Keep::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }

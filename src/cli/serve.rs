@@ -14,6 +14,7 @@ use crate::cli::client::URL_FILE;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::config::{Config, Flags, LogFormat};
+use crate::telemetry::traces::Traces;
 
 /// Serve a home. Prints `ready http://…` on stdout once work is accepted; logs go to stderr. SIGTERM
 /// drains and ends with code 0; a second one ends at once.
@@ -56,11 +57,13 @@ impl Serve {
             .build()
             .map_err(|error| Failure::machine("no thread could be started", &error))?;
         let mut announced = false;
-        let served = runtime.block_on(app::serve(config, |ready: &app::Ready| {
+        let traces = traces(&config)?;
+        let served = runtime.block_on(app::serve(config, traces.clone(), |ready: &app::Ready| {
             announced = true;
             announce(ready, &url_file, format, output);
             tell(notify.as_deref());
         }));
+        traces.end();
         // Gone when it serves no longer; but a second Ifso that never did leaves the first one's.
         if announced && let Err(error) = std::fs::remove_file(&url_file) {
             tracing::debug!(%error, "there was no address to take back");
@@ -81,6 +84,19 @@ impl Serve {
             }),
         }
     }
+}
+
+/// Where spans go. Made before any task runs and ended after the last: its client blocks.
+fn traces(config: &Config) -> Result<Traces, Failure> {
+    let otlp = &config.settings.telemetry.otlp;
+    if otlp.is_empty() {
+        return Ok(Traces::off());
+    }
+    // Fails where it was done before, which is fine: there is one kind of cryptography here.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    Traces::to(otlp).map_err(|error| {
+        Failure::new(error.to_string()).help("name an OTLP collector over HTTP in `[telemetry]`")
+    })
 }
 
 /// Tells systemd that work is accepted (`sd_notify(3)`), where it wants to know.

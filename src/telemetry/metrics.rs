@@ -14,13 +14,16 @@ use prometheus::{
 use crate::model::execution::STATUSES;
 use crate::model::rule::Verdict;
 use crate::telemetry::kept::Kept;
+use crate::telemetry::traces::Traces;
 
 /// Seconds between 0.1 ms and 10 s: from a read in memory to a disk that struggles.
 const SECONDS: &[f64] = &[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 
-/// What is counted. Cheap to clone; clones count together. Each process, and each test, has its own.
+/// What is counted, and where spans of it go. Cheap to clone; clones count together. Each process, and each
+/// test, has its own.
 #[derive(Clone)]
 pub struct Metrics {
+    traces: Traces,
     registry: Registry,
     events: IntCounterVec,
     decisions: IntCounterVec,
@@ -53,6 +56,7 @@ impl Metrics {
         let registry = Registry::new();
         let r = &registry;
         let made = Self {
+            traces: Traces::off(),
             events: counters(r, "events_taken_total", "Reports by outcome.", &["outcome"]),
             decisions: counters(r, "decisions_made_total", "Decisions by verdict.", &["verdict"]),
             requested: counter(r, "executions_requested_total", "Executions accepted."),
@@ -106,10 +110,22 @@ impl Metrics {
         made
     }
 
+    /// The same, its spans sent.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
+    }
+
     /// What is in the store now.
     #[must_use]
     pub fn kept(&self) -> &Kept {
         &self.kept
+    }
+
+    /// Where spans go.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
     }
 
     /// Says what it is of. Every known value of a label is there from the beginning: what counts from
