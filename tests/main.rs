@@ -7,6 +7,7 @@ mod world;
 mod api;
 mod cli;
 mod demo;
+mod deploy;
 mod executions;
 mod flow;
 mod incidents;
