@@ -46,6 +46,17 @@ pub struct Settings {
     pub vault: Master,
     /// How long records are kept.
     pub keep: Keep,
+    /// What others are told of what goes on.
+    pub telemetry: Telemetry,
+}
+
+/// Settings of telemetry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// The OTLP collector that traces go to, over HTTP. Empty: nowhere.
+    #[serde(deserialize_with = "public")]
+    pub otlp: String,
 }
 
 /// Where the master key comes from. A systemd credential `ifso-master-key` comes before both.
@@ -235,6 +246,7 @@ impl Default for Settings {
             executions: Executions::default(),
             vault: Master::default(),
             keep: Keep::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }
@@ -271,6 +283,8 @@ pub struct Config {
     pub inherited: BTreeMap<String, String>,
     /// The variables that installers of packs' requirements inherit: `PIP_*`, certificates, proxies.
     pub installing: BTreeMap<String, String>,
+    /// Where whoever started this process wants to hear that it is ready: `NOTIFY_SOCKET`, of systemd.
+    pub notify: Option<String>,
 }
 
 /// Why there is no configuration.
@@ -361,12 +375,15 @@ impl Config {
         let mut settings = read(&absolute)?;
         let mut warnings = Vec::new();
         let (mut inherited, mut installing) = (BTreeMap::new(), BTreeMap::new());
+        let mut notify = None;
         let environment: BTreeMap<String, String> = environment.into_iter().collect();
         for (name, value) in environment.clone() {
             if name == "HOME" {
                 inherited.insert(name.clone(), value.clone());
             } else if name.starts_with("PIP_") || INSTALLING.contains(&name.as_str()) {
                 installing.insert(name.clone(), value.clone());
+            } else if name == "NOTIFY_SOCKET" {
+                notify = Some(value.clone());
             }
             if let Some(key) = name.strip_prefix("IFSO_") {
                 overlay(&mut settings, &name, key, &value, &mut warnings)?;
@@ -385,7 +402,7 @@ impl Config {
             None => absolute.join(&settings.data),
         };
         let master = master(&settings.vault, &data, &environment);
-        Ok(Self { home: absolute, data, settings, warnings, master, inherited, installing })
+        Ok(Self { home: absolute, data, settings, warnings, master, inherited, installing, notify })
     }
 
     /// Sends log lines to stderr, as the settings say, once for the process.

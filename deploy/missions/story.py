@@ -6,7 +6,7 @@
 Starts Prometheus, node_exporter, Alertmanager, a mail server and Ifso on loopback, all with the files beside this
 one, and ends what it started. Every step is looked at, not believed: the first that does not happen ends the story
 with exit code 1. `--stay` leaves all of it running until Ctrl-C; `--prepare` only makes the folder, for
-deploy/compose.yaml. `./dev story` installs what it needs.
+deploy/missions/compose.yaml. `./dev story` installs what it needs.
 """
 
 import argparse

@@ -24,6 +24,7 @@ use crate::model::execution::Execution;
 use crate::model::id::ExecutionId;
 use crate::model::reference::Reference;
 use crate::model::time::Time;
+use crate::model::trace::{self, Parent};
 use crate::model::workflow::Again;
 use crate::packs::answer;
 use crate::store::table::{self, Rows};
@@ -329,6 +330,10 @@ fn context(call: &Call, body: Option<Map<String, Value>>) -> Result<Map<String, 
     merged.extend(body.unwrap_or_default());
     if let Some(tag) = call.header("st2-trace-tag") {
         merged.insert("trace_context".to_owned(), json!({ "trace_tag": tag }));
+    } else if let Some(parent) =
+        call.header("traceparent").filter(|text| Parent::read(text).is_some())
+    {
+        merged.insert(trace::TAG.to_owned(), json!(parent));
     }
     Ok(merged)
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ use crate::store::redb::{self, Redb};
 use crate::store::{Handle, retention};
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 use crate::vault::{self, Vault};
 use crate::{api, audit, auth, executions, incidents, intake, packs, sensors, store};
 
@@ -124,12 +126,16 @@ fn machine(what: &str, error: &io::Error, help: &str) -> Error {
     Error::Machine { what: format!("{what}: {error}"), help: help.to_owned() }
 }
 
-/// Serves until SIGTERM or SIGINT; calls `ready` once work is accepted. A second signal ends the
-/// process at once, whatever is under way.
+/// Serves until SIGTERM or SIGINT; calls `ready` once work is accepted, and sends spans to `traces`. A
+/// second signal ends the process at once, whatever is under way.
 ///
 /// # Errors
 /// Why it could not begin, or why it ended.
-pub async fn serve(config: Config, ready: impl FnOnce(&Ready) + Send) -> Result<(), Error> {
+pub async fn serve(
+    config: Config,
+    traces: Traces,
+    ready: impl FnOnce(&Ready) + Send,
+) -> Result<(), Error> {
     let (address, exposed) = config.address()?;
     if let Some(warning) = exposed {
         tracing::warn!(%address, "{warning}");
@@ -139,7 +145,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Ready) + Send) -> Result<
     let mut signals = Signals::new()?;
     let listener = listen(address).await?;
     let store = open(&config)?;
-    let house = House::build(&config, Arc::clone(&store), &listener).await?;
+    let house = House::build(&config, Arc::clone(&store), traces, &listener).await?;
     let url = house.url.clone();
     let first_key = house.first_key.clone();
     let mut stages = house.start(listener);
@@ -304,13 +310,15 @@ impl House {
     async fn build(
         config: &Config,
         redb: Arc<Redb>,
+        traces: Traces,
         listener: &TcpListener,
     ) -> Result<Self, Error> {
         let url = url(listener)?;
         let clock = clock::system();
         let ids = Ids::new(clock.clone());
         let tasks = Tasks::new();
-        let metrics = Metrics::new();
+        let metrics = Metrics::new().traced(traces);
+        metrics.kept().stands(config.data.join(STORE));
         let vault = Vault::open(config.master.clone(), redb.clone(), clock.now()).await?;
         vault.tell_of_missing().await?;
         let store = measured(vault.store(), metrics.clone());

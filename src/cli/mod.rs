@@ -28,6 +28,7 @@ mod follow;
 mod incident;
 mod inquiry;
 mod key;
+mod man;
 mod noun;
 mod pack;
 mod restore;
@@ -178,12 +179,15 @@ enum Verb {
     Backup(backup::Backup),
     /// Put a backup in the place of a store that does not exist.
     Restore(restore::Restore),
-    /// Look at every record of a store without serving.
+    /// Look at everything that Ifso rests on, and say what to do.
     Doctor(doctor::Doctor),
     /// Write what a rule may call as definition files for editors (`*.d.rhai`).
     Definitions(definitions::Definitions),
     /// Print completions for a shell.
     Completions(completions::Completions),
+    /// Write the manual pages.
+    #[command(hide = true)]
+    Man(man::Man),
     /// Print the version.
     Version,
 }
@@ -225,6 +229,7 @@ fn verb(line: Line, output: &mut Output) -> Result<ExitCode, Failure> {
         Verb::Rule(rule::Rule::New(verb)) => verb.run(whereabouts, output),
         Verb::Definitions(verb) => verb.run(output),
         Verb::Completions(verb) => verb.run(output),
+        Verb::Man(verb) => verb.run(output),
         Verb::Version => {
             output.line(concat!("ifso ", env!("CARGO_PKG_VERSION")))?;
             Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ use crate::executions::templates::{self, Rendered};
 use crate::executions::{Room, Token, control, emitted, secrets, settle};
 use crate::model::execution::{End, Execution};
 use crate::packs::{self, parameters};
-use crate::runners::{Begin, Brake, Ended, Job, Outcome, Piece, Runner};
+use crate::runners::{Begin, Brake, Ended, Job, Outcome, Piece, Runner, TRACE_PARENT};
 use crate::store;
 use crate::store::queue::Ticket;
 use crate::store::table::Held;
@@ -178,16 +178,17 @@ fn job(
 
 fn environment(room: &Room, execution: &Execution, token: &Token) -> BTreeMap<String, String> {
     let id = execution.id.to_string();
-    [
+    let parent = room.parts.metrics.traces().parent(execution);
+    let always = [
         ("IFSO_EXECUTION_ID", id.clone()),
         ("IFSO_ATTEMPT", execution.attempt.to_string()),
         ("ST2_ACTION_EXECUTION_ID", id),
         ("ST2_ACTION_PACK_NAME", execution.action.reference.pack().to_owned()),
         ("ST2_ACTION_API_URL", room.parts.settings.api_url.clone()),
         ("ST2_ACTION_AUTH_TOKEN", token.text.clone()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    ];
+    let all = always.into_iter().chain(parent.map(|parent| (TRACE_PARENT, parent)));
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Strikes secrets out of everything that an outcome says.

@@ -342,6 +342,7 @@ pub(super) fn after(room: &Room, execution: &Execution) {
     }
     if execution.status.is_done() {
         room.parts.metrics.ended(execution.status.word());
+        room.parts.metrics.traces().execution(execution);
     }
     room.tell(execution);
 }

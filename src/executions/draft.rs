@@ -14,6 +14,7 @@ use crate::model::id::ExecutionId;
 use crate::model::problem::nearest;
 use crate::model::reference::Reference;
 use crate::model::time::Time;
+use crate::model::trace;
 use crate::packs::{parameters, secrets};
 use crate::store::batch::Batch;
 use crate::store::tables::{Definition, Work};
@@ -53,8 +54,9 @@ fn action(room: &Room, draft: &Draft<'_>) -> Result<Arc<Action>, Error> {
 fn execution(room: &Room, draft: Draft<'_>, action: Arc<Action>, now: Time) -> Execution {
     let (parent, part) = draft.part.unzip();
     let secret = secrets::held(&room.accepts(&action), draft.parameters);
+    let id = room.parts.ids.execution();
     Execution {
-        id: room.parts.ids.execution(),
+        id,
         action,
         secret,
         given: draft.parameters.clone(),
@@ -75,9 +77,20 @@ fn execution(room: &Room, draft: Draft<'_>, action: Arc<Action>, now: Time) -> E
         result: Value::Null,
         reason: None,
         log: vec![(now, Status::Requested)],
-        context: draft.context.clone(),
+        context: context(room, draft.context, id),
         links: Vec::new(),
     }
+}
+
+/// The context, with the tag of the trace that begins here where none was given and spans are wanted.
+fn context(room: &Room, given: &Map<String, Value>, id: ExecutionId) -> Map<String, Value> {
+    let mut context = given.clone();
+    let tagged = context.contains_key(trace::TAG) || context.contains_key("trace_context");
+    if room.parts.metrics.traces().is_on() && !tagged {
+        let begun = trace::begun_by_execution(id).to_string();
+        context.insert(trace::TAG.to_owned(), begun.into());
+    }
+    context
 }
 
 /// An execution of what was asked for.

@@ -8,6 +8,7 @@ use crate::model::event::Report;
 use crate::model::execution::{End, Execution};
 use crate::model::reference::Reference;
 use crate::model::time::Time;
+use crate::model::trace;
 use crate::runners::{Ended, Outcome};
 use crate::store::batch::Batch;
 use crate::store::queue;
@@ -50,7 +51,7 @@ pub(super) fn put(room: &Room, ended: &Execution, batch: &mut Batch, now: Time) 
         data: Arc::new(ended.result["payload"].clone()),
         cause: Cause::Execution(ended.id),
         hops: ended.hops + 1,
-        trace: ended.result["trace_tag"].as_str().map(Into::into),
+        trace: ended.result["trace_tag"].as_str().or_else(|| trace::tag(ended)).map(Into::into),
         ..Report::new(trigger, "executions", serde_json::Value::Null)
     };
     let work = Work::Report(Box::new(report));

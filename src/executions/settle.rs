@@ -11,6 +11,7 @@ use crate::model::event::Report;
 use crate::model::execution::{End, Execution, Status, Step};
 use crate::model::policy::Delivery;
 use crate::model::time::Time;
+use crate::model::trace;
 use crate::packs::answer;
 use crate::runners::{Ended, Outcome};
 use crate::store::batch::Batch;
@@ -76,8 +77,13 @@ pub(super) async fn settle(
         }
         match parts.store.commit(batch).await {
             Ok(_) => {
+                let failed = outcome.ended != Ended::So(End::Succeeded);
+                let why =
+                    || outcome.reason.clone().unwrap_or_else(|| format!("{:?}", outcome.ended));
+                parts.metrics.traces().attempt(execution, failed.then(why), now);
                 if settled.status.is_done() {
                     parts.metrics.ended(settled.status.word());
+                    parts.metrics.traces().execution(&settled);
                 }
                 room.tell(&settled);
                 return Ok(());
@@ -170,7 +176,7 @@ pub(super) fn report(room: &Room, ended: &Execution, batch: &mut Batch, now: Tim
         once: None,
         cause: Cause::Execution(ended.id),
         hops: ended.hops + 1,
-        trace: None,
+        trace: trace::tag(ended).map(Into::into),
         replay: None,
     };
     let work = Work::Report(Box::new(report));

@@ -295,7 +295,7 @@ impl Stage {
         history::keep(&mut work.batch, &block, secret);
         self.write(std::mem::take(&mut work.batch)).await?;
         self.tally = if count { Tally::default() } else { tally };
-        self.measure(&work, &block);
+        self.measure(&work, &block, self.parts.clock.now());
         self.complain(&block.decisions, &catalog, now);
         Ok(work.outcomes)
     }
@@ -322,7 +322,7 @@ impl Stage {
         }
     }
 
-    fn measure(&self, draft: &Draft, block: &Block) {
+    fn measure(&self, draft: &Draft, block: &Block, now: Time) {
         for _ in 0..draft.failed {
             self.parts.metrics.ended("failed");
         }
@@ -341,8 +341,8 @@ impl Stage {
         let silent = usize::try_from(asked).unwrap_or(usize::MAX);
         let silent = silent.saturating_sub(draft.said.values().sum());
         self.parts.metrics.decided("not_matched", silent);
-        let made = block.decisions.iter().map(|decision| decision.executions.len()).sum();
-        self.parts.metrics.requested(made);
+        self.parts.metrics.requested(block.decisions.iter().map(|one| one.executions.len()).sum());
+        self.parts.metrics.traces().decided(&block.events, &block.decisions, now);
     }
 
     async fn admit(
@@ -367,7 +367,7 @@ impl Stage {
                 }
             }
             work.outcomes.push(admitted.outcomes);
-            work.events.extend(admitted.events);
+            work.events.extend(self.parts.metrics.traces().begun(admitted.events));
             for seen in &admitted.seen {
                 table::create(&mut work.batch, seen);
             }

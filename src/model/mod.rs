@@ -21,6 +21,7 @@ pub mod action;
 pub mod policy;
 pub mod execution;
 pub mod workflow;
+pub mod trace;
 pub mod incident;
 pub mod notices;
 pub mod pack;

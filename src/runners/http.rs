@@ -97,7 +97,12 @@ impl Http {
     async fn make(&self, job: &Job) -> Outcome {
         let asked = Asked(&job.parameters);
         let built = self.client(&asked).and_then(|client| {
-            let request = asked.request(&client)?;
+            let mut request = asked.request(&client)?;
+            // What the action says of it wins.
+            let parent = job.trace_parent().and_then(|parent| HeaderValue::from_str(parent).ok());
+            if let Some(parent) = parent {
+                request.headers_mut().entry(PARENT).or_insert(parent);
+            }
             Ok((client, request))
         });
         let (client, request) = match built {
@@ -125,6 +130,9 @@ impl Http {
         asked.client()
     }
 }
+
+/// The header that says which trace a request is part of.
+const PARENT: &str = "traceparent";
 
 /// The parameters of a request.
 struct Asked<'a>(&'a Map<String, Value>);

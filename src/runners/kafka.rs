@@ -74,7 +74,7 @@ impl Runner for Kafka {
                 let why = "it was cancelled; the record may have been produced";
                 Outcome::ended(Ended::So(End::Canceled), why)
             }
-            made = tokio::time::timeout(timeout, produce(&producer, &job.parameters)) => {
+            made = tokio::time::timeout(timeout, produce(&producer, &job)) => {
                 made.unwrap_or_else(|_| {
                     let brokers = process::text(&job.parameters["brokers"]);
                     let why = format!("the brokers `{brokers}` did not acknowledge within {timeout:?}");
@@ -116,7 +116,8 @@ impl Kafka {
     }
 }
 
-async fn produce(producer: &FutureProducer, asked: &Map<String, Value>) -> Outcome {
+async fn produce(producer: &FutureProducer, job: &Job) -> Outcome {
+    let asked = &job.parameters;
     let topic = asked.get("topic").and_then(Value::as_str).unwrap_or_default();
     if topic.is_empty() {
         return Outcome::failed("parameter `topic` is missing; say to which topic");
@@ -129,6 +130,10 @@ async fn produce(producer: &FutureProducer, asked: &Map<String, Value>) -> Outco
     let mut headers = OwnedHeaders::new();
     for (name, value) in asked.get("headers").and_then(Value::as_object).into_iter().flatten() {
         headers = headers.insert(Header { key: name, value: Some(&process::text(value)) });
+    }
+    let given = |name: &str| asked.get("headers").is_some_and(|all| all.get(name).is_some());
+    if let Some(parent) = job.trace_parent().filter(|_| !given("traceparent")) {
+        headers = headers.insert(Header { key: "traceparent", value: Some(parent) });
     }
     let mut record = FutureRecord::<str, str>::to(topic).headers(headers);
     record.key = key;

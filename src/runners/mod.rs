@@ -172,6 +172,9 @@ impl Runners {
     }
 }
 
+/// The variable in which programs find the trace that they are part of, as OpenTelemetry has it.
+pub const TRACE_PARENT: &str = "TRACEPARENT";
+
 /// One attempt to make.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -197,6 +200,14 @@ pub struct Job {
     pub output: mpsc::Sender<Piece>,
     /// Holds it, where its runner and its action can be held.
     pub brake: Brake,
+}
+
+impl Job {
+    /// The `traceparent` of what this attempt calls, where it is part of a trace.
+    #[must_use]
+    pub fn trace_parent(&self) -> Option<&str> {
+        self.environment.get(TRACE_PARENT).map(String::as_str)
+    }
 }
 
 /// The line between an attempt and whoever may want it held.

@@ -10,7 +10,8 @@ use crate::model::time::Time;
 use crate::store::batch::{Batch, Expectation};
 use crate::store::table::{self, Held, Row, Rows};
 use crate::store::tables::Work;
-use crate::store::{Error, Handle};
+use crate::store::{Error, Handle, Order, Range};
+use crate::telemetry::kept::Waiting;
 
 /// Executions to dispatch.
 pub const DISPATCH: &str = "dispatch";
@@ -20,6 +21,9 @@ pub const CONDUCT: &str = "conduct";
 pub const INCIDENTS: &str = "incidents";
 /// Events made inside, to be taken in.
 pub const INTAKE: &str = "intake";
+
+/// Every queue.
+pub const QUEUES: &[&str] = &[DISPATCH, CONDUCT, INCIDENTS, INTAKE];
 
 /// The queue in which executions of a runner wait for their turn: what the engine carries out itself
 /// takes no place from what runs.
@@ -95,6 +99,36 @@ pub async fn due(
 pub async fn next_due(store: &Handle, queue: &str) -> Result<Option<Time>, Error> {
     let found = table::scan::<Ticket>(store, Rows::first(1).under(lead(queue))).await?;
     Ok(found.first().map(|ticket| ticket.row.due))
+}
+
+/// How much waits in a queue at `now`, of its first `limit` tickets. Reads their keys alone.
+///
+/// # Errors
+/// As `Store::scan`.
+pub async fn waiting(
+    store: &Handle,
+    queue: &str,
+    now: Time,
+    limit: usize,
+) -> Result<Waiting, Error> {
+    let prefix = lead(queue);
+    let (at, now_bytes) = (prefix.len(), sortable(now));
+    let range = Range { table: Ticket::TABLE, prefix, after: None, order: Order::Up, limit };
+    let tickets = store.scan(&range).await?;
+    let times = tickets.iter().filter_map(|(key, _)| key.get(at..at + 8));
+    let due = times.take_while(|due| *due <= now_bytes.as_slice()).count();
+    let oldest = match tickets.first() {
+        Some((key, _)) if due > 0 => key.get(at..at + 8).and_then(|due| due.try_into().ok()),
+        _ => None,
+    };
+    let oldest_seconds = oldest.map_or(0, |due| seconds(due, now));
+    Ok(Waiting { due, later: tickets.len() - due, oldest_seconds })
+}
+
+/// Seconds from the time in a key to `now`.
+fn seconds(due: [u8; 8], now: Time) -> u64 {
+    let due = (u64::from_be_bytes(due) ^ (1 << 63)).cast_signed();
+    u64::try_from(now.millis().saturating_sub(due)).unwrap_or(0) / 1000
 }
 
 /// Takes a ticket until `until`: the batch fails where somebody else took it meanwhile. Gives the

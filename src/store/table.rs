@@ -181,6 +181,21 @@ pub async fn find<R: Row>(
     Ok(held)
 }
 
+/// How many index entries for `field` have `value`, up to `limit`. Reads no row.
+///
+/// # Errors
+/// As `Store::scan`.
+pub async fn count<R: Row>(
+    store: &Handle,
+    field: &'static str,
+    value: &[u8],
+    limit: usize,
+) -> Result<usize, Error> {
+    let prefix = entry_lead(field, value);
+    let range = Range { table: R::INDEX, prefix, after: None, order: Order::Up, limit };
+    Ok(store.scan(&range).await?.len())
+}
+
 /// The records to which index entries point.
 async fn pointed<R: Row>(
     store: &Handle,

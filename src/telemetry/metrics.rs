@@ -1,5 +1,6 @@
 //! Every metric, by name. Names are `ifso_` and noun, verb, unit; labels have few values, all known
-//! beforehand: none of them comes from an event or a user. Sensors are named, which are few.
+//! beforehand: none of them comes from an event or a user. Sensors are named, which are few; one that is
+//! gone is forgotten.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,12 +11,19 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::model::execution::STATUSES;
+use crate::model::rule::Verdict;
+use crate::telemetry::kept::Kept;
+use crate::telemetry::traces::Traces;
+
 /// Seconds between 0.1 ms and 10 s: from a read in memory to a disk that struggles.
 const SECONDS: &[f64] = &[0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 
-/// What is counted. Cheap to clone; clones count together. Each process, and each test, has its own.
+/// What is counted, and where spans of it go. Cheap to clone; clones count together. Each process, and each
+/// test, has its own.
 #[derive(Clone)]
 pub struct Metrics {
+    traces: Traces,
     registry: Registry,
     events: IntCounterVec,
     decisions: IntCounterVec,
@@ -35,6 +43,7 @@ pub struct Metrics {
     dead_letters: IntCounterVec,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
+    kept: Kept,
 }
 
 impl Metrics {
@@ -47,6 +56,7 @@ impl Metrics {
         let registry = Registry::new();
         let r = &registry;
         let made = Self {
+            traces: Traces::off(),
             events: counters(r, "events_taken_total", "Reports by outcome.", &["outcome"]),
             decisions: counters(r, "decisions_made_total", "Decisions by verdict.", &["verdict"]),
             requested: counter(r, "executions_requested_total", "Executions accepted."),
@@ -93,11 +103,49 @@ impl Metrics {
                 "How long HTTP calls took, by route.",
                 &["route"],
             ),
+            kept: Kept::new(r),
             registry,
         };
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        made.registry.register(Box::new(process)).expect("its names begin with `process_`");
+        made.begin();
         made
+    }
+
+    /// The same, its spans sent.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// What is in the store now.
+    #[must_use]
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Where spans go.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// Says what it is of. Every known value of a label is there from the beginning: what counts from
+    /// nothing to one is an increase, what appears as one is none.
+    fn begin(&self) {
+        let about =
+            gauges(&self.registry, "build_info", "Which Ifso this is; always 1.", &["version"]);
+        about.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        self.registry.register(Box::new(process)).expect("its names begin with `process_`");
+        let zero = |counters: &IntCounterVec, values: &[&str]| {
+            for value in values {
+                counters.with_label_values(&[*value]).inc_by(0);
+            }
+        };
+        zero(&self.events, &["accepted", "duplicate", "refused"]);
+        zero(&self.decisions, Verdict::WORDS);
+        zero(&self.commits, &["written", "conflict", "failed"]);
+        let over = STATUSES.iter().filter(|status| status.is_done());
+        zero(&self.ended, &over.map(|status| status.word()).collect::<Vec<_>>());
     }
 
     /// Reports were taken in: `accepted`, `duplicate` or `refused`.
@@ -150,10 +198,13 @@ impl Metrics {
     /// Whether each sensor runs, and how far it is behind, where that is known. Sensors that are not
     /// among them are forgotten.
     pub fn each_sensor<'a>(&self, sensors: impl Iterator<Item = (&'a str, bool, Option<u64>)>) {
-        let forget = |gauges: &IntGaugeVec, sensor: &str| {
-            if gauges.remove_label_values(&[sensor]).is_err() {
+        let gone_from = |removed: Result<(), Error>, sensor: &str| {
+            if removed.is_err() {
                 tracing::trace!(sensor, "it was not shown");
             }
+        };
+        let forget = |gauges: &IntGaugeVec, sensor: &str| {
+            gone_from(gauges.remove_label_values(&[sensor]), sensor);
         };
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let mut gone = std::mem::take(&mut *shown);
@@ -161,17 +212,16 @@ impl Metrics {
             gone.remove(sensor);
             shown.insert(sensor.to_owned());
             self.sensor_up.with_label_values(&[sensor]).set(i64::from(up));
+            self.dead_letters.with_label_values(&[sensor]).inc_by(0);
             match lag {
-                Some(lag) => {
-                    let lag = i64::try_from(lag).unwrap_or(i64::MAX);
-                    self.sensor_lag.with_label_values(&[sensor]).set(lag);
-                }
+                Some(lag) => self.sensor_lag.with_label_values(&[sensor]).set(sized(lag)),
                 None => forget(&self.sensor_lag, sensor),
             }
         }
         for sensor in &gone {
             forget(&self.sensor_up, sensor);
             forget(&self.sensor_lag, sensor);
+            gone_from(self.dead_letters.remove_label_values(&[sensor]), sensor);
         }
     }
 
@@ -191,6 +241,7 @@ impl Metrics {
     /// # Errors
     /// Where a metric cannot be written.
     pub fn text(&self) -> Result<String, Error> {
+        self.kept.measure();
         let mut bytes = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -205,8 +256,12 @@ impl Default for Metrics {
 
 const ONCE: &str = "every metric has its own name";
 
-fn gauged(count: usize) -> i64 {
+pub(super) fn gauged(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+pub(super) fn sized(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn name(name: &str) -> String {
@@ -225,13 +280,13 @@ fn counters(registry: &Registry, short: &str, help: &str, labels: &[&str]) -> In
     made
 }
 
-fn gauge(registry: &Registry, short: &str, help: &str) -> IntGauge {
+pub(super) fn gauge(registry: &Registry, short: &str, help: &str) -> IntGauge {
     let made = IntGauge::new(name(short), help).expect(ONCE);
     registry.register(Box::new(made.clone())).expect(ONCE);
     made
 }
 
-fn gauges(registry: &Registry, short: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+pub(super) fn gauges(registry: &Registry, short: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     let made = IntGaugeVec::new(Opts::new(name(short), help), labels).expect(ONCE);
     registry.register(Box::new(made.clone())).expect(ONCE);
     made
@@ -269,6 +324,7 @@ mod tests {
     #[test]
     fn sensors_that_are_gone_are_shown_no_more() {
         let metrics = Metrics::new();
+        metrics.dead_letters("site.a", 2);
         metrics.each_sensor([("site.a", true, Some(7)), ("site.b", false, None)].into_iter());
         let text = metrics.text().unwrap();
         for line in [

@@ -1,6 +1,7 @@
 //! The command line as people meet it: the real program, against a served engine and alone.
 
-mod alone;
+pub mod alone;
+mod doctor;
 mod incidents;
 mod inquiries;
 mod tables;

@@ -20,9 +20,14 @@ struct Heard {
 
 impl Heard {
     fn start(home: &std::path::Path) -> Self {
+        Self::start_with(home, &[])
+    }
+
+    fn start_with(home: &std::path::Path, variables: &[(&str, &str)]) -> Self {
         let arguments = ["serve", "--home", home.to_str().unwrap(), "--listen", "127.0.0.1:0"];
         let mut child = ifso(&arguments)
             .env("PATH", "/usr/bin:/bin")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -90,6 +95,58 @@ fn a_mistake_while_running_is_told_by_the_log_and_by_those_who_are_asked() {
     std::fs::remove_file(&bad).unwrap();
     heard.says(&["INFO", "problems are gone", "gone=1", "left=0"]);
     assert!(heard.get("/metrics").contains("\nifso_catalog_problems 0\n"));
+}
+
+#[test]
+fn readiness_says_in_words_how_each_part_does() {
+    let home = home();
+    let heard = Heard::start(home.path());
+    let ready = heard.get("/readyz");
+    for part in ["store", "disk", "sensors", "packs"] {
+        assert!(ready.contains(&format!("\"{part}\":{{\"state\":\"ok\"}}")), "{part}: {ready}");
+    }
+    std::fs::create_dir_all(home.path().join("sensors")).unwrap();
+    let gone = crate::parts::program::free_port();
+    let sensor = format!("kind: prometheus\nurl: http://127.0.0.1:{gone}\nquery: up\nevery: 1s\n");
+    std::fs::write(home.path().join("sensors/gone.yaml"), sensor).unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let ready = heard.get("/readyz");
+        if ready.contains("1 do not listen") {
+            assert!(
+                ready.contains("\"status\":\"degraded\"") && ready.contains("ifso sensor list")
+            );
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{ready}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn log_lines_for_machines_are_whole_and_hold_no_keys() {
+    let home = home();
+    let variables = [("IFSO_LOG_FORMAT", "json"), ("IFSO_LOG", "debug")];
+    let heard = Heard::start_with(home.path(), &variables);
+    let key = std::fs::read_to_string(home.path().join("data/admin.key")).unwrap();
+    let asked = ["run", "demo.greet", "--json"];
+    let url = format!("http://{}", heard.address);
+    let output = ifso(&asked).env("IFSO_KEY", key.trim()).env("IFSO_URL", url).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    std::fs::write(home.path().join("rules/bad.rhai"), "rule(\n").unwrap();
+    let mut lines = Vec::new();
+    while !lines.last().is_some_and(|line: &String| line.contains("rules/bad.rhai")) {
+        lines.push(heard.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{lines:#?}")));
+    }
+    let secret = key.trim().split_once('.').map_or(key.trim(), |(_, secret)| secret);
+    for line in &lines {
+        let read: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        for field in ["timestamp", "level", "target", "message"] {
+            assert!(read[field].is_string(), "{field}: {line}");
+        }
+        assert!(!line.contains(secret), "{line}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub mod alertmanager;
 pub mod array;
+pub mod call;
 pub mod disk;
 pub mod hotpot;
 pub mod kafka;

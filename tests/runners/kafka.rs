@@ -25,7 +25,8 @@ async fn a_record_arrives_with_key_value_and_headers() {
         .given("key", "gold")
         .given("partition", 2)
         .given("value", json!({ "used": 81 }))
-        .given("headers", json!({ "from": "ifso", "n": 1 }));
+        .given("headers", json!({ "from": "ifso", "n": 1 }))
+        .environment("TRACEPARENT", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     let result = produce.run().await.succeeded();
     assert_eq!(result, json!({ "topic": "pools", "partition": 2, "offset": 0 }));
 
@@ -43,6 +44,8 @@ async fn a_record_arrives_with_key_value_and_headers() {
     let headers = record.headers().unwrap();
     assert_eq!((headers.get(0).key, headers.get(0).value), ("from", Some(&b"ifso"[..])));
     assert_eq!((headers.get(1).key, headers.get(1).value), ("n", Some(&b"1"[..])));
+    let parent = &b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"[..];
+    assert_eq!((headers.get(2).key, headers.get(2).value), ("traceparent", Some(parent)));
 }
 
 #[tokio::test]

@@ -663,7 +663,8 @@ fn each_topic_has_its_decoder_and_a_new_sensor_starts_where_it_is_told() {
     let send = |topic, payload, headers| {
         broker.produce(topic, &[Record { payload: Some(payload), headers, ..Record::default() }]);
     };
-    send("d-metrics", metric.as_slice(), Vec::new());
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    send("d-metrics", metric.as_slice(), vec![("traceparent", parent.as_bytes())]);
     send("d-delfin", delfin.as_slice(), Vec::new());
     let headers: Vec<(&str, &[u8])> = vec![
         ("ce_specversion", b"1.0"),
@@ -680,8 +681,12 @@ fn each_topic_has_its_decoder_and_a_new_sensor_starts_where_it_is_told() {
     wanted["decode"] =
         json!({ "d-metrics": "metricspec", "d-delfin": "delfin", "*": { "as": "cloudevents" } });
     let engine = Engine::start(&engine_store, wanted.clone());
-    let mut triggers: Vec<String> =
-        engine.until_events(4).iter().map(|event| event.trigger.to_string()).collect();
+    let events = engine.until_events(4);
+    // The trace that a record is part of, whatever decodes it; what is in none stays so.
+    let traced = events.iter().filter(|event| event.trace.as_deref() == Some(parent));
+    assert_eq!(traced.filter(|event| event.source.ends_with("d-metrics")).count(), 2, "{events:?}");
+    assert_eq!(events.iter().filter(|event| event.trace.is_none()).count(), 2, "{events:?}");
+    let mut triggers: Vec<String> = events.iter().map(|event| event.trigger.to_string()).collect();
     triggers.sort();
     assert_eq!(triggers, ["shop.order", "storage.metric", "storage.metric", "storage.metric"]);
     // The same CloudEvent again is no second event; another one is.

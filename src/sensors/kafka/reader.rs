@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use crate::intake::Submission;
 use crate::model::event::Origin;
 use crate::model::time::Time;
+use crate::model::trace::Parent;
 use crate::sensors::decode::{Header, Record, Stamp, decode};
 use crate::sensors::kafka::group::Group;
 use crate::sensors::kafka::progress::{End, Part, Progress};
@@ -182,8 +183,15 @@ impl Reader {
             source: &part.source,
             origin: Origin { stream: Arc::clone(&part.stream), at: message.offset() },
         };
+        let before = batch.submission.reports.len();
         decode(&*part.decoder, &record, &stamp, &mut batch.submission.reports)
-            .map_err(|unreadable| unreadable.to_string())
+            .map_err(|unreadable| unreadable.to_string())?;
+        if let Some(parent) = trace_parent(message) {
+            for report in &mut batch.submission.reports[before..] {
+                report.trace.get_or_insert_with(|| Arc::clone(&parent));
+            }
+        }
+        Ok(())
     }
 
     /// Tells the group how far the store is, for the tools that show its lag.
@@ -226,6 +234,16 @@ impl Batch {
         self.submission.advance = places.collect();
         self
     }
+}
+
+/// The trace that a record is part of, as its header says.
+fn trace_parent(message: &BorrowedMessage<'_>) -> Option<Arc<str>> {
+    // Most records have no headers at all.
+    message.headers()?;
+    let headers = headers(message).ok()?;
+    let (_, value) = headers.iter().find(|(name, _)| *name == "traceparent")?;
+    let text = std::str::from_utf8((*value)?).ok()?;
+    Parent::read(text).map(|_| text.into())
 }
 
 /// A record's headers. The binding panics at a name that is no UTF-8, which anybody may produce.
