@@ -532,6 +532,13 @@ fn moments(execution: &Execution, row: &mut Value) {
     }
     if let Some(part) = &execution.part {
         row["task"] = json!(part);
+        row["context"]["orquesta"] = json!({
+            "workflow_execution_id": execution.parent,
+            "task_execution_id": execution.id,
+            "task_id": part.task,
+            "task_name": part.task,
+            "task_route": part.route,
+        });
     }
 }
 

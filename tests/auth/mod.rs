@@ -2,6 +2,7 @@
 
 mod grants;
 mod keys;
+mod st2;
 mod tokens;
 mod users;
 
