@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut failures = Failures::default();
-        for n in 0..30_000 {
+        for n in 0..5_200 {
             drop(failures.begin("ann", &n.to_string(), at(n / 1000)));
         }
         assert!(failures.tried.len() <= REMEMBERED_LIMIT);
