@@ -1,15 +1,17 @@
 //! `ifso user`: whoever signs in.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read};
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::cli::client::{Client, segment};
-use crate::cli::failure::Failure;
+use crate::cli::failure::{self, Failure};
 use crate::cli::noun::Show;
 use crate::cli::output::Output;
 use crate::cli::row::text;
@@ -187,29 +189,61 @@ fn fresh(name: &str, output: &mut Output) -> Result<Zeroizing<String>, Failure> 
 
 /// One line of the standard input; a terminal does not show it.
 fn typed(prompt: &str, output: &mut Output) -> Result<Zeroizing<String>, Failure> {
-    let quiet = if io::stdin().is_terminal() {
+    let mut line = Zeroizing::new(Vec::new());
+    let read = if io::stdin().is_terminal() {
         output.beside(prompt)?;
-        Some(Quiet::new()?)
-    } else {
-        None
-    };
-    let mut line = Zeroizing::new(String::new());
-    let read = io::stdin().lock().read_line(&mut line);
-    if quiet.is_some() {
+        let quiet = Quiet::new()?;
+        let read = keys(&mut line);
         drop(quiet);
         output.beside("\n")?;
+        read
+    } else {
+        io::stdin().lock().read_until(b'\n', &mut line).map(|_| true)
+    };
+    if !read.map_err(|error| Failure::machine("the password cannot be read", &error))? {
+        return Err(Failure::new("interrupted").code(failure::INTERRUPTED));
     }
-    read.map_err(|error| Failure::machine("the password cannot be read", &error))?;
-    let end = line.trim_end_matches(['\n', '\r']).len();
-    line.truncate(end);
-    if line.is_empty() {
+    let text = std::str::from_utf8(&line).map_err(|_| {
+        Failure::usage("the password is no text").help("type it in letters that UTF-8 has")
+    })?;
+    let text = Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned());
+    if text.is_empty() {
         return Err(Failure::usage("no password was given")
             .help("type it, or give it as the first line of the standard input"));
     }
-    Ok(line)
+    Ok(text)
 }
 
-/// A terminal that shows nothing of what is typed, for as long as this lives.
+/// Reads what is typed until the line ends; says no where it is interrupted.
+fn keys(line: &mut Vec<u8>) -> io::Result<bool> {
+    for key in io::stdin().lock().bytes() {
+        match key? {
+            b'\n' | b'\r' | END => break,
+            INTERRUPT => return Ok(false),
+            BACKSPACE | DELETE => {
+                // A letter may be several bytes.
+                while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+            }
+            LINE => line.clear(),
+            byte => line.push(byte),
+        }
+    }
+    Ok(true)
+}
+
+/// Ctrl-C.
+const INTERRUPT: u8 = 0x03;
+/// Ctrl-D.
+const END: u8 = 0x04;
+/// Ctrl-H.
+const BACKSPACE: u8 = 0x08;
+/// Ctrl-U: away with the line.
+const LINE: u8 = 0x15;
+/// The key that erases, on most keyboards.
+const DELETE: u8 = 0x7f;
+
+/// A terminal that shows nothing of what is typed, for as long as this lives. It sends no signals
+/// either: an interrupt would leave it so.
 struct Quiet(Termios);
 
 impl Quiet {
@@ -219,7 +253,9 @@ impl Quiet {
         };
         let before = tcgetattr(io::stdin()).map_err(failed)?;
         let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
+        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
         tcsetattr(io::stdin(), OptionalActions::Flush, &quiet).map_err(failed)?;
         Ok(Self(before))
     }

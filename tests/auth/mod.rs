@@ -21,7 +21,7 @@ async fn user(house: &House, name: &str, role: &str, grants: &[&str]) {
 }
 
 /// Status and body of signing in.
-async fn sign_in(house: &House, name: &str, password: &str) -> (u16, Value) {
+pub async fn sign_in(house: &House, name: &str, password: &str) -> (u16, Value) {
     answered(house.bare("POST", "/auth/v1/tokens").basic_auth(name, Some(password))).await
 }
 

@@ -56,6 +56,12 @@ impl Desk {
     }
 }
 
+/// The execution that `st2 run -a` says how to follow.
+fn started(said: &str) -> String {
+    let id = said.split_whitespace().find(|word| word.starts_with("exe_"));
+    id.unwrap_or_else(|| panic!("{said}")).to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stackstorms_command_line_signs_in_lists_runs_and_answers() {
     let house = asking().await;
@@ -72,8 +78,7 @@ async fn stackstorms_command_line_signs_in_lists_runs_and_answers() {
     let listed = desk.json(&["action", "list"]).await.to_string();
     assert!(listed.contains("demo.act"), "{listed}");
 
-    let ran = desk.json(&["run", "demo.act", "-a"]).await;
-    let id = ran["id"].as_str().unwrap_or_else(|| panic!("{ran}"));
+    let id = &started(&desk.good(&["run", "demo.act", "-a"]).await);
     house.world.reaches(id.parse().unwrap(), Status::Succeeded).await;
     let shown = desk.json(&["execution", "get", id]).await;
     assert_eq!(shown["status"], "succeeded", "{shown}");
@@ -115,8 +120,7 @@ async fn stackstorms_command_line_cancels_tails_and_gives_tokens() {
 
     house.world.hands.hold();
     house.world.hands.will_print(&["growing\n"]);
-    let ran = desk.json(&["run", "demo.act", "-a"]).await;
-    let id = ran["id"].as_str().unwrap().to_owned();
+    let id = started(&desk.good(&["run", "demo.act", "-a"]).await);
     house.world.hands.began().await;
     let tail = ["execution", "tail", &id];
     let (tail, ()) = tokio::join!(desk.good(&tail), async {

@@ -9,6 +9,7 @@ mod talking;
 mod trying;
 mod workflows;
 mod trouble;
+mod users;
 mod watching;
 
 use std::path::Path;
