@@ -16,6 +16,7 @@ use crate::api::audit::Asks;
 use crate::api::call::Call;
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Route, Verb};
+use crate::api::server::Peer;
 use crate::auth::{self, Caller};
 
 /// The largest body that is read, in bytes, unless a route says otherwise.
@@ -93,7 +94,8 @@ async fn pass(
     params: &RawPathParams,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    let address = head.extensions.remove::<Peer>().map(|peer| peer.0.ip().to_string());
     let limit = (route.limit)(&house.state, params);
     let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
     if announced.and_then(|v| v.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
@@ -101,7 +103,7 @@ async fn pass(
     }
     let raw_query = head.uri.query().map(str::to_owned);
     let query = read_query(raw_query.as_deref())?;
-    let asks = Asks::of(route, &head, params, &query);
+    let asks = Asks::of(route, (address.as_deref(), &head.headers), params, &query);
     let caller = match admit(&house.state, route, &head.headers, &query).await {
         Ok(caller) => caller,
         Err(refused) => return Err(asks.denied(&house.state, refused).await),

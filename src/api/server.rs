@@ -1,24 +1,24 @@
 //! The listener: limits on headers, connections and time, and an orderly end.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::http::{HeaderValue, header};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tower::Layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::api::audit::Peer;
 use crate::api::{State, gate};
 use crate::tasks::Tasks;
 
@@ -31,14 +31,20 @@ const HEADER_LIMIT_BYTES: u16 = 16 * 1024;
 /// How long calls may take to end once Ifso stops.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Who is at the other end of a connection: it stands in each call's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
 /// Answers calls on `listener` until `stop`, then lets those under way end.
 pub async fn serve(state: State, listener: TcpListener, stop: CancellationToken) {
     let tasks = state.tasks.clone();
-    let router = gate::router(state, stop.clone())
-        .layer(CompressionLayer::new())
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(fixed(header::CACHE_CONTROL, "no-store"))
-        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    let service = TowerToHyperService::new(
+        gate::router(state, stop.clone())
+            .layer(CompressionLayer::new())
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(fixed(header::CACHE_CONTROL, "no-store"))
+            .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff")),
+    );
     let builder = builder(&tasks);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTION_LIMIT));
@@ -48,11 +54,13 @@ pub async fn serve(state: State, listener: TcpListener, stop: CancellationToken)
             () = stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let Some((stream, place)) = accepted else { continue };
-        // The audit log tells from where a call came.
-        let peer = Peer(stream.peer_addr().ok().map(|address| address.ip()));
-        let service = TowerToHyperService::new(Extension(peer).layer(router.clone()));
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let Some((stream, peer, place)) = accepted else { continue };
+        let service = service.clone();
+        let known = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            service.call(request)
+        });
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), known);
         let connection = graceful.watch(connection.into_owned());
         tasks.spawn(async move {
             // A caller who hangs up in the middle is no news.
@@ -71,15 +79,15 @@ pub async fn serve(state: State, listener: TcpListener, stop: CancellationToken)
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             // Answers are small and whole: waiting to fill a packet only costs time.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection keeps its delay");
             }
-            Some((stream, place))
+            Some((stream, peer, place))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
