@@ -657,6 +657,25 @@ mod tests {
     }
 
     #[test]
+    fn the_master_key_comes_from_the_first_place_that_has_one() {
+        use crate::vault::Source;
+
+        let master = |text: &str, environment: &[(&str, &str)]| {
+            load(text, environment, &Flags::default()).unwrap().master
+        };
+        assert!(matches!(master("", &[]), Source::File(path) if path.ends_with("data/master.key")));
+        let named = "[vault]\nkey_env = \"MASTER\"";
+        let variable = master(named, &[("MASTER", "s3cr3t")]);
+        assert!(matches!(&variable, Source::Variable(name, _) if name == "MASTER"));
+        assert!(!format!("{variable:?}").contains("s3cr3t"));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(CREDENTIAL), "").unwrap();
+        let folder = folder.path().to_str().unwrap();
+        let both = [("MASTER", "s3cr3t"), ("CREDENTIALS_DIRECTORY", folder)];
+        assert!(matches!(master(named, &both), Source::Credential(_)));
+    }
+
+    #[test]
     fn the_commented_default_says_what_the_defaults_are() {
         let text = include_str!("../deploy/config.toml");
         assert_eq!(parse(text).unwrap(), Settings::default());

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Json;
 use axum::extract::RawPathParams;
-use axum::http::{StatusCode, header, request};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 
@@ -92,6 +92,8 @@ const LOOK_LIMIT: usize = 100_000;
 const PAGE: usize = 1000;
 /// Lines of one piece of an export at most.
 const EXPORT_LIMIT: usize = 10_000;
+/// Where calls come from that come over no connection: Ifso's own pages.
+const INSIDE: &str = "inside";
 /// What stands in a pattern's braces and is a secret by itself.
 const SECRET_PARTS: &[&str] = &["token"];
 
@@ -124,12 +126,11 @@ impl Asks {
     /// What the log will say of it.
     pub(crate) fn of(
         route: &Route,
-        head: &request::Parts,
+        (address, headers): (Option<&str>, &HeaderMap),
         params: &RawPathParams,
         query: &[(String, String)],
     ) -> Self {
-        let peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
-        let text = credential(&head.headers, None).and_then(Result::ok);
+        let text = credential(headers, None).and_then(Result::ok);
         let shown = |(name, value): (&str, &str)| {
             let hidden = SECRET_PARTS.contains(&name);
             if hidden { "***".to_owned() } else { value.to_owned() }
@@ -138,7 +139,7 @@ impl Asks {
         let entry = Entry {
             // The part before the dot names the key; the other one is nobody's business.
             key: text.as_deref().and_then(Secret::read).map(|secret| secret.id.to_string()),
-            from: Some(peer.map_or_else(|| "inside".to_owned(), |address| address.to_string())),
+            from: Some(address.unwrap_or(INSIDE).to_owned()),
             what: Some(format!("{} {}", route.verb.word(), route.path)),
             object: (!object.is_empty()).then(|| object.join("/")),
             ..Entry::new(Phase::Asked)
@@ -175,7 +176,8 @@ impl Asks {
     /// Writes that the call is let in, before anything is done.
     ///
     /// # Errors
-    /// Where the line cannot be written: then nothing is done.
+    /// Where the line cannot be written: then nothing is done. 429 for those whom nobody knows and who
+    /// come too often.
     pub(crate) async fn let_in(
         mut self,
         state: &Arc<State>,
@@ -185,10 +187,14 @@ impl Asks {
             self.entry.user = Some(caller.user.clone());
             self.entry.role = Some(caller.role.clone());
         }
+        let from = self.entry.from.clone().unwrap_or_default();
         let trail = Trail::default();
         let mut asked =
             Asked { state: Arc::clone(state), asks: self, slot: None, trail: trail.clone() };
         if asked.asks.audited {
+            if caller.is_none() && !state.book.admits(&from, state.clock.now()) {
+                return Err(too_many());
+            }
             let call = state.ids.record();
             asked.slot = Some(state.book.asked(asked.asks.entry.clone(), call).await?);
             asked.asks.entry.call = Some(call);
@@ -243,6 +249,13 @@ impl Drop for Asked {
             slot.close(self.end(None, Some(reason)));
         }
     }
+}
+
+/// Nobody knows who it is, and each of their calls would leave a line.
+fn too_many() -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many calls came from this address")
+        .help("wait a minute")
+        .retry_after(60)
 }
 
 /// A denied call stays denied, whether or not its line can be written: the log tells of that.
@@ -327,7 +340,7 @@ async fn list(call: Call) -> Answer {
 fn row(call: &Call, line: Line, end: Option<(Time, Entry)>, hash: &str) -> Value {
     let Line { number, at, entry, .. } = line;
     let outcome = match (entry.phase, &end) {
-        (Phase::Denied, _) => "denied",
+        (Phase::Denied, _) | (_, Some((_, Entry { status: Some(401 | 403), .. }))) => "denied",
         (Phase::Counted, _) => "counted",
         (Phase::Offline, _) => "done",
         (_, Some((_, Entry { status: Some(status), .. }))) if *status < 400 => "done",

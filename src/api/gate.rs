@@ -103,7 +103,7 @@ async fn pass(
     }
     let raw_query = head.uri.query().map(str::to_owned);
     let query = read_query(raw_query.as_deref())?;
-    let asks = Asks::of(route, &head, params, &query);
+    let asks = Asks::of(route, (address.as_deref(), &head.headers), params, &query);
     let caller = match admit(&house.state, route, &head.headers, &query).await {
         Ok(caller) => caller,
         Err(refused) => return Err(asks.denied(&house.state, refused).await),

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::http::{HeaderValue, header};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -14,7 +15,6 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tower::Layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -38,11 +38,13 @@ pub struct Peer(pub SocketAddr);
 /// Answers calls on `listener` until `stop`, then lets those under way end.
 pub async fn serve(state: State, listener: TcpListener, stop: CancellationToken) {
     let tasks = state.tasks.clone();
-    let router = gate::router(state, stop.clone())
-        .layer(CompressionLayer::new())
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(fixed(header::CACHE_CONTROL, "no-store"))
-        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    let service = TowerToHyperService::new(
+        gate::router(state, stop.clone())
+            .layer(CompressionLayer::new())
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(fixed(header::CACHE_CONTROL, "no-store"))
+            .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff")),
+    );
     let builder = builder(&tasks);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTION_LIMIT));
@@ -53,8 +55,12 @@ pub async fn serve(state: State, listener: TcpListener, stop: CancellationToken)
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let service = TowerToHyperService::new(Extension(Peer(peer)).layer(router.clone()));
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let service = service.clone();
+        let known = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            service.call(request)
+        });
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), known);
         let connection = graceful.watch(connection.into_owned());
         tasks.spawn(async move {
             // A caller who hangs up in the middle is no news.

@@ -26,6 +26,9 @@ const LATE_LIMIT: usize = 10_000;
 const COUNTED: Duration = Duration::from_mins(1);
 /// Addresses that are counted apart; the tries of further ones are counted together.
 const ADDRESSES_LIMIT: usize = 1000;
+/// Calls a minute and address of those whom nobody knows (who answer a question by its link, or sign
+/// in) that may leave lines: far more than people make, behind one proxy too.
+const UNKNOWN_LIMIT: u32 = 120;
 /// What stands in the place of the address for those.
 const OTHERS: &str = "others";
 /// After the store failed, how long until it is tried again.
@@ -49,6 +52,8 @@ pub struct Book {
     open: Arc<Mutex<HashSet<RecordId>>>,
     /// Refused callers who were not even counted by address.
     lost: Arc<AtomicU64>,
+    /// Calls of those whom nobody knows: since when they are counted, and how many there were.
+    tries: Arc<Mutex<HashMap<String, (Time, u32)>>>,
 }
 
 /// The place for the line of a call's end: it is kept from the beginning, so that there is one.
@@ -103,11 +108,24 @@ impl Book {
         }
     }
 
+    /// Whether one more call may leave lines of somebody whom nobody knows: so many a minute may, from
+    /// each address.
+    #[must_use]
+    pub fn admits(&self, from: &str, now: Time) -> bool {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        tries.retain(|_, (since, _)| since.plus(COUNTED) > now);
+        let full = tries.len() >= ADDRESSES_LIMIT && !tries.contains_key(from);
+        let from = if full { OTHERS } else { from };
+        let (_, count) = tries.entry(from.to_owned()).or_insert((now, 0));
+        *count += 1;
+        *count <= UNKNOWN_LIMIT
+    }
+
     /// Returns once everything is on disk that was left before.
     pub async fn settle(&self) {
         let (answer, answered) = oneshot::channel();
         if self.waiting.send(Message::Settle(answer)).await.is_ok() {
-            drop(answered.await);
+            answered.await.unwrap_or_default();
         }
     }
 
@@ -123,7 +141,12 @@ impl Book {
 pub fn open(store: Handle, clock: Clock) -> (Book, Stage) {
     let (sender, waiting) = mpsc::channel(WAITING_LIMIT);
     let lost = Arc::new(AtomicU64::new(0));
-    let book = Book { waiting: sender, open: Arc::default(), lost: Arc::clone(&lost) };
+    let book = Book {
+        waiting: sender,
+        open: Arc::default(),
+        lost: Arc::clone(&lost),
+        tries: Arc::default(),
+    };
     let stage = Stage { store, clock, waiting, late: Vec::new(), strangers: HashMap::new(), lost };
     (book, stage)
 }
@@ -157,7 +180,7 @@ impl Stage {
             self.round(first).await;
         }
         self.waiting.close();
-        for (_, (since, _)) in &mut self.strangers {
+        for (since, _) in self.strangers.values_mut() {
             *since = Time::from_millis(0);
         }
         while let Ok(message) = self.waiting.try_recv() {
@@ -197,9 +220,10 @@ impl Stage {
         soon.extend(self.counted(now).into_iter().map(|entry| (entry, false)));
         entries.extend(soon.iter().map(|(entry, _)| entry.clone()));
         let late = entries.len() - soon.len();
-        let written = match entries.is_empty() {
-            true => Ok(()),
-            false => chain::append(&self.store, &entries, now).await.map(drop),
+        let written = if entries.is_empty() {
+            Ok(())
+        } else {
+            chain::append(&self.store, &entries, now).await.map(drop)
         };
         if let Err(error) = &written {
             tracing::error!(%error, lines = entries.len(), "the audit log cannot be written");

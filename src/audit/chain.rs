@@ -123,10 +123,10 @@ async fn walk(
                 let now = end(store, AuditEnd::LAST).await?.map_or(0, |held| held.row.number);
                 let problem = format!("line {} was added behind the end of the chain", ends.0 + 1);
                 let (wrong, problem) = (Some(ends.0 + 1), Some(problem));
-                return Ok(match now > ends.0 {
-                    true => closed(verdict, number, &ends),
-                    false => Verdict { sound: false, wrong, problem, ..verdict },
-                });
+                if now > ends.0 {
+                    return Ok(closed(verdict, number, &ends));
+                }
+                return Ok(Verdict { sound: false, wrong, problem, ..verdict });
             }
             if let Some(problem) = wrong(&held.row, number, &verdict.hash) {
                 let wrong = held.row.number.min(number);

@@ -89,15 +89,21 @@ pub fn is_any(value: &Value, secrets: &Value) -> bool {
 /// Whether an execution with these parameters holds any secret, given or by default.
 #[must_use]
 pub fn held(parameters: &Parameters, given: &Map<String, Value>) -> bool {
-    let nothing = Value::Object(Map::new());
     // What a question asks for is described by one of its parameters.
-    let asked = given.get("schema").is_some_and(|schema| find(schema) != nothing);
-    let default = || parameters.iter().any(|(_, one)| one.secret && one.default.is_some());
-    let given = || {
-        let secrets = of(parameters);
-        secrets != nothing && is_any(&Value::Object(given.clone()), &secrets)
-    };
-    asked || default() || given()
+    let asked = given.get("schema").map(find);
+    if asked.is_some_and(|asked| asked != Value::Object(Map::new())) {
+        return true;
+    }
+    parameters.iter().any(|(name, parameter)| {
+        let value = given.get(name).filter(|value| !value.is_null());
+        if parameter.secret {
+            return value.is_some() || parameter.default.is_some();
+        }
+        let deep = ["properties", "items"].iter().any(|part| parameter.schema.contains_key(*part));
+        let part = || inside(&Value::Object(schema::of(parameter)));
+        let within = |value| deep && part().is_some_and(|part| is_any(value, &part));
+        value.is_some_and(within)
+    })
 }
 
 /// The texts and numbers in a value.

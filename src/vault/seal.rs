@@ -10,7 +10,7 @@
 //! bytes 106-    the content, sealed with the key
 //! ```
 //!
-//! Both are XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03), whose nonces are long enough to be random.
+//! Both are `XChaCha20-Poly1305` (draft-irtf-cfrg-xchacha-03), whose nonces are long enough to be random.
 //! Table and key of the record go into both as additional data: what is sealed opens nowhere else.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};

@@ -225,3 +225,20 @@ async fn an_export_can_be_checked_by_whoever_has_it() {
     }
     assert_eq!(text.lines().count(), count(&house).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_nobody_knows_cannot_fill_the_disk() {
+    let house = house().await;
+    let before = count(&house).await;
+    let mut said = Vec::new();
+    for _ in 0..200 {
+        said.push(house.bare("POST", "/inquiries/x/y").send().await.unwrap().status().as_u16());
+    }
+    assert_eq!((said[0], said[199]), (404, 429));
+    assert!(count(&house).await - before <= 240);
+    house.world.manual.advance(Duration::from_mins(1));
+    let later = house.bare("POST", "/inquiries/x/y").send().await.unwrap();
+    assert_eq!(later.status(), 404);
+    let all = lines(&house, "?limit=1").await;
+    assert_eq!(all[0]["object"], "x/***", "a link's secret is in no line: {}", all[0]);
+}

@@ -140,12 +140,12 @@ impl Look<'_> {
         led: &mut Led,
     ) -> Result<bool, Error> {
         let (_, content) = record::look(table, key, value)?;
-        let opened = match rows::is_plain(content) {
-            true => None,
-            false => match (self.opener)(table, key, content) {
-                Some(opened) => Some(opened),
-                None => return Ok(false),
-            },
+        let opened = if rows::is_plain(content) {
+            None
+        } else if let Some(opened) = (self.opener)(table, key, content) {
+            Some(opened)
+        } else {
+            return Ok(false);
         };
         for entry in rows::entries(table, key, opened.as_deref().unwrap_or(content))? {
             let index = self.open(entry.table)?;
