@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::inside::Inside;
 use crate::clock::{self, Clock, Ids};
 use crate::config::Config;
 use crate::model::execution::Execution;
@@ -28,7 +29,7 @@ use crate::store::redb::{self, Redb};
 use crate::store::{Handle, retention};
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
-use crate::{api, auth, executions, incidents, intake, packs, sensors, store};
+use crate::{api, auth, executions, incidents, intake, packs, sensors, store, web};
 
 /// The store's file in the data folder.
 const STORE: &str = "store.redb";
@@ -272,6 +273,7 @@ struct House {
     keeper: incidents::Stage,
     supervisor: Supervisor,
     state: api::State,
+    pages: web::Parts,
     url: String,
     first_key: Option<String>,
     keep: retention::Settings,
@@ -361,6 +363,12 @@ impl House {
             runners: Arc::new(known(&runners)),
             backup: backup(&redb),
         };
+        let pages = web::Parts {
+            clock: clock.clone(),
+            keys: state.keys.clone(),
+            pace: web::Pace::new(clock.clone(), state.metrics.clone()),
+            public_url: public_url(config, &url),
+        };
         let keep = config.settings.keep.retention();
         Ok(Self {
             tasks,
@@ -373,6 +381,7 @@ impl House {
             keeper,
             supervisor,
             state,
+            pages,
             url,
             first_key,
             keep,
@@ -381,13 +390,18 @@ impl House {
 
     /// Starts every loop, downstream first: what comes in finds everybody at work.
     fn start(self, listener: TcpListener) -> Stages {
-        let mut stages = Stages { tasks: self.tasks, stages: Vec::new() };
+        let mut stages = Stages { tasks: self.tasks.clone(), stages: Vec::new() };
         stages.add("executions", |stop| self.dispatcher.run(stop));
         stages.add("workflows", |stop| self.conductor.run(stop));
         stages.add("incidents", |stop| self.keeper.run(stop));
         stages.add("intake", |stop| self.intake.run(stop));
         stages.add("retention", |stop| sweep(self.store, self.clock, self.keep, stop));
-        stages.add("api", |stop| api::serve(self.state, listener, stop));
+        let (tasks, pace) = (self.tasks, self.pages.pace.clone());
+        stages.add("pace", |stop| pace.run(stop));
+        stages.add("api", |stop| {
+            let inside = Inside::new(api::gate::router(self.state, stop.clone()));
+            api::serve(web::router(self.pages, inside), tasks, listener, stop)
+        });
         stages.add("sensors", |stop| self.supervisor.run(stop));
         stages.add("packs", |stop| self.watch.run(stop));
         stages

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::State;
 use crate::api::call::Call;
+use crate::api::inside::Admitted;
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Route, Verb};
 use crate::auth::{self, Caller};
@@ -100,7 +101,8 @@ async fn pass(
     }
     let raw_query = head.uri.query().map(str::to_owned);
     let query = read_query(raw_query.as_deref())?;
-    let caller = admit(&house.state, route, &head.headers, &query).await?;
+    let inside = head.extensions.get::<Admitted>().map(|Admitted(caller)| caller);
+    let caller = admit(&house.state, route, inside, &head.headers, &query).await?;
     let body = if route.verb.has_body() { read(body, limit).await? } else { Bytes::new() };
     let path = params.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let House { state, stop } = house;
@@ -108,10 +110,11 @@ async fn pass(
     (route.handler)(call).await
 }
 
-/// Whether this call is let in, and as whom.
+/// Whether this call is let in, and as whom: whoever calls from inside is known already.
 async fn admit(
     state: &State,
     route: &Route,
+    inside: Option<&Caller>,
     headers: &HeaderMap,
     query: &[(String, String)],
 ) -> Result<Option<Caller>, Problem> {
@@ -125,8 +128,12 @@ async fn admit(
             _ => Ok(None),
         },
         Access::Needs(right) => {
-            let text = sent.ok_or(auth::Error::Missing)?.map_err(|Malformed| auth::Error::Wrong)?;
-            let caller = state.keys.check(&text).await?;
+            let caller = match (inside, sent) {
+                (Some(caller), _) => caller.clone(),
+                (None, Some(Ok(text))) => state.keys.check(&text).await?,
+                (None, Some(Err(Malformed))) => return Err(auth::Error::Wrong.into()),
+                (None, None) => return Err(auth::Error::Missing.into()),
+            };
             if caller.may(right) {
                 return Ok(Some(caller));
             }

@@ -8,6 +8,7 @@ pub mod problem;
 pub mod route;
 pub mod call;
 pub mod gate;
+pub mod inside;
 pub mod paging;
 pub mod openapi;
 pub mod server;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::{HeaderValue, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -16,7 +17,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::api::{State, gate};
 use crate::tasks::Tasks;
 
 /// Connections at one time; more wait to be accepted.
@@ -28,11 +28,10 @@ const HEADER_LIMIT_BYTES: u16 = 16 * 1024;
 /// How long calls may take to end once Ifso stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Answers calls on `listener` until `stop`, then lets those under way end.
-pub async fn serve(state: State, listener: TcpListener, stop: CancellationToken) {
-    let tasks = state.tasks.clone();
+/// Answers calls on `listener` with `router` until `stop`, then lets those under way end.
+pub async fn serve(router: Router, tasks: Tasks, listener: TcpListener, stop: CancellationToken) {
     let service = TowerToHyperService::new(
-        gate::router(state, stop.clone())
+        router
             .layer(CompressionLayer::new())
             .layer(CatchPanicLayer::custom(panicked))
             .layer(fixed(header::CACHE_CONTROL, "no-store"))

@@ -197,6 +197,64 @@ impl Metrics {
     }
 }
 
+/// What has happened since the start, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Reports that became events.
+    pub events: u64,
+    /// Decisions of rules.
+    pub decisions: u64,
+    /// Executions that were asked for.
+    pub executions: u64,
+    /// Those of them that ended otherwise than well.
+    pub failed: u64,
+}
+
+impl Totals {
+    /// What happened after `before`.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            events: self.events.saturating_sub(before.events),
+            decisions: self.decisions.saturating_sub(before.decisions),
+            executions: self.executions.saturating_sub(before.executions),
+            failed: self.failed.saturating_sub(before.failed),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            events: self.events.saturating_add(other.events),
+            decisions: self.decisions.saturating_add(other.decisions),
+            executions: self.executions.saturating_add(other.executions),
+            failed: self.failed.saturating_add(other.failed),
+        }
+    }
+}
+
+impl Metrics {
+    /// What has happened since the start.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let sum = |counters: &IntCounterVec, wanted: &dyn Fn(&str) -> bool| -> u64 {
+            let families = prometheus::core::Collector::collect(counters);
+            let metrics = families.iter().flat_map(|family| family.get_metric());
+            metrics
+                .filter(|metric| metric.get_label().iter().all(|label| wanted(label.value())))
+                .map(|metric| metric.get_counter().get_value() as u64)
+                .sum()
+        };
+        Totals {
+            events: sum(&self.events, &|outcome| outcome == "accepted"),
+            decisions: sum(&self.decisions, &|_| true),
+            executions: self.requested.get(),
+            failed: sum(&self.ended, &|status| !matches!(status, "succeeded" | "canceled")),
+        }
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()

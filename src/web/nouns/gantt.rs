@@ -1,0 +1,1 @@
+//! When the tasks of a workflow ran.

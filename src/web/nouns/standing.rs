@@ -1,0 +1,1 @@
+//! Why an execution stands where it stands.
