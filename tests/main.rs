@@ -19,4 +19,5 @@ mod script;
 mod sensors;
 mod store;
 mod tidy;
+mod web;
 mod workflows;

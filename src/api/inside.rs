@@ -58,7 +58,6 @@ impl Inside {
     }
 
     /// The routes, for whoever calls from outside.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }

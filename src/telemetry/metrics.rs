@@ -237,14 +237,20 @@ impl Totals {
 impl Metrics {
     /// What has happened since the start.
     #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts are whole and not below zero"
+    )]
     pub fn totals(&self) -> Totals {
         let sum = |counters: &IntCounterVec, wanted: &dyn Fn(&str) -> bool| -> u64 {
-            let families = prometheus::core::Collector::collect(counters);
-            let metrics = families.iter().flat_map(|family| family.get_metric());
-            metrics
-                .filter(|metric| metric.get_label().iter().all(|label| wanted(label.value())))
-                .map(|metric| metric.get_counter().get_value() as u64)
-                .sum()
+            let mut sum = 0.0;
+            for family in prometheus::core::Collector::collect(counters) {
+                let metrics = family.get_metric().iter();
+                let fits = metrics.filter(|one| one.get_label().iter().all(|l| wanted(l.value())));
+                sum += fits.map(|one| one.get_counter().get_value()).sum::<f64>();
+            }
+            sum as u64
         };
         Totals {
             events: sum(&self.events, &|outcome| outcome == "accepted"),

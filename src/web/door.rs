@@ -146,6 +146,11 @@ async fn look(
 ) -> Response {
     let head = request.into_parts().0;
     let Some(visit) = visit(house, named, &head).await else { return to_sign_in(&head) };
+    // An id in the field that finds everything opens what it names.
+    if let Some(there) = visit.query("q").filter(|_| page.path == "/search").and_then(nouns::there)
+    {
+        return to(&there);
+    }
     shown(&visit, page, None).await
 }
 
@@ -220,13 +225,12 @@ fn draw(
         visit.query.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     let named: Map<String, Value> =
         visit.named.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    let here = match visit.query.is_empty() {
-        true => visit.path.clone(),
-        false => {
-            let mut text = form_urlencoded::Serializer::new(String::new());
-            text.extend_pairs(&visit.query);
-            format!("{}?{}", visit.path, text.finish())
-        }
+    let here = if visit.query.is_empty() {
+        visit.path.clone()
+    } else {
+        let mut text = form_urlencoded::Serializer::new(String::new());
+        text.extend_pairs(&visit.query);
+        format!("{}?{}", visit.path, text.finish())
     };
     let counts = |name: &str| context.get(&format!("count_{name}")).cloned().unwrap_or_default();
     let menu = nouns::menu(visit, &counts);

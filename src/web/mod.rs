@@ -8,6 +8,7 @@ pub(crate) mod render;
 pub(crate) mod session;
 
 mod door;
+mod fields;
 mod form;
 mod guard;
 mod live;

@@ -11,7 +11,7 @@ use crate::model::time::Time;
 use crate::telemetry::metrics::{Metrics, Totals};
 
 /// Minutes that are kept.
-pub(crate) const MINUTES: usize = 60;
+const MINUTES: i64 = 60;
 /// Looks a minute: what happens now shows after some seconds.
 const LOOKS: i64 = 12;
 
@@ -59,7 +59,7 @@ impl Pace {
             Some((last, sum)) if *last == minute => *sum = sum.and(new),
             _ => kept.minutes.push_back((minute, new)),
         }
-        while kept.minutes.front().is_some_and(|(first, _)| minute - first >= MINUTES as i64) {
+        while kept.minutes.front().is_some_and(|(first, _)| minute - first >= MINUTES) {
             kept.minutes.pop_front();
         }
     }
@@ -69,7 +69,7 @@ impl Pace {
         self.look();
         let now = minute(self.clock.now());
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = now - MINUTES as i64 + 1;
+        let first = now - MINUTES + 1;
         (first..=now)
             .map(|minute| {
                 let found = kept.minutes.iter().find(|(own, _)| *own == minute);

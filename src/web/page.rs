@@ -230,7 +230,9 @@ impl Visit {
         let query = self.passed(filters, limit, offset);
         let given = self.list(&format!("{path}{joint}{query}")).await?;
         let shown = given.body.as_array().map_or(0, Vec::len);
-        let total = given.total.map_or(offset + shown, |total| total as usize);
+        let total = given
+            .total
+            .map_or(offset + shown, |total| usize::try_from(total).unwrap_or(usize::MAX));
         let next = offset + shown < total || (given.more && shown == limit);
         let paging = json!({
             "limit": limit,

@@ -15,6 +15,7 @@ pub(crate) struct Bar {
 }
 
 /// A row of bars, oldest first.
+#[expect(clippy::cast_precision_loss, reason = "a picture needs no more")]
 pub(crate) fn bars(title: &str, bars: &[Bar]) -> String {
     let most = bars.iter().filter_map(|bar| bar.value).max().unwrap_or(0).max(1);
     let step = WIDTH as f64 / bars.len().max(1) as f64;

@@ -27,6 +27,10 @@ const TEMPLATES: &[(&str, &str)] = files![
     "execution.html",
     "events.html",
     "event.html",
+    "why.html",
+    "causes.html",
+    "fields.html",
+    "search.html",
 ];
 
 /// Every other file, with its kind.
@@ -113,7 +117,11 @@ fn told(error: &Error) -> String {
 fn environment<'a>() -> Environment<'a> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-    environment.add_filter("ago", ago);
+    // What is not there is nothing to read.
+    environment.set_formatter(|out, state, value| {
+        if value.is_none() { Ok(()) } else { minijinja::escape_formatter(out, state, value) }
+    });
+    environment.add_filter("ago", |state: &State<'_, '_>, value: Value| ago(state, &value));
     environment.add_filter("moment", |value: Value| moment(&value));
     environment.add_filter("clock", |value: Value| time(&value).map(|at| stamp(at, "%H:%M:%S")));
     environment.add_filter("span", |value: Value| span(&value));
@@ -122,8 +130,9 @@ fn environment<'a>() -> Environment<'a> {
     environment.add_filter("enc", |value: Value| page::encoded(&plain(&value)));
     environment.add_filter("pretty", |value: Value| pretty(&value));
     environment.add_filter("line", |value: Value| line(&value));
-    environment.add_filter("cut", cut);
+    environment.add_filter("cut", |value: Value, letters: usize| cut(&value, letters));
     environment.add_filter("short", |value: Value| short_id(&plain(&value)));
+    environment.add_filter("said", |value: Value| Value::from_safe_string(said(&plain(&value))));
     environment.add_filter("drawn", |value: Value| Value::from_safe_string(plain(&value)));
     environment.add_filter("ended", |value: Value| ended(&plain(&value)));
     environment
@@ -170,18 +179,18 @@ pub(crate) fn stamp(at: Time, form: &str) -> String {
 }
 
 /// `3 min ago`, with the whole time where the pointer rests; scripts keep it true.
-fn ago(state: &State<'_, '_>, value: Value) -> Value {
-    let Some(at) = time(&value) else { return Value::from("") };
+fn ago(state: &State<'_, '_>, value: &Value) -> Value {
+    let Some(at) = time(value) else { return Value::from("") };
     let now = state.lookup("now").and_then(|now| now.as_i64()).map_or(at, Time::from_millis);
     let words = if at > now {
         match at.since(now).as_secs() {
-            0..1 => "now".to_owned(),
-            seconds => format!("in {}", short(seconds as f64)),
+            0 => "now".to_owned(),
+            seconds => format!("in {}", short(seconds)),
         }
     } else {
         match now.since(at).as_secs() {
-            0..1 => "just now".to_owned(),
-            seconds => format!("{} ago", short(seconds as f64)),
+            0 => "just now".to_owned(),
+            seconds => format!("{} ago", short(seconds)),
         }
     };
     Value::from_safe_string(format!(
@@ -206,16 +215,21 @@ fn short_id(id: &str) -> String {
 }
 
 /// Seconds with one unit: `3 min`.
-fn short(seconds: f64) -> String {
-    match seconds as u64 {
-        0..100 => format!("{} s", seconds as u64),
-        100..5400 => format!("{} min", (seconds / 60.0).round()),
-        5400..172_800 => format!("{} h", (seconds / 3600.0).round()),
-        _ => format!("{} d", (seconds / 86_400.0).round()),
+fn short(seconds: u64) -> String {
+    match seconds {
+        0..100 => format!("{seconds} s"),
+        100..5400 => format!("{} min", (seconds + 30) / 60),
+        5400..172_800 => format!("{} h", (seconds + 1800) / 3600),
+        _ => format!("{} d", (seconds + 43_200) / 86_400),
     }
 }
 
 /// Seconds as people say them: `350 ms`, `12.4 s`, `3 min 20 s`, `2 h 5 min`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is not below zero, and a saturated span is long enough"
+)]
 fn span(value: &Value) -> String {
     let Ok(seconds) = f64::try_from(value.clone()) else { return String::new() };
     let whole = seconds.max(0.0).round() as u64;
@@ -277,9 +291,24 @@ fn line(value: &Value) -> String {
     }
 }
 
+/// A sentence of ours: what stands between two backticks is the name of something.
+fn said(text: &str) -> String {
+    let mut shown = String::new();
+    let pieces: Vec<&str> = text.split('`').collect();
+    for (at, piece) in pieces.iter().enumerate() {
+        let (named, last) = (at % 2 == 1, at + 1 == pieces.len());
+        match (named, last) {
+            (true, false) => put(&mut shown, format_args!("<code>{}</code>", escaped(piece))),
+            (true, true) => put(&mut shown, format_args!("`{}", escaped(piece))),
+            (false, _) => shown.push_str(&escaped(piece)),
+        }
+    }
+    shown
+}
+
 /// A text of so many letters at most.
-fn cut(value: Value, letters: usize) -> String {
-    let text = plain(&value);
+fn cut(value: &Value, letters: usize) -> String {
+    let text = plain(value);
     match text.char_indices().nth(letters) {
         Some((at, _)) => format!("{}…", text[..at].trim_end()),
         None => text,
@@ -317,9 +346,11 @@ mod tests {
             ("{{ v|count }}", json!(1_234_567), "1\u{202f}234\u{202f}567"),
             ("{{ v|bytes }}", json!(1536), "1.5 KiB"),
             ("{{ v|ago }}", json!(null), ""),
+            ("{{ v }}", json!(null), ""),
             ("{{ v|enc }}", json!("a/b c?"), "a%2Fb%20c%3F"),
             ("{{ v|cut(3) }}", json!("äöüß"), "äöü…"),
             ("{{ v.a.b.c }}", json!({}), ""),
+            ("{{ v|said }}", json!("task `<b>` said `"), "task <code>&lt;b&gt;</code> said `"),
             ("{{ v|line }}", json!({"a": "<b>"}), "{&quot;a&quot;:&quot;&lt;b&gt;&quot;}"),
         ];
         for (template, value, expected) in cases {

@@ -1,5 +1,5 @@
-//! Who is signed in at the pages: a short-lived key in a cookie, which ends when it is not used, when the
-//! key that opened it ends, and in any case after a working day.
+//! Who is signed in at the pages: a cookie that means nothing to the API. It ends when it is not used, when
+//! the credential that opened it ends, after a working day in any case, and with the process.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_lc_rs::{constant_time, hmac};
 use rand::RngExt;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::auth::{self, Caller, Keys, Secret};
 use crate::clock::Clock;
@@ -35,10 +36,19 @@ pub(crate) struct Sessions {
 }
 
 struct Live {
-    /// The key that opened it.
-    opener: KeyId,
+    /// Of the cookie's text.
+    hash: Vec<u8>,
+    /// The key that opened it: asked each time, so that what it may no longer do, nobody does with it.
+    opener: Zeroizing<String>,
+    began: Time,
     seen: Time,
     words: Vec<Value>,
+}
+
+impl Live {
+    fn is_good(&self, now: Time) -> bool {
+        self.seen.plus(IDLE) > now && self.began.plus(LENGTH) > now
+    }
 }
 
 impl Sessions {
@@ -54,56 +64,44 @@ impl Sessions {
     /// Where the key is not good.
     pub(crate) async fn open(&self, key: &str) -> Result<(String, Caller), auth::Error> {
         let caller = self.keys.check(key).await?;
-        let opener = Secret::read(key).ok_or(auth::Error::Wrong)?.id;
-        let secret = self.keys.issue(&caller.user, &caller.role, LENGTH);
+        let secret = Secret::fresh(KeyId::from_bits(rand::rng().random()));
         let now = self.clock.now();
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.retain(|id, session| {
-            let good = session.seen.plus(IDLE) > now;
-            if !good {
-                self.keys.withdraw(*id);
-            }
-            good
-        });
+        live.retain(|_, session| session.is_good(now));
         if live.len() >= SESSIONS_LIMIT
             && let Some(oldest) = live.iter().min_by_key(|(_, live)| live.seen).map(|(id, _)| *id)
         {
             live.remove(&oldest);
-            self.keys.withdraw(oldest);
         }
-        live.insert(secret.id, Live { opener, seen: now, words: Vec::new() });
+        let opener = Zeroizing::new(key.to_owned());
+        let session =
+            Live { hash: secret.hash(), opener, began: now, seen: now, words: Vec::new() };
+        live.insert(secret.id, session);
         Ok((secret.reveal(), caller))
     }
 
     /// Who is signed in with `session`, the cookie's text.
     pub(crate) async fn caller(&self, session: &str) -> Option<Caller> {
-        let id = Secret::read(session)?.id;
-        let caller = self.keys.check(session).await.ok()?;
-        let now = self.clock.now();
+        let secret = Secret::read(session)?;
         let opener = {
+            let now = self.clock.now();
             let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-            let session = live.get_mut(&id)?;
-            if session.seen.plus(IDLE) <= now {
-                live.remove(&id);
-                self.keys.withdraw(id);
+            let session = live.get_mut(&secret.id).filter(|live| secret.fits(&live.hash))?;
+            if !session.is_good(now) {
+                live.remove(&secret.id);
                 return None;
             }
             session.seen = now;
-            session.opener
+            session.opener.clone()
         };
-        // What the key may no longer do, its sessions may not either.
-        let key = self.keys.get(opener).await.ok().flatten()?;
-        let good = key.enabled && key.expires.is_none_or(|end| end > now);
-        (good && key.role == caller.role && key.user == caller.user).then_some(caller)
+        self.keys.check(&opener).await.ok()
     }
 
     /// Ends a session.
     pub(crate) fn close(&self, session: &str) {
         let Some(secret) = Secret::read(session) else { return };
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if live.remove(&secret.id).is_some() {
-            self.keys.withdraw(secret.id);
-        }
+        live.remove(&secret.id);
     }
 
     /// Keeps words for the next page of a session; `once` is shown to be copied.

@@ -4,6 +4,7 @@ mod events;
 mod executions;
 mod gantt;
 mod overview;
+mod search;
 mod standing;
 
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use crate::auth::Right;
 use crate::web::page::{Deed, Page, Visit};
 
 /// Every noun's pages.
-const PAGES: &[&[Page]] = &[overview::PAGES, executions::PAGES, events::PAGES];
+const PAGES: &[&[Page]] = &[overview::PAGES, executions::PAGES, events::PAGES, search::PAGES];
 /// Every noun's buttons.
 const DEEDS: &[&[Deed]] = &[executions::DEEDS];
 
@@ -42,6 +43,8 @@ const LETTERS: &[(&str, &str)] = &[
 /// Lists whose lengths stand in the menu: what waits for somebody.
 pub(crate) const COUNTS: &[(&str, &str)] =
     &[("inquiries", "/api/v1/inquiries?limit=1"), ("incidents", "/api/v1/incidents?limit=1")];
+
+pub(crate) use search::there;
 
 /// Pictures that pages show: where browsers find them, and where the API draws them.
 pub(crate) const PICTURES: &[(&str, &str)] = &[

@@ -2,8 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::inside::Refused;
-use crate::web::nouns::later;
 use crate::web::page::{Ask, Page, Visit};
 use crate::web::plot::{self, Bar};
 use crate::web::render;
@@ -12,17 +10,37 @@ pub(crate) const PAGES: &[Page] = &[Page::new("/", "Overview", "overview.html")
     .asks(&[
         Ask::One("inquiries", "/api/v1/inquiries?limit=20"),
         Ask::One("paused", "/api/v1/executions?status=paused&parent=null&limit=20"),
-        Ask::One("failed", "/api/v1/executions?status=failed,timeout,abandoned&parent=null&limit=8&timestamp_gt={yesterday}"),
+        Ask::One(
+            "failed",
+            "/api/v1/executions?status=failed&parent=null&limit=8&timestamp_gt={yesterday}",
+        ),
+        Ask::One(
+            "late",
+            "/api/v1/executions?status=timeout&parent=null&limit=8&timestamp_gt={yesterday}",
+        ),
+        Ask::One(
+            "left",
+            "/api/v1/executions?status=abandoned&parent=null&limit=8&timestamp_gt={yesterday}",
+        ),
         Ask::One("running", "/api/v1/executions?status=running&parent=null&limit=20"),
         Ask::One("latest", "/api/v1/executions?parent=null&limit=10"),
-        Ask::One("rules", "/api/v1/rules?limit=1000&include_attributes=ref,quarantined,last_error,enabled"),
+        Ask::One(
+            "rules",
+            "/api/v1/rules?limit=1000&include_attributes=ref,quarantined,last_error,enabled",
+        ),
         Ask::One("sensors", "/api/v1/sensors?limit=1000"),
         Ask::One("problems", "/api/v1/problems?limit=50"),
         Ask::One("incidents", "/api/v1/incidents?limit=20"),
     ])
-    .more(later!(more))];
+    .more(|visit, found| {
+        more(visit, found);
+        Box::pin(async { Ok(()) })
+    })];
 
-async fn more(visit: &Visit, found: &mut Map<String, Value>) -> Result<(), Refused> {
+/// Executions that failed which are shown.
+const FAILED: usize = 8;
+
+fn more(visit: &Visit, found: &mut Map<String, Value>) {
     let rows = |name: &str| found.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let quarantined: Vec<Value> =
         rows("rules").into_iter().filter(|rule| !rule["quarantined"].is_null()).collect();
@@ -32,12 +50,26 @@ async fn more(visit: &Visit, found: &mut Map<String, Value>) -> Result<(), Refus
         .collect();
     let broken: Vec<Value> =
         rows("problems").into_iter().filter(|problem| problem["severity"] == "error").collect();
+    let mut failed = [rows("failed"), rows("late"), rows("left")].concat();
+    let when = |row: &Value| row["start_timestamp"].as_str().map(str::to_owned);
+    failed.sort_by_key(|row| std::cmp::Reverse(when(row)));
+    failed.truncate(FAILED);
+    // A workflow that waits for an answer is one thing to do, not two.
+    let (mut inquiries, mut paused) = (rows("inquiries"), rows("paused"));
+    for inquiry in &mut inquiries {
+        let by = paused.iter().position(|row| row["id"] == inquiry["parent"]);
+        if let Some(by) = by {
+            inquiry["by"] = paused.remove(by)["action"]["ref"].take();
+        }
+    }
+    found.insert("inquiries".to_owned(), json!(inquiries));
+    found.insert("paused".to_owned(), json!(paused));
     let plots = plots(visit);
+    found.insert("failed".to_owned(), json!(failed));
     found.insert("quarantined".to_owned(), json!(quarantined));
     found.insert("unhealthy".to_owned(), json!(unhealthy));
     found.insert("broken".to_owned(), json!(broken));
     found.insert("plots".to_owned(), plots);
-    Ok(())
 }
 
 /// The hour as three plots.

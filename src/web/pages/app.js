@@ -42,6 +42,10 @@ const parts = () => [...document.querySelectorAll(".live-part[id]")];
 function busy(part) {
   const at = document.activeElement;
   if (part.contains(at) && at.matches("input, textarea, select")) return true;
+  for (const one of part.querySelectorAll("input:not([type=hidden]), textarea, select")) {
+    const first = one.options ? Math.max(0, [...one.options].findIndex((option) => option.defaultSelected)) : 0;
+    if (one.options ? one.selectedIndex !== first : one.value !== one.defaultValue) return true;
+  }
   const marked = getSelection();
   return Boolean(marked && !marked.isCollapsed && part.contains(marked.anchorNode));
 }
@@ -61,7 +65,6 @@ async function look() {
       const open = [...part.querySelectorAll("details[open][data-keep]")].map((one) => one.dataset.keep);
       const focus = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       const row = part.querySelector("tr.at a")?.getAttribute("href");
-      for (const img of part.querySelectorAll("img[data-fresh]")) img.dataset.was = img.src;
       part.replaceChildren(...fresh.childNodes);
       for (const one of part.querySelectorAll("details[data-keep]")) if (open.includes(one.dataset.keep)) one.open = true;
       if (focus) part.querySelector(`a[href="${CSS.escape(focus)}"]`)?.focus();
