@@ -272,6 +272,7 @@ struct House {
     conductor: executions::Conductor,
     keeper: incidents::Stage,
     supervisor: Supervisor,
+    uses: auth::Keys,
     state: api::State,
     pages: web::Parts,
     url: String,
@@ -347,6 +348,7 @@ impl House {
             client: client()?,
             metrics: metrics.clone(),
         };
+        let uses = keys.clone();
         let state = api::State {
             clock: clock.clone(),
             ids,
@@ -380,6 +382,7 @@ impl House {
             conductor,
             keeper,
             supervisor,
+            uses,
             state,
             pages,
             url,
@@ -396,6 +399,7 @@ impl House {
         stages.add("incidents", |stop| self.keeper.run(stop));
         stages.add("intake", |stop| self.intake.run(stop));
         stages.add("retention", |stop| sweep(self.store, self.clock, self.keep, stop));
+        stages.add("keys", |stop| self.uses.run(stop));
         let (tasks, pace) = (self.tasks, self.pages.pace.clone());
         stages.add("pace", |stop| pace.run(stop));
         stages.add("api", |stop| {

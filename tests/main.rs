@@ -5,6 +5,7 @@ mod parts;
 mod world;
 
 mod api;
+mod auth;
 mod cli;
 mod demo;
 mod executions;

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 use crate::api::call::Call;
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::api::shape;
 use crate::api::triggers::wanted;
-use crate::auth::Right;
+use crate::auth::{Kind, Right};
 use crate::model::action::Action;
 use crate::model::reference::Reference;
 
@@ -19,6 +19,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { list(&call, shape::action) }),
         "Lists the actions.",
     )
+    .of(Of::Each)
     .query(FILTERS)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Action")),
@@ -28,6 +29,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { get(&call) }),
         "Shows one action.",
     )
+    .of(Of::Path(Kind::Action, "ref"))
     .gives(200, Shape::One("Action")),
     Route::get(
         "/api/v1/actions/views/parameters/{ref}",
@@ -35,6 +37,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { parameters(&call) }),
         "Shows every parameter that an action may be given, its runner's too.",
     )
+    .of(Of::Path(Kind::Action, "ref"))
     .gives(200, Shape::One("Parameters")),
     Route::get(
         "/api/v1/actions/views/overview",
@@ -47,6 +50,7 @@ pub(crate) const ROUTES: &[Route] = &[
         },
         "Lists the actions, their runners' parameters among their own.",
     )
+    .of(Of::Each)
     .query(FILTERS)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Action")),
@@ -64,6 +68,7 @@ fn list(call: &Call, row: impl Fn(&Action) -> Value) -> Answer {
     let catalog = call.state.catalog.load_full();
     let fits = |action: &Action| {
         wanted(call, &action.reference)
+            && call.sees(Kind::Action, action.reference.as_str())
             && call.query("ref").is_none_or(|name| name == action.reference.as_str())
             && call
                 .query("runner_type")

@@ -13,8 +13,9 @@ use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
 use crate::api::shape::MASK;
-use crate::auth::{Draft, Right, rights};
+use crate::auth::{self, Draft, Right, rights};
 use crate::model::id::KeyId;
+use crate::model::time::Time;
 use crate::store::tables::ApiKey;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -37,8 +38,8 @@ pub(crate) const ROUTES: &[Route] = &[
         "/api/v1/apikeys",
         Access::Needs(Right::Administer),
         |call| Box::pin(create(call)),
-        "Makes an API key, of the role `operator` unless `role` says another; `key` is in this answer \
-         and never again.",
+        "Makes an API key, of the role `operator` unless `role` or `grants` say otherwise; `key` is in \
+         this answer and never again.",
     )
     .takes(Shape::One("ApiKeyDraft"))
     .gives(201, Shape::One("ApiKey")),
@@ -59,8 +60,19 @@ pub(crate) const ROUTES: &[Route] = &[
     .gives(204, Shape::Nothing),
 ];
 
-const KNOWN: &[&str] =
-    &["id", "uid", "user", "role", "key_hash", "metadata", "created_at", "expires_at", "enabled"];
+const KNOWN: &[&str] = &[
+    "id",
+    "uid",
+    "user",
+    "role",
+    "grants",
+    "key_hash",
+    "metadata",
+    "created_at",
+    "expires_at",
+    "last_used",
+    "enabled",
+];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +81,8 @@ struct ApiKeyDraft {
     user: Option<String>,
     #[serde(default)]
     role: Option<String>,
+    #[serde(default)]
+    grants: Vec<String>,
     #[serde(default)]
     ttl_seconds: Option<u64>,
     #[serde(default)]
@@ -83,14 +97,18 @@ struct ApiKeyChange {
 async fn list(call: Call) -> Answer {
     let page = Page::of(&call)?;
     let all = call.state.keys.list().await?;
-    page.cut(all).map(|key| row(&key)).answer(&call, KNOWN)
+    let listing = page.cut(all);
+    let ids = listing.rows.iter().map(|key| key.id.to_string());
+    let mut used = call.state.keys.last_used(ids.collect()).await?.into_iter();
+    listing.map(|key| row(&key, used.next().flatten())).answer(&call, KNOWN)
 }
 
 async fn get(call: Call) -> Answer {
     let id: KeyId = call.named("id", "API key")?;
     let found = call.state.keys.get(id).await?;
     let key = found.ok_or_else(|| Problem::unknown("API key", &id.to_string()))?;
-    paging::one(&call, row(&key), KNOWN)
+    let used = call.state.keys.last_used(vec![id.to_string()]).await?;
+    paging::one(&call, row(&key, used.into_iter().next().flatten()), KNOWN)
 }
 
 async fn create(call: Call) -> Answer {
@@ -102,13 +120,18 @@ async fn create(call: Call) -> Answer {
     let now = call.state.clock.now();
     let draft = Draft {
         user: draft.user.unwrap_or_else(|| call.user().to_owned()),
-        role: draft.role.unwrap_or_else(|| rights::OPERATOR.to_owned()),
+        // What has grants has a reason to have no more than these.
+        role: draft.role.unwrap_or_else(|| {
+            if draft.grants.is_empty() { rights::OPERATOR } else { rights::NONE }.to_owned()
+        }),
+        grants: draft.grants,
         expires: draft.ttl_seconds.map(|seconds| now.plus(Duration::from_secs(seconds))),
         metadata: draft.metadata.unwrap_or_else(|| json!({})),
     };
-    let (key, secret) = call.state.keys.create(draft).await?;
+    let maker = call.caller.as_ref().ok_or(auth::Error::Missing)?;
+    let (key, secret) = call.state.keys.create_by(maker, draft).await?;
     tracing::info!(key = %key.id, user = key.user, role = key.role, by = call.user(), "an API key was made");
-    let mut row = row(&key);
+    let mut row = row(&key, None);
     row["key"] = json!(secret.reveal());
     Ok((StatusCode::CREATED, Json(row)).into_response())
 }
@@ -119,7 +142,8 @@ async fn enable(call: Call) -> Answer {
     let changed = call.state.keys.enable(id, change.enabled).await?;
     let key = changed.ok_or_else(|| Problem::unknown("API key", &id.to_string()))?;
     tracing::info!(key = %id, enabled = key.enabled, by = call.user(), "an API key was changed");
-    Ok(Json(row(&key)).into_response())
+    let used = call.state.keys.last_used(vec![id.to_string()]).await?;
+    Ok(Json(row(&key, used.into_iter().next().flatten())).into_response())
 }
 
 async fn delete(call: Call) -> Answer {
@@ -131,16 +155,18 @@ async fn delete(call: Call) -> Answer {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn row(key: &ApiKey) -> Value {
+fn row(key: &ApiKey, used: Option<Time>) -> Value {
     json!({
         "id": key.id,
         "uid": format!("api_key:{}", key.id),
         "user": key.user,
         "role": key.role,
+        "grants": key.grants,
         "key_hash": MASK,
         "metadata": key.metadata,
         "created_at": key.created,
         "expires_at": key.expires,
+        "last_used": used,
         "enabled": key.enabled,
     })
 }

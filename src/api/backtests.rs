@@ -25,7 +25,7 @@ use crate::rules::{Facts, Rule, Set};
 
 pub(crate) const ROUTES: &[Route] = &[Route::post(
     "/api/v1/rules/backtest",
-    Access::Needs(Right::View),
+    Access::Needs(Right::Operate),
     |call| Box::pin(backtest(call)),
     "Runs a rule over kept events, with the same code and clock as live, and does nothing: what it \
      would have done, when, how often; also against another version of it.",

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::State;
 use crate::api::problem::Problem;
-use crate::auth::{Caller, Right};
+use crate::auth::{Caller, Kind, Object, Right};
 use crate::model::reference::Reference;
 use crate::model::time::Time;
 
@@ -29,6 +29,8 @@ pub struct Call {
     pub raw_query: Option<String>,
     /// The headers.
     pub headers: HeaderMap,
+    /// The address that the call came from, without its port; empty where it came from within.
+    pub address: String,
     /// The body; empty for methods that have none.
     pub body: Bytes,
 }
@@ -107,10 +109,24 @@ impl Call {
         self.caller.as_ref().map_or("", |caller| caller.user.as_str())
     }
 
-    /// Whether the caller has `right`.
+    /// Whether the caller has `right` of everything.
     #[must_use]
     pub fn may(&self, right: Right) -> bool {
         self.caller.as_ref().is_some_and(|caller| caller.may(right))
+    }
+
+    /// Whether the caller has `right` of the thing of this kind and name.
+    #[must_use]
+    pub fn may_of(&self, right: Right, kind: Kind, name: &str) -> bool {
+        self.caller.as_ref().is_some_and(|caller| {
+            caller.may(right) || caller.may_of(right, &Object::default().named(kind, name))
+        })
+    }
+
+    /// Whether the caller may see the thing of this kind and name.
+    #[must_use]
+    pub fn sees(&self, kind: Kind, name: &str) -> bool {
+        self.may_of(Right::View, kind, name)
     }
 
     /// The body, which must be JSON of this form.

@@ -14,10 +14,10 @@ use crate::api::cloudevents;
 use crate::api::paging::{self, Listing, Page};
 use crate::api::problem::Problem;
 use crate::api::replay;
-use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::api::shape;
 use crate::api::why;
-use crate::auth::Right;
+use crate::auth::{Kind, Right};
 use crate::intake::history::{self, Kept};
 use crate::intake::{Outcome, Submission};
 use crate::model::cause::Cause;
@@ -39,6 +39,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "Reports events, as CloudEvents 1.0 (structured, batch, binary) or plain; answers once they \
          are on disk.",
     )
+    .of(Of::Each)
     .takes(Shape::One("Report"))
     .gives(202, Shape::One("Accepted")),
     Route::post(
@@ -47,6 +48,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(report(call)),
         "Reports one event as StackStorm's generic webhook does: `{\"trigger\": …, \"payload\": …}`.",
     )
+    .of(Of::Each)
     .takes(Shape::One("Report"))
     .gives(202, Shape::One("Accepted")),
     Route::get(
@@ -124,6 +126,12 @@ struct Plain {
 
 async fn report(call: Call) -> Answer {
     let (reports, batch) = read(&call)?;
+    let may = |report: &Report| call.may_of(Right::Report, Kind::Trigger, report.trigger.as_str());
+    if let Some(report) = reports.iter().find(|report| !may(report)) {
+        let trigger = &report.trigger;
+        return Err(Problem::forbidden(format!("`{}` may not report `{trigger}`", call.user()))
+            .help("ask an admin for a grant; nothing of this call was taken in"));
+    }
     let key = call.header("idempotency-key").map(str::to_owned);
     let reports: Vec<Report> = reports
         .into_iter()

@@ -15,9 +15,9 @@ use crate::api::call::Call;
 use crate::api::filter::{self, Filter};
 use crate::api::paging::{self, Listing, Page};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::api::{RunnerType, runners, shape};
-use crate::auth::Right;
+use crate::auth::{Kind, Right};
 use crate::executions::Request;
 use crate::model::cause::Cause;
 use crate::model::execution::Execution;
@@ -36,6 +36,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(list(call)),
         "Lists executions, newest first.",
     )
+    .of(Of::Each)
     .query(filter::QUERY)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Execution")),
@@ -45,6 +46,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(request(call)),
         "Asks for a run of an action; answers once that is on disk.",
     )
+    .of(Of::Body(Kind::Action, "action"))
     .takes(Shape::One("ExecutionDraft"))
     .gives(201, Shape::One("Execution")),
     Route::get(
@@ -53,6 +55,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(get(call)),
         "Shows one execution; `last` is the newest that is no part of another.",
     )
+    .of(Of::Execution)
     .query(&[("wait", "Wait so many seconds, 60 at most, for it to end.")])
     .gives(200, Shape::One("Execution")),
     Route::delete(
@@ -61,6 +64,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(cancel(call)),
         "Cancels an execution.",
     )
+    .of(Of::Execution)
     .gives(200, Shape::One("Execution")),
     Route::post(
         "/api/v1/executions/{id}/re_run",
@@ -68,6 +72,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(again(call)),
         "Runs the same action again, with the same parameters but those that are given anew.",
     )
+    .of(Of::Execution)
     .takes(Shape::One("RerunDraft"))
     .gives(201, Shape::One("Execution")),
     Route::get(
@@ -76,6 +81,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(output(call)),
         "Shows what an execution has written so far, as text.",
     )
+    .of(Of::Execution)
     .query(&[
         ("output_type", "`stdout`, `stderr`, `all`; several parted by commas."),
         ("output_format", "`raw` (unless given) or `json`: one object per piece."),
@@ -88,6 +94,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(result(call)),
         "Shows an execution's result.",
     )
+    .of(Of::Execution)
     .gives(200, Shape::Any),
     Route::get(
         "/api/v1/executions/{id}/attribute/{name}",
@@ -95,6 +102,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(attribute(call)),
         "Shows one attribute of an execution: `status`, `result`, `trigger_instance`.",
     )
+    .of(Of::Execution)
     .gives(200, Shape::Any),
     Route::get(
         "/api/v1/executions/{id}/children",
@@ -102,6 +110,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(children(call)),
         "Lists the executions that are part of this one.",
     )
+    .of(Of::Execution)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Execution")),
 ];
@@ -532,6 +541,13 @@ fn moments(execution: &Execution, row: &mut Value) {
     }
     if let Some(part) = &execution.part {
         row["task"] = json!(part);
+        row["context"]["orquesta"] = json!({
+            "workflow_execution_id": execution.parent,
+            "task_execution_id": execution.id,
+            "task_id": part.task,
+            "task_name": part.task,
+            "task_route": part.route,
+        });
     }
 }
 

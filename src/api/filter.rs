@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::api::call::Call;
+use crate::api::object;
 use crate::api::paging::{Listing, Page};
 use crate::api::problem::Problem;
+use crate::auth::{Caller, Right};
 use crate::model::cause::Cause;
 use crate::model::execution::{Execution, Status};
 use crate::model::id::{EventId, ExecutionId};
@@ -51,6 +53,8 @@ pub(crate) struct Filter {
     from: Option<Time>,
     to: Option<Time>,
     oldest_first: bool,
+    /// Who looks, where that is somebody who may not see all.
+    only: Option<Caller>,
     /// A filter names what cannot exist.
     nothing: bool,
 }
@@ -94,6 +98,7 @@ impl Filter {
         }
         filter.from = call.time("timestamp_gt")?.or(filter.from);
         filter.to = call.time("timestamp_lt")?.or(filter.to);
+        filter.only = call.caller.clone().filter(|caller| !caller.may(Right::View));
         Ok(filter)
     }
 
@@ -177,6 +182,10 @@ impl Filter {
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&execution.id))
             && self.from.is_none_or(|from| execution.created >= from)
             && self.to.is_none_or(|to| execution.created <= to)
+            && self
+                .only
+                .as_ref()
+                .is_none_or(|caller| caller.may_of(Right::View, &object::own(execution)))
     }
 
     /// The index that leaves the fewest rows to look at.

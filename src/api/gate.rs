@@ -11,12 +11,13 @@ use axum::{Router, body};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::State;
 use crate::api::call::Call;
 use crate::api::inside::Admitted;
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Route, Verb};
-use crate::auth::{self, Caller};
+use crate::api::route::{Access, Of, Route, Verb};
+use crate::api::server::Peer;
+use crate::api::{State, object};
+use crate::auth::{self, Caller, Object, rights};
 
 /// The largest body that is read, in bytes, unless a route says otherwise.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
@@ -93,7 +94,8 @@ async fn pass(
     params: &RawPathParams,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    let address = head.extensions.remove::<Peer>().map(|peer| peer.0.ip().to_string());
     let limit = (route.limit)(&house.state, params);
     let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
     if announced.and_then(|v| v.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
@@ -106,7 +108,9 @@ async fn pass(
     let body = if route.verb.has_body() { read(body, limit).await? } else { Bytes::new() };
     let path = params.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let House { state, stop } = house;
-    let call = Call { state, stop, caller, path, query, raw_query, headers: head.headers, body };
+    let (headers, address) = (head.headers, address.unwrap_or_default());
+    let call = Call { state, stop, caller, path, query, raw_query, headers, address, body };
+    object::admit(&call, route).await?;
     (route.handler)(call).await
 }
 
@@ -127,19 +131,30 @@ async fn admit(
             Some(Ok(text)) => Ok(state.keys.check(&text).await.ok()),
             _ => Ok(None),
         },
+        Access::Known => Ok(Some(known(state, inside, sent).await?)),
         Access::Needs(right) => {
-            let caller = match (inside, sent) {
-                (Some(caller), _) => caller.clone(),
-                (None, Some(Ok(text))) => state.keys.check(&text).await?,
-                (None, Some(Err(Malformed))) => return Err(auth::Error::Wrong.into()),
-                (None, None) => return Err(auth::Error::Missing.into()),
-            };
-            if caller.may(right) {
+            let caller = known(state, inside, sent).await?;
+            // Of what exactly is asked once the call is whole: see `object`.
+            let some = route.of != Of::All && rights::may_some(&caller, right);
+            if some || caller.may(right) {
                 return Ok(Some(caller));
             }
-            let message = format!("role `{}` may not {}", caller.role, right.word());
-            Err(Problem::forbidden(message).help("ask an admin for a key with another role"))
+            Err(object::refused(&caller, right, &Object::default()))
         }
+    }
+}
+
+/// Who calls: whoever is inside is known, all others show a credential.
+async fn known(
+    state: &State,
+    inside: Option<&Caller>,
+    sent: Option<Result<String, Malformed>>,
+) -> Result<Caller, auth::Error> {
+    match (inside, sent) {
+        (Some(caller), _) => Ok(caller.clone()),
+        (None, Some(Ok(text))) => state.keys.check(&text).await,
+        (None, Some(Err(Malformed))) => Err(auth::Error::Wrong),
+        (None, None) => Err(auth::Error::Missing),
     }
 }
 

@@ -5,8 +5,8 @@ use axum::response::IntoResponse;
 use crate::api::call::Call;
 use crate::api::executions::find;
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
-use crate::auth::Right;
+use crate::api::route::{Access, Answer, Of, Route, Shape};
+use crate::auth::{Kind, Right};
 use crate::executions;
 use crate::model::reference::Reference;
 use crate::workflows::drawing::{Picture, svg, text};
@@ -18,6 +18,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { svg_of(of_execution(&call).await?).await }),
         "Draws the graph of a workflow with where its tasks stand, as SVG.",
     )
+    .of(Of::Execution)
     .gives(200, Shape::Text),
     Route::get(
         "/api/v1/executions/{id}/graph.txt",
@@ -25,6 +26,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { Ok(text_of(&of_execution(&call).await?)) }),
         "Draws the same as text.",
     )
+    .of(Of::Execution)
     .gives(200, Shape::Text),
     Route::get(
         "/api/v1/workflows/{ref}/graph.svg",
@@ -32,6 +34,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { svg_of(of_action(&call)?).await }),
         "Draws the graph of a workflow, as SVG.",
     )
+    .of(Of::Path(Kind::Action, "ref"))
     .gives(200, Shape::Text),
     Route::get(
         "/api/v1/workflows/{ref}/graph.txt",
@@ -39,6 +42,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { Ok(text_of(&of_action(&call)?)) }),
         "Draws the same as text.",
     )
+    .of(Of::Path(Kind::Action, "ref"))
     .gives(200, Shape::Text),
 ];
 

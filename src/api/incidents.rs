@@ -47,7 +47,7 @@ pub(crate) const ROUTES: &[Route] = &[
     .gives(200, Shape::One("Incident")),
     Route::put(
         "/api/v1/incidents/{id}",
-        Access::Needs(Right::Run),
+        Access::Needs(Right::Operate),
         |call| Box::pin(change(call)),
         "Acknowledges an incident, or says that it is over.",
     )

@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::api::call::Call;
 use crate::api::filter::Filter;
+use crate::api::object;
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::auth::Right;
 use crate::executions::{Question, Unanswered};
 use crate::model::execution::{Execution, Status};
@@ -25,6 +26,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(list(call)),
         "Lists the questions that wait for an answer, oldest first.",
     )
+    .of(Of::Each)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Inquiry")),
     Route::get(
@@ -33,13 +35,15 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(get(call)),
         "Shows one question, answered or not.",
     )
+    .of(Of::Execution)
     .gives(200, Shape::One("Inquiry")),
     Route::put(
         "/api/v1/inquiries/{id}",
-        Access::Needs(Right::Run),
+        Access::Needs(Right::Answer),
         |call| Box::pin(respond(call)),
         "Answers a question; its workflow goes on.",
     )
+    .of(Of::Execution)
     .takes(Shape::One("AnswerDraft"))
     .gives(200, Shape::One("Answer")),
 ];
@@ -76,11 +80,28 @@ async fn list(call: Call) -> Answer {
         ));
     }
     let page = Page::of(&call)?;
-    let listing = Filter::asked().page(&call.state.store, page).await?;
+    let listing = if call.may(Right::View) {
+        Filter::asked().page(&call.state.store, page).await?
+    } else {
+        page.cut(seen(&call).await?)
+    };
     let shown = |execution: Execution| {
         Question::of(&execution).map_or(Value::Null, |question| row(&execution, &question))
     };
     listing.map(shown).answer(&call, KNOWN)
+}
+
+/// The questions that a caller may see who may not see all.
+async fn seen(call: &Call) -> Result<Vec<Execution>, Problem> {
+    let all = Page { limit: paging::LIMIT_MOST, offset: 0 };
+    let mut seen = Vec::new();
+    for asked in Filter::asked().page(&call.state.store, all).await?.rows {
+        let object = object::of_execution(&call.state, &asked, Right::View).await?;
+        if call.caller.as_ref().is_some_and(|caller| caller.may_of(Right::View, &object)) {
+            seen.push(asked);
+        }
+    }
+    Ok(seen)
 }
 
 /// The question that the path names; `last` is the newest that waits.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::api::route::Verb;
+use crate::api::server::Peer;
 use crate::auth::Caller;
 
 /// The largest answer that is read whole, in bytes: an execution's output is the largest there is.
@@ -22,6 +23,7 @@ pub(crate) struct Admitted(pub(crate) Caller);
 #[derive(Clone)]
 pub struct Inside {
     router: Router,
+    peer: Option<Peer>,
 }
 
 /// What a call gave.
@@ -54,7 +56,13 @@ impl Inside {
     /// Calls into `router`, which is `gate::router`.
     #[must_use]
     pub const fn new(router: Router) -> Self {
-        Self { router }
+        Self { router, peer: None }
+    }
+
+    /// The same on behalf of somebody at the other end of a connection.
+    #[must_use]
+    pub fn on_behalf_of(&self, peer: Option<Peer>) -> Self {
+        Self { router: self.router.clone(), peer }
     }
 
     /// The routes, for whoever calls from outside.
@@ -153,10 +161,15 @@ impl Inside {
             .extension(Admitted(caller.clone()))
             .body(content);
         match request {
-            Ok(request) => match self.router.clone().oneshot(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            Ok(mut request) => {
+                if let Some(peer) = self.peer {
+                    request.extensions_mut().insert(peer);
+                }
+                match self.router.clone().oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
             Err(_) => crate::api::problem::Problem::unknown("page", path).into_response(),
         }
     }

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use crate::api::call::Call;
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::api::shape::MASK;
-use crate::auth::Right;
+use crate::auth::{Kind, Right};
 use crate::model::key::KeyValue;
 use crate::store::batch::Batch;
 use crate::store::table::{self, Held, Rows};
@@ -28,6 +28,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(list(call)),
         "Lists keys of the key-value store.",
     )
+    .of(Of::Each)
     .query(FILTERS)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Key")),
@@ -37,6 +38,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(get(call)),
         "Shows one key.",
     )
+    .of(Of::Path(Kind::Key, "name"))
     .query(ONE)
     .gives(200, Shape::One("Key")),
     Route::put(
@@ -45,6 +47,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(put(call)),
         "Writes one key.",
     )
+    .of(Of::Path(Kind::Key, "name"))
     .query(ONE)
     .takes(Shape::One("KeyDraft"))
     .gives(200, Shape::One("Key")),
@@ -54,6 +57,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(delete(call)),
         "Removes one key.",
     )
+    .of(Of::Path(Kind::Key, "name"))
     .query(ONE)
     .gives(204, Shape::Nothing),
 ];
@@ -139,6 +143,7 @@ async fn list(call: Call) -> Answer {
     }
     let now = call.state.clock.now();
     all.retain(|held| held.row.expires.is_none_or(|end| end > now));
+    all.retain(|held| call.sees(Kind::Key, &held.row.name));
     page.cut(all).map(|held| row(&call, &held.row)).answer(&call, KNOWN)
 }
 
@@ -200,7 +205,8 @@ async fn delete(call: Call) -> Answer {
 fn row(call: &Call, key: &KeyValue) -> Value {
     let user = key.scope.strip_prefix(USER).and_then(|rest| rest.strip_prefix(':'));
     let own = user.is_some_and(|user| user == call.user());
-    let open = !key.secret || (call.flag("decrypt") && (own || call.may(Right::Reveal)));
+    let may = || own || call.may_of(Right::Reveal, Kind::Key, &key.name);
+    let open = !key.secret || (call.flag("decrypt") && may());
     let mut row = json!({
         "id": key.name,
         "uid": format!("key_value_pair:{}:{}", key.scope, key.name),

@@ -1,7 +1,7 @@
 //! The HTTP face: one table of routes (`routes`), from which the router, the check of rights and the
 //! OpenAPI page are made. Handlers stand with their routes, one file per noun.
 //!
-//! A call passes, in this order: size limit, key and right, body, handler. Nothing here decides what
+//! A call passes, in this order: size limit, key and right, body, what it is about, handler. Nothing here decides what
 //! the product does; handlers ask rooms and give their answers a shape.
 
 pub mod problem;
@@ -9,6 +9,7 @@ pub mod route;
 pub mod call;
 pub mod gate;
 pub mod inside;
+mod object;
 pub mod paging;
 pub mod openapi;
 pub mod server;
@@ -39,6 +40,8 @@ mod runners;
 mod sensors;
 mod shape;
 mod steering;
+mod tokens;
+mod users;
 mod stream;
 mod growth;
 mod tree;
@@ -144,6 +147,8 @@ const NOUNS: &[&[route::Route]] = &[
     webhooks::ROUTES,
     alerts::ROUTES,
     apikeys::ROUTES,
+    users::ROUTES,
+    tokens::ROUTES,
     backups::ROUTES,
     health::ROUTES,
 ];

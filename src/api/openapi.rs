@@ -66,6 +66,7 @@ fn operation(route: &Route) -> Value {
             operation["security"] =
                 json!([{}, { "bearer": [] }, { "apiKey": [] }, { "token": [] }]);
         }
+        Access::Known => {}
         Access::Needs(right) => operation["x-right"] = json!(right.word()),
     }
     if route.takes != Shape::Nothing {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::api::call::Call;
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
-use crate::auth::Right;
+use crate::api::route::{Access, Answer, Of, Route, Shape};
+use crate::auth::{Kind, Right};
 use crate::model::problem;
 use crate::model::reference::Reference;
 use crate::packs::catalog::{Catalog, Pack};
@@ -18,6 +18,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { list(&call) }),
         "Lists the packs.",
     )
+    .of(Of::Each)
     .query(&[("name", "Only the pack of this name.")])
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Pack")),
@@ -27,6 +28,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { get(&call) }),
         "Shows one pack with what it holds and what is wrong with it.",
     )
+    .of(Of::Path(Kind::Pack, "ref"))
     .gives(200, Shape::One("Pack")),
     Route::get(
         "/api/v1/problems",
@@ -42,6 +44,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { schemas(&call) }),
         "Lists the packs' configuration schemas.",
     )
+    .of(Of::Each)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("ConfigSchema")),
     Route::get(
@@ -50,6 +53,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { schema(&call) }),
         "Shows one pack's configuration schema.",
     )
+    .of(Of::Path(Kind::Pack, "ref"))
     .gives(200, Shape::One("ConfigSchema")),
 ];
 
@@ -83,6 +87,7 @@ fn list(call: &Call) -> Answer {
         .packs
         .iter()
         .filter(|(name, _)| call.query("name").is_none_or(|wanted| wanted == *name))
+        .filter(|(name, _)| call.sees(Kind::Pack, name))
         .collect();
     page.cut(all).map(|(name, pack)| row(&catalog, name, pack)).answer(call, KNOWN)
 }
@@ -163,7 +168,8 @@ fn problems(call: &Call) -> Answer {
 fn schemas(call: &Call) -> Answer {
     let page = Page::of(call)?;
     let catalog = call.state.catalog.load_full();
-    let all: Vec<_> = catalog.packs.iter().filter(|(_, p)| !p.config_schema.is_null()).collect();
+    let described = catalog.packs.iter().filter(|(_, pack)| !pack.config_schema.is_null());
+    let all: Vec<_> = described.filter(|(name, _)| call.sees(Kind::Pack, name)).collect();
     page.cut(all).map(|(name, pack)| schema_row(name, pack)).answer(call, SCHEMA)
 }
 

@@ -189,17 +189,31 @@ impl From<intake::Refusal> for Problem {
 
 impl From<auth::Error> for Problem {
     fn from(error: auth::Error) -> Self {
-        let help = error.help();
+        use StatusCode as S;
+        use auth::Error as E;
+        let (help, message) = (error.help(), error.to_string());
         let problem = match error {
-            auth::Error::Store(error) => return error.into(),
-            auth::Error::NoSuchRole { .. } => Self::bad("no_such_role", error.to_string()),
-            auth::Error::File { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "key_file", error.to_string())
+            E::Store(error) => return error.into(),
+            E::NoSuchRole { .. } => Self::bad("no_such_role", message),
+            E::BadGrant(_) | E::ManyGrants { .. } => Self::bad("bad_grant", message),
+            E::BadName { .. } => Self::bad("bad_name", message),
+            E::BadPassword { .. } => Self::bad("bad_password", message),
+            E::BadTtl { .. } => Self::bad("bad_ttl", message),
+            E::Stronger | E::OwnRights => Self::forbidden(message),
+            E::NoSuchUser { .. } => Self::new(S::NOT_FOUND, "not_found", message),
+            E::UserExists { .. } => Self::conflict("user_exists", message),
+            E::ManyUsers => Self::conflict("too_many_users", message),
+            E::LastAdmin => Self::conflict("last_admin", message),
+            E::Slowed { seconds } => {
+                Self::new(S::TOO_MANY_REQUESTS, "slowed", message).retry_after(seconds)
             }
-            _ => Self::new(
+            E::Busy => Self::new(S::TOO_MANY_REQUESTS, "busy", message).retry_after(BUSY_SECONDS),
+            E::File { .. } => Self::new(S::INTERNAL_SERVER_ERROR, "key_file", message),
+            E::Hashing { .. } => Self::new(S::INTERNAL_SERVER_ERROR, "hashing", message),
+            E::Missing | E::Wrong | E::Disabled | E::Expired | E::WrongPassword => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
-                format!("Unauthorized - {error}."),
+                format!("Unauthorized - {message}."),
             ),
         };
         match help {

@@ -8,7 +8,7 @@ use crate::api::State;
 use crate::api::call::Call;
 use crate::api::gate::BODY_LIMIT_BYTES;
 use crate::api::problem::Problem;
-use crate::auth::Right;
+use crate::auth::{Kind, Right};
 
 /// What a handler gives back.
 pub type Answer = Result<Response, Problem>;
@@ -58,8 +58,25 @@ pub enum Access {
     Anyone,
     /// The handler asks for itself: a webhook has its own secret.
     Own,
-    /// Whoever has this right.
+    /// Whoever has a key or is signed in: it is about oneself.
+    Known,
+    /// Whoever has this right of what the call is about.
     Needs(Right),
+}
+
+/// Where a call names what it is about: asked for callers who have the right of some things only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// Of everything: who has the right of some things only is refused.
+    All,
+    /// Of many things: the handler asks for each, and shows or takes only what the caller may.
+    Each,
+    /// Of what this part of the path names.
+    Path(Kind, &'static str),
+    /// Of what this field of the body names.
+    Body(Kind, &'static str),
+    /// Of the execution, or the question, in `{id}`.
+    Execution,
 }
 
 /// What a body looks like; the names are those of `schemas.json`.
@@ -92,6 +109,8 @@ pub struct Route {
     pub path: &'static str,
     /// Who may call.
     pub access: Access,
+    /// What it is about.
+    pub of: Of,
     /// What answers.
     pub handler: Handler,
     /// One sentence for the OpenAPI page.
@@ -120,8 +139,9 @@ impl Route {
     ) -> Self {
         let (query, shared): (&[_], &[&[_]]) = (&[], &[]);
         let (takes, gives) = (Shape::Nothing, Shape::Any);
+        let (of, status) = (Of::All, 200);
         let limit: Limit = |_, _| BODY_LIMIT_BYTES;
-        Self { verb, path, access, handler, about, query, shared, takes, gives, status: 200, limit }
+        Self { verb, path, access, of, handler, about, query, shared, takes, gives, status, limit }
     }
 
     /// A route that reads.
@@ -162,6 +182,13 @@ impl Route {
         about: &'static str,
     ) -> Self {
         Self::new(Verb::Delete, path, access, handler, about)
+    }
+
+    /// About this, where the caller has the right of some things only.
+    #[must_use]
+    pub const fn of(mut self, of: Of) -> Self {
+        self.of = of;
+        self
     }
 
     /// With these query parameters.

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::api::call::Call;
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::api::shape;
 use crate::api::triggers::wanted;
-use crate::auth::Right;
+use crate::auth::{Kind, Right};
 use crate::model::reference::Reference;
 use crate::model::time::Time;
 use crate::rules::Rule;
@@ -26,6 +26,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(list(call)),
         "Lists the rules and how often they decided what.",
     )
+    .of(Of::Each)
     .query(FILTERS)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Rule")),
@@ -35,6 +36,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(get(call)),
         "Shows one rule.",
     )
+    .of(Of::Path(Kind::Rule, "ref"))
     .gives(200, Shape::One("Rule")),
 ];
 
@@ -84,6 +86,7 @@ async fn list(call: Call) -> Answer {
     let mut all: Vec<_> = catalog.rules.iter().collect();
     all.retain(|rule| {
         wanted(&call, rule.reference())
+            && call.sees(Kind::Rule, rule.reference().as_str())
             && call.query("trigger").is_none_or(|trigger| listens(rule, trigger))
             && call.query("enabled").is_none_or(|word| word == rule.enabled().to_string())
     });

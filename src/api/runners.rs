@@ -17,6 +17,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { list(&call) }),
         "Lists the runners.",
     )
+    .query(&[("name", "Only the runner of this name.")])
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Runner")),
     Route::get(
@@ -41,7 +42,9 @@ const KNOWN: &[&str] = &[
 
 fn list(call: &Call) -> Answer {
     let page = Page::of(call)?;
-    let all: Vec<&RunnerType> = call.state.runners.iter().collect();
+    let wanted = call.query("name");
+    let named = |runner: &&RunnerType| wanted.is_none_or(|wanted| wanted == runner.name);
+    let all: Vec<&RunnerType> = call.state.runners.iter().filter(named).collect();
     page.cut(all).map(row).answer(call, KNOWN)
 }
 

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::api::call::Call;
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::api::shape;
 use crate::api::triggers::wanted;
-use crate::auth::Right;
+use crate::auth::{Kind, Right};
 use crate::sensors::supervisor::Status;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -20,6 +20,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { list(&call, row, KNOWN) }),
         "Lists the sensors and how they do.",
     )
+    .of(Of::Each)
     .query(FILTERS)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Sensor")),
@@ -29,13 +30,15 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { get(&call, row, KNOWN) }),
         "Shows one sensor and how it does.",
     )
+    .of(Of::Path(Kind::Sensor, "ref"))
     .gives(200, Shape::One("Sensor")),
     Route::post(
         "/api/v1/sensors/{ref}/restart",
-        Access::Needs(Right::Run),
+        Access::Needs(Right::Operate),
         |call| Box::pin(async move { restart(&call) }),
         "Stops a sensor and starts it again.",
     )
+    .of(Of::Path(Kind::Sensor, "ref"))
     .gives(202, Shape::One("Sensor")),
     Route::get(
         "/api/v1/sensortypes",
@@ -43,6 +46,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { list(&call, type_row, TYPE) }),
         "Lists the sensors in StackStorm's shape.",
     )
+    .of(Of::Each)
     .query(FILTERS)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("SensorType")),
@@ -52,6 +56,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { get(&call, type_row, TYPE) }),
         "Shows one sensor in StackStorm's shape.",
     )
+    .of(Of::Path(Kind::Sensor, "ref"))
     .gives(200, Shape::One("SensorType")),
 ];
 
@@ -93,6 +98,7 @@ fn list(call: &Call, shape: fn(&Call, &Status) -> Value, known: &[&str]) -> Answ
     let mut all = call.state.sensors.list();
     all.retain(|status| {
         wanted(call, &status.definition.reference)
+            && call.sees(Kind::Sensor, status.definition.reference.as_str())
             && call.query("state").is_none_or(|state| json!(status.health.state) == json!(state))
     });
     page.cut(all).map(|status| shape(call, &status)).answer(call, known)

@@ -1,17 +1,20 @@
 //! The listener: limits on headers, connections and time, and an orderly end.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -27,6 +30,10 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 const HEADER_LIMIT_BYTES: u16 = 16 * 1024;
 /// How long calls may take to end once Ifso stops.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Who is at the other end of a connection: it stands in each call's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
 
 /// Answers calls on `listener` with `router` until `stop`, then lets those under way end.
 pub async fn serve(router: Router, tasks: Tasks, listener: TcpListener, stop: CancellationToken) {
@@ -46,9 +53,13 @@ pub async fn serve(router: Router, tasks: Tasks, listener: TcpListener, stop: Ca
             () = stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let Some((stream, place)) = accepted else { continue };
-        let connection =
-            builder.serve_connection_with_upgrades(TokioIo::new(stream), service.clone());
+        let Some((stream, peer, place)) = accepted else { continue };
+        let service = service.clone();
+        let known = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            service.call(request)
+        });
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), known);
         let connection = graceful.watch(connection.into_owned());
         tasks.spawn(async move {
             // A caller who hangs up in the middle is no news.
@@ -67,15 +78,15 @@ pub async fn serve(router: Router, tasks: Tasks, listener: TcpListener, stop: Ca
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             // Answers are small and whole: waiting to fill a packet only costs time.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection keeps its delay");
             }
-            Some((stream, place))
+            Some((stream, peer, place))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");

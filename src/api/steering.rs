@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::api::call::Call;
 use crate::api::executions::{find, row};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::auth::Right;
 use crate::executions::Remedy;
 use crate::model::execution::{Selector, Status, Wish};
@@ -23,6 +23,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(change(call)),
         "Pauses (`pausing`), resumes (`resuming`) or cancels (`canceling`) an execution.",
     )
+    .of(Of::Execution)
     .takes(Shape::One("StatusDraft"))
     .gives(200, Shape::One("Execution")),
     Route::post(
@@ -39,6 +40,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(remedy(call)),
         "Retries or skips the failed task that holds a workflow, or gives the workflow up.",
     )
+    .of(Of::Execution)
     .takes(Shape::One("RemedyDraft"))
     .gives(200, Shape::One("Execution")),
     Route::get(
@@ -47,6 +49,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(tasks(call)),
         "Lists the tasks of a workflow that have begun, in that order.",
     )
+    .of(Of::Execution)
     .gives(200, Shape::Any),
 ];
 
@@ -129,6 +132,11 @@ struct RemedyDraft {
 async fn remedy(call: Call) -> Answer {
     let draft: RemedyDraft = call.json()?;
     let id = find(&call).await?.id;
+    // What a task is given or gives could make the workflow do what its caller may not run.
+    if (draft.parameters.is_some() || draft.result.is_some()) && !call.may(Right::Run) {
+        return Err(Problem::forbidden("a grant is not enough to change a task's data")
+            .help("leave `parameters` and `result` out, or ask somebody who may run everything"));
+    }
     let remedy = match draft.remedy.as_str() {
         "retry" => Remedy::Retry { parameters: draft.parameters },
         "skip" => Remedy::Skip { result: draft.result.unwrap_or(Value::Null) },

@@ -15,9 +15,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::api::call::Call;
 use crate::api::executions::{find, how_far, piece, shown};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::api::{State, growth};
-use crate::auth::Right;
+use crate::auth::{Kind, Object, Right};
 use crate::executions::Progressed;
 use crate::model::execution::Execution;
 use crate::model::id::ExecutionId;
@@ -33,6 +33,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "Streams every execution that moves (`execution.create`, `execution.update`) or says how far it \
          is (`execution.progress`).",
     )
+    .of(Of::Each)
     .query(&[
         ("action_refs", "Only executions of these actions, parted by commas."),
         ("execution_ids", "Only these, parted by commas."),
@@ -45,6 +46,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "Streams what an execution has written and writes, until it ends: `execution.output`, then \
          one `execution.end`.",
     )
+    .of(Of::Execution)
     .gives(200, Shape::Events),
     Route::get(
         "/stream/v1/executions/{id}/tree",
@@ -53,6 +55,7 @@ pub(crate) const ROUTES: &[Route] = &[
         "Streams the tree of a workflow whenever something in it moves, until it ends: `workflow.tree`, \
          then one `execution.end`.",
     )
+    .of(Of::Execution)
     .query(&[("output", "`true`: what its tasks write comes too, as `execution.output`.")])
     .gives(200, Shape::Events),
 ];
@@ -87,8 +90,17 @@ fn all(call: Call) -> Response {
     let mut changes = call.state.executions.watch();
     let mut progress = call.state.executions.progress_changes();
     let tasks = call.state.tasks.clone();
+    let caller = call.caller.clone();
+    let seen = move |action: &Reference, id: ExecutionId| {
+        caller.as_ref().is_some_and(|caller| {
+            let object = Object::default().and(Kind::Execution, &id.to_string());
+            caller.may(Right::View)
+                || caller.may_of(Right::View, &object.named(Kind::Action, action.as_str()))
+        })
+    };
     let wanted = move |action: &Reference, id: ExecutionId| {
-        (actions.is_empty() || actions.iter().any(|wanted| wanted == action.as_str()))
+        seen(action, id)
+            && (actions.is_empty() || actions.iter().any(|wanted| wanted == action.as_str()))
             && (ids.is_empty() || ids.contains(&id.to_string()))
     };
     tasks.spawn(async move {

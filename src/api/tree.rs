@@ -12,7 +12,7 @@ use crate::api::State;
 use crate::api::call::Call;
 use crate::api::executions::{find, how_far};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::auth::Right;
 use crate::model::execution::{Execution, Status};
 use crate::model::id::ExecutionId;
@@ -28,6 +28,7 @@ pub(crate) const ROUTES: &[Route] = &[Route::get(
     "Shows a workflow as a tree: its tasks with where they stand, how far they are and what they wait \
      for, workflows within it and the items that failed or run. Bounded: `left_out` says by how much.",
 )
+    .of(Of::Execution)
 .gives(200, Shape::Any)];
 
 /// Executions that one answer looks into at most: workflows within workflows.

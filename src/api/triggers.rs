@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::api::call::Call;
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
+use crate::api::route::{Access, Answer, Of, Route, Shape};
 use crate::api::shape;
-use crate::auth::Right;
+use crate::auth::{Kind, Right};
 use crate::model::reference::Reference;
 use crate::model::trigger::Trigger;
 use crate::store::table;
@@ -22,6 +22,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { list(&call) }),
         "Lists the described kinds of events.",
     )
+    .of(Of::Each)
     .query(FILTERS)
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Trigger")),
@@ -31,6 +32,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(async move { get(&call).await }),
         "Shows one kind of event, and how many events of it came.",
     )
+    .of(Of::Path(Kind::Trigger, "ref"))
     .gives(200, Shape::One("Trigger")),
 ];
 
@@ -53,8 +55,11 @@ const KNOWN: &[&str] = &[
 fn list(call: &Call) -> Answer {
     let page = Page::of(call)?;
     let catalog = call.state.catalog.load_full();
-    let all: Vec<&Arc<Trigger>> =
-        catalog.triggers.values().filter(|t| wanted(call, &t.reference)).collect();
+    let seen = |trigger: &Trigger| {
+        let reference = &trigger.reference;
+        wanted(call, reference) && call.sees(Kind::Trigger, reference.as_str())
+    };
+    let all: Vec<&Arc<Trigger>> = catalog.triggers.values().filter(|t| seen(t)).collect();
     page.cut(all).map(|trigger| row(trigger)).answer(call, KNOWN)
 }
 

@@ -34,7 +34,7 @@ pub(crate) const ROUTES: &[Route] = &[
     .gives(202, Shape::Any),
 ];
 
-const KNOWN: &[&str] = &["id", "uid", "ref", "name", "type", "parameters", "url"];
+const KNOWN: &[&str] = &["id", "uid", "ref", "name", "description", "type", "parameters", "url"];
 
 fn list(call: &Call) -> Answer {
     let page = Page::of(call)?;
@@ -47,6 +47,7 @@ fn row(name: &str) -> Value {
         "uid": format!("webhook:{name}"),
         "ref": name,
         "name": name,
+        "description": "",
         "type": "core.st2.webhook",
         "parameters": { "url": name },
         "url": format!("/api/v1/webhooks/{name}"),

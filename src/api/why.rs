@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::api::call::Call;
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
-use crate::api::route::{Access, Answer, Route, Shape};
-use crate::auth::Right;
+use crate::api::route::{Access, Answer, Of, Route, Shape};
+use crate::auth::{Kind, Right};
 use crate::intake::{Command, SYSTEM_SCOPE, Submission, history};
 use crate::model::event::Event;
 use crate::model::id::EventId;
@@ -42,6 +42,7 @@ pub(crate) const ROUTES: &[Route] = &[
         |call| Box::pin(memory(call)),
         "Lists what a rule remembers, by key.",
     )
+    .of(Of::Path(Kind::Rule, "ref"))
     .query(&[("key", "Only what it remembers under this key.")])
     .shared(&[paging::QUERY])
     .gives(200, Shape::Many("Memory")),
@@ -55,19 +56,21 @@ pub(crate) const ROUTES: &[Route] = &[
     .gives(200, Shape::Many("Memory")),
     Route::post(
         "/api/v1/rules/{ref}/release",
-        Access::Needs(Right::Run),
+        Access::Needs(Right::Operate),
         |call| Box::pin(release(call)),
         "Ends a rule's quarantine: what was kept fires within its budget, or is thrown away \
          (`{\"discard\": true}`).",
     )
+    .of(Of::Path(Kind::Rule, "ref"))
     .takes(Shape::One("ReleaseDraft"))
     .gives(202, Shape::One("Told")),
     Route::post(
         "/api/v1/rules/{ref}/forget",
-        Access::Needs(Right::Run),
+        Access::Needs(Right::Operate),
         |call| Box::pin(forget(call)),
         "Makes a rule forget what it remembers under one key (`{\"key\": …}`), or under all.",
     )
+    .of(Of::Path(Kind::Rule, "ref"))
     .takes(Shape::One("ForgetDraft"))
     .gives(202, Shape::One("Told")),
 ];

@@ -45,6 +45,7 @@ mod skeleton;
 mod token;
 mod trace;
 mod trigger;
+mod user;
 mod workflow;
 
 use std::ffi::OsString;
@@ -159,6 +160,9 @@ enum Verb {
     /// Look up inputs that could not become events.
     #[command(subcommand)]
     Deadletter(deadletter::Deadletter),
+    /// Look after users: who signs in, and what they may do.
+    #[command(subcommand)]
+    User(user::User),
     /// Make and remove API keys.
     #[command(subcommand)]
     Token(token::Token),
@@ -249,6 +253,7 @@ async fn ask(verb: Verb, client: &Client, output: &mut Output) -> Result<ExitCod
         Verb::Key(verb) => verb.run(client, output).await?,
         Verb::Deadletter(verb) => verb.run(client, output).await?,
         Verb::Token(verb) => verb.run(client, output).await?,
+        Verb::User(verb) => verb.run(client, output).await?,
         Verb::Backup(verb) => verb.run(client, output).await?,
         _ => unreachable!("the other verbs ask nobody"),
     }

@@ -13,7 +13,7 @@ use crate::cli::output::Output;
 use crate::cli::restore::config;
 use crate::cli::row::{text, time};
 use crate::cli::table::Column;
-use crate::cli::{Whereabouts, runtime};
+use crate::cli::{Whereabouts, runtime, user};
 
 /// Make and remove API keys.
 #[derive(Debug, Subcommand)]
@@ -40,15 +40,19 @@ pub(crate) struct Create {
     /// In whose name it calls [default: yours].
     #[arg(long)]
     user: Option<String>,
-    /// What it may do: admin, operator, viewer, or sensor (report events only).
-    #[arg(long, default_value = "operator")]
-    role: String,
+    /// What it may do: admin, author, operator, viewer, sensor (report events only), or none
+    /// [default: operator; with grants: none].
+    #[arg(long)]
+    role: Option<String>,
+    /// What it may do besides, of some things only: `run pack:storage`; may be given often.
+    #[arg(long = "grant", value_name = "GRANT")]
+    grants: Vec<String>,
     /// End it after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     ttl: Option<u64>,
     /// Write a new admin key to `admin.key` in the data folder, with nobody's leave but the
     /// folder's; works only while no Ifso serves it.
-    #[arg(long, conflicts_with_all = ["user", "role", "ttl", "json"])]
+    #[arg(long, conflicts_with_all = ["user", "role", "grants", "ttl", "json"])]
     offline: bool,
     /// Print JSON.
     #[arg(long)]
@@ -59,7 +63,9 @@ const COLUMNS: &[Column] = &[
     Column::new("id", |row| text(row, "id")),
     Column::new("user", |row| text(row, "user")),
     Column::new("role", |row| text(row, "role")),
+    Column::new("grants", user::grants).cut(12),
     Column::new("enabled", |row| text(row, "enabled")).status(),
+    Column::time("used", "last_used"),
     Column::time("expires", "expires_at"),
     Column::time("created", "created_at"),
 ];
@@ -78,7 +84,10 @@ impl Token {
             }
             Self::Create(create) => {
                 let body = json!({
-                    "user": create.user, "role": create.role, "ttl_seconds": create.ttl,
+                    "user": create.user,
+                    "role": create.role,
+                    "grants": create.grants,
+                    "ttl_seconds": create.ttl,
                 });
                 let row = client.call(Method::POST, "/api/v1/apikeys", &[], Some(&body)).await?;
                 if create.json {

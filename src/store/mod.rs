@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod record;
 pub mod table;
+pub mod people;
 pub mod tables;
 pub mod queue;
 pub mod retention;

@@ -14,6 +14,7 @@ use crate::model::incident::Incident;
 use crate::model::key::KeyValue;
 use crate::model::time::Time;
 use crate::store::batch::Batch;
+use crate::store::people::Token;
 use crate::store::table::{self, Held, Row, Rows, decode};
 use crate::store::tables::{Seen, TABLES};
 use crate::store::{Error, Handle, Key, Order, Range};
@@ -68,6 +69,7 @@ pub async fn sweep(store: &Handle, now: Time, settings: &Settings) -> Result<Cou
     }
     forget_rows::<KeyValue>(store, &mut counts, |row| row.expires.is_some_and(|end| end <= now))
         .await?;
+    forget_rows::<Token>(store, &mut counts, |row| row.expires <= now).await?;
     for table in ["blocks", "dead_letters"] {
         if let Some(before) = before(table) {
             forget_old_ids(store, table, before, &mut counts).await?;

@@ -18,6 +18,7 @@ use crate::model::reference::Reference;
 use crate::model::rule::{Decision, Ending};
 use crate::model::time::Time;
 use crate::model::workflow::Order;
+use crate::store::people::{Token, Used, User};
 use crate::store::queue::Ticket;
 use crate::store::table::{self, Row, decode};
 use crate::store::{Error, Key};
@@ -50,6 +51,11 @@ pub const TABLES: &[(&str, Option<Duration>)] = &[
     ("dead_letters", Some(Duration::from_hours(30 * 24))),
     ("keys", None),
     ("api_keys", None),
+    ("users", None),
+    // Each goes when its time is over.
+    ("tokens", None),
+    // Goes with its key or its user.
+    ("used", None),
 ];
 
 const DAY: Duration = Duration::from_hours(24);
@@ -77,6 +83,9 @@ pub fn entries(table: &str, key: &[u8], content: &[u8]) -> Result<Vec<Key>, Erro
         "dead_letters" => of::<DeadLetter>(key, content),
         "keys" => of::<KeyValue>(key, content),
         "api_keys" => of::<ApiKey>(key, content),
+        "users" => of::<User>(key, content),
+        "tokens" => of::<Token>(key, content),
+        "used" => of::<Used>(key, content),
         _ => Ok(Vec::new()),
     }
 }
@@ -429,6 +438,9 @@ pub struct ApiKey {
     pub user: String,
     /// What it may do; `admin` may everything.
     pub role: String,
+    /// What it may do of some things only: grants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<String>,
     /// Whether it works.
     pub enabled: bool,
     /// When it was made.

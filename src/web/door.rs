@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
 use crate::api::inside::Refused;
-use crate::auth::Right;
+use crate::api::server::Peer;
+use crate::auth::{Right, rights};
 use crate::web::form::{self, Form};
 use crate::web::page::{Act, Deed, Done, Page, Visit, encoded, fill, matched};
 use crate::web::{House, guard, live, nouns, render, session};
@@ -51,7 +52,7 @@ pub(crate) async fn answer(house: Arc<House>, request: Request) -> Response {
                 return guard::shielded(StatusCode::UNAUTHORIZED.into_response());
             };
             let path = visit.fill(api);
-            let (inside, caller) = (&visit.house.inside, &visit.caller);
+            let (inside, caller) = (&visit.inside, &visit.caller);
             inside.raw(crate::api::route::Verb::Get, &path, None, caller).await
         }
         _ => elsewhere(house, request).await,
@@ -102,7 +103,8 @@ async fn visit(
     let query = head.uri.query().unwrap_or_default();
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let path = head.uri.path().to_owned();
-    Some(Visit { house, caller, session, path, named, query })
+    let inside = house.inside.on_behalf_of(head.extensions.get::<Peer>().copied());
+    Some(Visit { house, inside, caller, session, path, named, query })
 }
 
 /// Where whoever is not signed in goes. A browser that follows a link on another site keeps the cookie to
@@ -156,7 +158,7 @@ async fn look(
 
 /// A page, with what is wrong and what was typed where a form on it was refused.
 async fn shown(visit: &Visit, page: &Page, wrong: Option<(&Refused, &Form)>) -> Response {
-    if !visit.caller.may(page.right) {
+    if !rights::may_some(&visit.caller, page.right) {
         let refused = Refused {
             status: 403,
             code: "forbidden".to_owned(),
@@ -201,9 +203,7 @@ async fn rendered(
     mut context: Map<String, Value>,
 ) -> Response {
     for (name, path) in nouns::COUNTS {
-        if visit.caller.may(Right::View)
-            && let Ok(given) = visit.list(path).await
-        {
+        if let Ok(given) = visit.list(path).await {
             context.insert(format!("count_{name}"), json!(given.total));
         }
     }
@@ -219,7 +219,7 @@ fn draw(
     let sessions = &visit.house.sessions;
     let may: Map<String, Value> = nouns::RIGHTS
         .iter()
-        .map(|right| (right.word().to_owned(), json!(visit.caller.may(*right))))
+        .map(|right| (right.word().to_owned(), json!(rights::may_some(&visit.caller, *right))))
         .collect();
     let query: Map<String, Value> =
         visit.query.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
@@ -300,8 +300,9 @@ async fn done(visit: &Visit, deed: &Deed, form: &Form) -> Result<Done, Refused> 
         Act::Own(own) => own(visit, form).await,
         Act::Call { verb, path, shape, done, to } => {
             let body = shape(form)?;
-            let (inside, body) = (&visit.house.inside, verb.has_body().then_some(&body));
-            let given = inside.call(*verb, &visit.fill(path), body, &visit.caller).await?.body;
+            let body = verb.has_body().then_some(&body);
+            let given =
+                visit.inside.call(*verb, &visit.fill(path), body, &visit.caller).await?.body;
             let word = |name: &str| match visit.named.iter().find(|(key, _)| key == name) {
                 Some((_, value)) => value.clone(),
                 None => given[name].as_str().map(str::to_owned).unwrap_or_default(),
@@ -348,22 +349,29 @@ async fn sign_in(house: &House, request: Request) -> Response {
         let refused = form::wrong("this form did not come from the page of this Ifso");
         return signing(house, next, Some(&refused));
     }
-    match house.sessions.open(form.get("key").trim()).await {
-        Ok((session, caller)) if caller.may(Right::View) => {
+    let address = head.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
+    let opened = match (form.some("user"), form.some("key")) {
+        (Some(user), _) => {
+            let (password, address) = (form.get("password"), address.unwrap_or_default());
+            house.sessions.sign_in(user, password, &address).await
+        }
+        (None, key) => house.sessions.open(key.unwrap_or_default()).await,
+    };
+    match opened {
+        Ok((session, caller)) if rights::may_some(&caller, Right::View) => {
             tracing::info!(user = %caller.user, "signed in at the pages");
             let mut response = to(next);
             give(&mut response, &house.sessions.cookie(&session));
             response
         }
         Ok((session, caller)) => {
-            house.sessions.close(&session);
+            house.sessions.close(&session).await;
             let message = format!("role `{}` may not look at pages", caller.role);
             signing(house, next, Some(&Refused { status: 403, message, ..Refused::default() }))
         }
         Err(error) => {
             tracing::info!(%error, "a sign-in at the pages was refused");
-            let help = Some("the first key stands in `admin.key` in the data folder; `ifso token create` makes others".to_owned());
-            let message = error.to_string();
+            let (help, message) = (error.help().map(str::to_owned), error.to_string());
             signing(
                 house,
                 next,
@@ -396,7 +404,7 @@ async fn sign_out(house: &House, request: Request) -> Response {
     if !good {
         return to("/");
     }
-    house.sessions.close(&session);
+    house.sessions.close(&session).await;
     let mut response = to("/login");
     give(&mut response, &house.sessions.no_cookie());
     response

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
 use crate::api::route::Verb;
+use crate::api::server::Peer;
 use crate::web::page::{encoded, fill, matched};
 use crate::web::{House, guard, session};
 
@@ -37,7 +38,8 @@ pub(crate) async fn answer(house: Arc<House>, request: Request) -> Response {
     let Some(caller) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let value = |name: &str| named.iter().find(|(key, _)| key == name).map_or("", |(_, v)| v);
     let path = fill(api, |name| encoded(value(name)));
-    let response = house.inside.raw(Verb::Get, &path, None, &caller).await;
+    let peer = request.extensions().get::<Peer>().copied();
+    let response = house.inside.on_behalf_of(peer).raw(Verb::Get, &path, None, &caller).await;
     let clock = house.clock.clone();
     let end = clock.now().plus(LENGTH);
     let (head, body) = response.into_parts();

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use crate::api::inside::{Given, Refused};
+use crate::api::inside::{Given, Inside, Refused};
 use crate::api::route::Verb;
 use crate::auth::{Caller, Right};
 use crate::web::House;
@@ -148,6 +148,8 @@ pub(crate) struct Done {
 /// One look at a page, or one press of a button.
 pub(crate) struct Visit {
     pub(crate) house: Arc<House>,
+    /// The API, on behalf of whoever sits at the browser.
+    pub(crate) inside: Inside,
     /// Who looks.
     pub(crate) caller: Caller,
     /// The session's credential: forms' tokens are bound to it.
@@ -183,12 +185,12 @@ impl Visit {
 
     /// Reads one thing.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Refused> {
-        self.house.inside.get(path, &self.caller).await
+        self.inside.get(path, &self.caller).await
     }
 
     /// Reads a list with its counts.
     pub(crate) async fn list(&self, path: &str) -> Result<Given, Refused> {
-        self.house.inside.call(Verb::Get, path, None, &self.caller).await
+        self.inside.call(Verb::Get, path, None, &self.caller).await
     }
 
     /// Answers the questions of `page`, by name.

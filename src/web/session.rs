@@ -80,6 +80,20 @@ impl Sessions {
         Ok((secret.reveal(), caller))
     }
 
+    /// Opens a session for a user with a password who comes from `address`.
+    ///
+    /// # Errors
+    /// Where they are not right, or too many were wrong.
+    pub(crate) async fn sign_in(
+        &self,
+        user: &str,
+        password: &str,
+        address: &str,
+    ) -> Result<(String, Caller), auth::Error> {
+        let (token, _) = self.keys.sign_in_for(user, password, address, LENGTH).await?;
+        self.open(&token.reveal()).await
+    }
+
     /// Who is signed in with `session`, the cookie's text.
     pub(crate) async fn caller(&self, session: &str) -> Option<Caller> {
         let secret = Secret::read(session)?;
@@ -97,11 +111,18 @@ impl Sessions {
         self.keys.check(&opener).await.ok()
     }
 
-    /// Ends a session.
-    pub(crate) fn close(&self, session: &str) {
+    /// Ends a session, and the token that a password opened it with.
+    pub(crate) async fn close(&self, session: &str) {
         let Some(secret) = Secret::read(session) else { return };
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.remove(&secret.id);
+        let ended = {
+            let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+            let fits = live.get(&secret.id).is_some_and(|live| secret.fits(&live.hash));
+            if fits { live.remove(&secret.id) } else { None }
+        };
+        let Some(ended) = ended else { return };
+        if let Err(error) = self.keys.sign_out(&ended.opener).await {
+            tracing::warn!(%error, "a token lives until its time is over");
+        }
     }
 
     /// Keeps words for the next page of a session; `once` is shown to be copied.

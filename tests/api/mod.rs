@@ -89,6 +89,7 @@ impl House {
         let draft = Draft {
             user: role.to_owned(),
             role: role.to_owned(),
+            grants: Vec::new(),
             expires: None,
             metadata: json!({}),
         };

@@ -92,6 +92,7 @@ fn every_verb_has_help() {
         "key",
         "deadletter",
         "token",
+        "user",
         "backup",
         "restore",
         "doctor",

@@ -265,3 +265,31 @@ fn an_operators_day_in_a_real_browser() {
     let wrong = String::from_utf8_lossy(&day.stderr);
     assert!(day.status.success(), "{said}{wrong}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_signs_in_with_a_password_and_out_again() {
+    let house = House::new(catalog()).await;
+    let password = "correct horse battery staple";
+    let body = json!({ "name": "ada", "role": "viewer", "password": password });
+    let (status, row) = house.ask("POST", "/api/v1/users", Some(body)).await;
+    assert!(status < 300, "{row}");
+    let mut ada = Guest::stranger(&house);
+    let (code, _, text) =
+        ada.send("POST", "/login", &[("user", "ada"), ("password", "wrong")], &[]).await;
+    assert_eq!(code, 401);
+    assert!(text.contains("the user or the password is wrong"), "{text}");
+    assert!(!text.contains("wrong\" name"), "what was typed as a password is shown: {text}");
+    let form = [("user", "ada"), ("password", password), ("next", "/events")];
+    let (_, headers, _) = ada.send("POST", "/login", &form, &[]).await;
+    assert_eq!(word(&headers, LOCATION.as_str()), "/events");
+    let cookie = word(&headers, SET_COOKIE.as_str());
+    ada.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+    assert_eq!(ada.see("/events").await.0, 200);
+    // The cookie's text is no credential of the API, whoever gets hold of it.
+    let text = ada.cookie.split_once('=').map(|(_, text)| text.to_owned()).unwrap_or_default();
+    let call = house.bare("GET", "/api/v1/events").bearer_auth(text);
+    assert_eq!(crate::api::answered(call).await.0, 401);
+    let (status, _) = house.ask("DELETE", "/api/v1/users/ada", None).await;
+    assert!(status < 300);
+    assert_eq!(ada.see("/events").await.0, 303);
+}

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::inside::Refused;
 use crate::api::route::Verb;
+use crate::auth::{Kind, Object, Right};
 use crate::web::fields;
 use crate::web::form::{Form, wrong};
 use crate::web::nouns::{gantt, later, standing};
@@ -133,6 +134,10 @@ async fn one(visit: &Visit, found: &mut Map<String, Value>) -> Result<(), Refuse
     let given = &execution["parameters"];
     found.insert("fields".to_owned(), fields::of(&execution["action"]["parameters"], given));
     found.insert("live".to_owned(), json!(stream(&execution, workflow)));
+    let object = Object::default()
+        .and(Kind::Execution, execution["id"].as_str().unwrap_or_default())
+        .named(Kind::Action, execution["action"]["ref"].as_str().unwrap_or_default());
+    found.insert("can_run".to_owned(), json!(visit.caller.may_of(Right::Run, &object)));
     found.insert("workflow".to_owned(), json!(workflow));
     found.insert("standing".to_owned(), standing);
     Ok(())
@@ -173,7 +178,7 @@ async fn retry(visit: &Visit, form: &Form) -> Result<Done, Refused> {
         }
     }
     let path = visit.fill("/api/v1/executions/{id}/remedy");
-    visit.house.inside.post(&path, &body, &visit.caller).await?;
+    visit.inside.post(&path, &body, &visit.caller).await?;
     let words = match body["parameters"].as_object() {
         Some(changed) => {
             let names: Vec<String> = changed.keys().map(|name| format!("`{name}`")).collect();
@@ -190,7 +195,7 @@ async fn rerun(visit: &Visit, form: &Form) -> Result<Done, Refused> {
     let changed = fields::changed(form, &old["action"]["parameters"], &old["parameters"])?;
     let path = visit.fill("/api/v1/executions/{id}/re_run");
     let body = json!({ "parameters": changed });
-    let new = visit.house.inside.post(&path, &body, &visit.caller).await?;
+    let new = visit.inside.post(&path, &body, &visit.caller).await?;
     let id = new["id"].as_str().ok_or_else(|| wrong("nothing was started"))?;
     Ok(Done {
         to: format!("/executions/{}", encoded(id)),

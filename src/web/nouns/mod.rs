@@ -9,7 +9,7 @@ mod standing;
 
 use serde_json::{Value, json};
 
-use crate::auth::Right;
+use crate::auth::{Right, rights};
 use crate::web::page::{Deed, Page, Visit};
 
 /// Every noun's pages.
@@ -53,8 +53,7 @@ pub(crate) const PICTURES: &[(&str, &str)] = &[
 ];
 
 /// Rights that templates may ask for: `may.run`.
-pub(crate) const RIGHTS: &[Right] =
-    &[Right::View, Right::Report, Right::Run, Right::Change, Right::Reveal, Right::Administer];
+pub(crate) const RIGHTS: &[Right] = Right::ALL;
 
 /// Every page.
 pub(crate) fn pages() -> impl Iterator<Item = &'static Page> {
@@ -73,7 +72,7 @@ pub(crate) fn menu(visit: &Visit, counts: &dyn Fn(&str) -> Value) -> Value {
         let below = format!("{path}/");
         let current = visit.path == *path || (*path != "/" && visit.path.starts_with(&below));
         let letter = LETTERS.iter().find(|(own, _)| own == path).map(|(_, letter)| letter);
-        visit.caller.may(page.right).then(|| {
+        rights::may_some(&visit.caller, page.right).then(|| {
             json!({
                 "path": path,
                 "title": page.title,
