@@ -37,6 +37,7 @@ mod backtests;
 mod policies;
 mod replay;
 mod runners;
+mod schedules;
 mod sensors;
 mod shape;
 mod steering;
@@ -124,6 +125,7 @@ const NOUNS: &[&[route::Route]] = &[
     events::ROUTES,
     triggers::ROUTES,
     sensors::ROUTES,
+    schedules::ROUTES,
     rules::ROUTES,
     why::ROUTES,
     backtests::ROUTES,
