@@ -28,6 +28,7 @@ pub mod incidents;
 
 // Edges: windows of the house.
 pub mod api;
+pub mod web;
 pub mod config;
 pub mod app;
 pub mod cli;

@@ -24,4 +24,5 @@ mod store;
 mod tidy;
 mod vault;
 mod traces;
+mod web;
 mod workflows;

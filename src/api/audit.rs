@@ -20,7 +20,6 @@ use crate::api::gate::credential;
 use crate::api::paging::{self, Page};
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Answer, Route, Shape};
-use crate::api::server::Peer;
 use crate::audit::{self, Entry, Line, Phase, Slot};
 use crate::auth::{Caller, Right, Secret};
 use crate::model::time::Time;
@@ -150,16 +149,23 @@ impl Asks {
     }
 
     /// Notes that the call is not let in, and gives the refusal back.
-    pub(crate) async fn denied(self, state: &State, refused: Problem) -> Problem {
+    pub(crate) async fn denied(
+        self,
+        state: &State,
+        caller: Option<&Caller>,
+        refused: Problem,
+    ) -> Problem {
         let status = refused.status();
         if status == StatusCode::UNAUTHORIZED {
             state.book.stranger(self.refused(status, refused.message()));
         } else if status == StatusCode::FORBIDDEN {
             let mut entry = self.entry.clone();
-            // The key is good, so it is known whose it is.
-            if let Some(text) = &self.text
-                && let Ok(caller) = state.keys.check(text).await
-            {
+            // Where the key is good, it is known whose it is.
+            let keyed = match (&self.text, caller) {
+                (Some(text), None) => state.keys.check(text).await.ok(),
+                (_, caller) => caller.cloned(),
+            };
+            if let Some(caller) = keyed {
                 entry.user = Some(caller.user);
                 entry.role = Some(caller.role);
             }

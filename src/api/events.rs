@@ -100,6 +100,7 @@ const FILTERS: &[(&str, &str)] = &[
     ("trigger", "Only events of this trigger."),
     ("trigger_type", "The same; StackStorm's clients say it so."),
     ("source", "Only events from this source."),
+    ("text", "Only events that say this somewhere, in any case of letters; of the newest 5000."),
     ("before", "Only events older than this one: the last id of the page before."),
     ("since", "Only events accepted from then on: a span back such as `1h`, or a time."),
     ("until", "Only events accepted before: a span back, or a time."),
@@ -293,14 +294,32 @@ async fn page(call: &Call) -> Result<Listing<Kept>, Problem> {
         since: bound(call, "since")?.or(call.time("timestamp_gt")?),
         until: bound(call, "until")?.or(call.time("timestamp_lt")?),
         before: before(call)?,
-        limit: if call.query("source").is_some() { LOOK_LIMIT } else { want },
+        limit: if call.query("source").or(call.query("text")).is_some() {
+            LOOK_LIMIT
+        } else {
+            want
+        },
     };
     let mut all = history::list(&call.state.store, &filter).await?;
     if let Some(source) = call.query("source") {
         all.retain(|kept| &*kept.event.source == source);
     }
+    if let Some(text) = call.query("text") {
+        // What a trigger calls secret is not found either.
+        let (catalog, text) = (call.state.catalog.load_full(), text.to_lowercase());
+        all.retain(|kept| says(&catalog, &kept.event, &text));
+    }
     let more = all.len() >= want;
     Ok(Listing { more, ..page.cut(all) })
+}
+
+/// Whether an event says `text`, which is in small letters.
+fn says(catalog: &Catalog, event: &Event, text: &str) -> bool {
+    let subject = event.subject.as_deref().unwrap_or_default();
+    let plain = [event.trigger.as_str(), &*event.source, subject];
+    plain.iter().any(|word| word.to_lowercase().contains(text))
+        || data(catalog, event).to_string().to_lowercase().contains(text)
+        || event.id.to_string() == text
 }
 
 /// A query parameter that is a time, or a span back from now.

@@ -86,6 +86,7 @@ pub(crate) const ROUTES: &[Route] = &[
     .query(&[
         ("output_type", "`stdout`, `stderr`, `all`; several parted by commas."),
         ("output_format", "`raw` (unless given) or `json`: one object per piece."),
+        ("last", "Only so many pieces, the last."),
     ])
     .gives(200, Shape::Text),
     Route::get(
@@ -416,8 +417,16 @@ const PIECE_LIMIT: usize = 100_000;
 
 async fn output(call: Call) -> Answer {
     let id = find(&call).await?.id;
-    let rows = Rows::first(PIECE_LIMIT).under(id.to_bytes());
-    let mut pieces = table::scan::<Output>(&call.state.store, rows).await?;
+    let last = call.query("last").map(|text| {
+        let count = text.parse::<usize>().ok().filter(|count| *count > 0);
+        count.ok_or_else(|| Problem::bad("bad_query", format!("`last`: `{text}` is not a count")))
+    });
+    let rows = match last.transpose()? {
+        Some(count) => Rows::last(count.min(PIECE_LIMIT)),
+        None => Rows::first(PIECE_LIMIT),
+    };
+    let mut pieces = table::scan::<Output>(&call.state.store, rows.under(id.to_bytes())).await?;
+    pieces.sort_by_key(|held| held.row.number);
     if let Some(kinds) = call.query("output_type").filter(|kinds| *kinds != "all") {
         pieces.retain(|held| kinds.split(',').any(|kind| kind.trim() == held.row.stream));
     }

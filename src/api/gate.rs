@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::audit::{Asks, Trail};
 use crate::api::call::Call;
+use crate::api::inside::Admitted;
 use crate::api::problem::Problem;
 use crate::api::route::{Access, Of, Route, Verb};
 use crate::api::server::Peer;
@@ -104,9 +105,10 @@ async fn pass(
     let raw_query = head.uri.query().map(str::to_owned);
     let query = read_query(raw_query.as_deref())?;
     let asks = Asks::of(route, (address.as_deref(), &head.headers), params, &query);
-    let caller = match admit(&house.state, route, &head.headers, &query).await {
+    let inside = head.extensions.get::<Admitted>().map(|Admitted(caller)| caller);
+    let caller = match admit(&house.state, route, inside, &head.headers, &query).await {
         Ok(caller) => caller,
-        Err(refused) => return Err(asks.denied(&house.state, refused).await),
+        Err(refused) => return Err(asks.denied(&house.state, inside, refused).await),
     };
     let body = if route.verb.has_body() { read(body, limit).await? } else { Bytes::new() };
     let path = params.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
@@ -116,17 +118,18 @@ async fn pass(
     let mut call =
         Call { state, stop, caller, path, query, raw_query, headers, address, body, trail };
     if let Err(refused) = object::admit(&call, route).await {
-        return Err(asks.denied(&call.state, refused).await);
+        return Err(asks.denied(&call.state, call.caller.as_ref(), refused).await);
     }
     let (asked, trail) = asks.let_in(&call.state, call.caller.as_ref()).await?;
     call.trail = trail;
     asked.answered((route.handler)(call).await).await
 }
 
-/// Whether this call is let in, and as whom.
+/// Whether this call is let in, and as whom: whoever calls from inside is known already.
 async fn admit(
     state: &State,
     route: &Route,
+    inside: Option<&Caller>,
     headers: &HeaderMap,
     query: &[(String, String)],
 ) -> Result<Option<Caller>, Problem> {
@@ -139,13 +142,9 @@ async fn admit(
             Some(Ok(text)) => Ok(state.keys.check(&text).await.ok()),
             _ => Ok(None),
         },
-        Access::Known => {
-            let text = sent.ok_or(auth::Error::Missing)?.map_err(|Malformed| auth::Error::Wrong)?;
-            Ok(Some(state.keys.check(&text).await?))
-        }
+        Access::Known => Ok(Some(known(state, inside, sent).await?)),
         Access::Needs(right) => {
-            let text = sent.ok_or(auth::Error::Missing)?.map_err(|Malformed| auth::Error::Wrong)?;
-            let caller = state.keys.check(&text).await?;
+            let caller = known(state, inside, sent).await?;
             // Of what exactly is asked once the call is whole: see `object`.
             let some = route.of != Of::All && rights::may_some(&caller, right);
             if some || caller.may(right) {
@@ -153,6 +152,20 @@ async fn admit(
             }
             Err(object::refused(&caller, right, &Object::default()))
         }
+    }
+}
+
+/// Who calls: whoever is inside is known, all others show a credential.
+async fn known(
+    state: &State,
+    inside: Option<&Caller>,
+    sent: Option<Result<String, Malformed>>,
+) -> Result<Caller, auth::Error> {
+    match (inside, sent) {
+        (Some(caller), _) => Ok(caller.clone()),
+        (None, Some(Ok(text))) => state.keys.check(&text).await,
+        (None, Some(Err(Malformed))) => Err(auth::Error::Wrong),
+        (None, None) => Err(auth::Error::Missing),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod problem;
 pub mod route;
 pub mod call;
 pub mod gate;
+pub mod inside;
 mod object;
 pub mod paging;
 pub mod openapi;
@@ -37,6 +38,7 @@ mod backtests;
 mod policies;
 mod replay;
 mod runners;
+mod schedules;
 mod sensors;
 mod shape;
 mod steering;
@@ -131,6 +133,7 @@ const NOUNS: &[&[route::Route]] = &[
     events::ROUTES,
     triggers::ROUTES,
     sensors::ROUTES,
+    schedules::ROUTES,
     rules::ROUTES,
     why::ROUTES,
     backtests::ROUTES,

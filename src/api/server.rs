@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
@@ -19,7 +20,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::api::{State, gate};
 use crate::tasks::Tasks;
 
 /// Connections at one time; more wait to be accepted.
@@ -35,11 +35,10 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// Answers calls on `listener` until `stop`, then lets those under way end.
-pub async fn serve(state: State, listener: TcpListener, stop: CancellationToken) {
-    let tasks = state.tasks.clone();
+/// Answers calls on `listener` with `router` until `stop`, then lets those under way end.
+pub async fn serve(router: Router, tasks: Tasks, listener: TcpListener, stop: CancellationToken) {
     let service = TowerToHyperService::new(
-        gate::router(state, stop.clone())
+        router
             .layer(CompressionLayer::new())
             .layer(CatchPanicLayer::custom(panicked))
             .layer(fixed(header::CACHE_CONTROL, "no-store"))

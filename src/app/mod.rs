@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::inside::Inside;
 use crate::app::stages::Stages;
 use crate::clock::{self, Clock, Ids};
 use crate::config::Config;
@@ -32,7 +33,7 @@ use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use crate::vault::{self, Vault};
-use crate::{api, audit, auth, executions, incidents, intake, packs, sensors, store};
+use crate::{api, audit, auth, executions, incidents, intake, packs, sensors, store, web};
 
 /// The store's file in the data folder.
 const STORE: &str = "store.redb";
@@ -300,6 +301,7 @@ struct House {
     supervisor: Supervisor,
     uses: auth::Keys,
     state: api::State,
+    pages: web::Parts,
     url: String,
     first_key: Option<String>,
     keep: retention::Settings,
@@ -397,6 +399,12 @@ impl House {
             runners: Arc::new(known(&runners)),
             backup: backup(&redb),
         };
+        let pages = web::Parts {
+            clock: clock.clone(),
+            keys: state.keys.clone(),
+            pace: web::Pace::new(clock.clone(), state.metrics.clone()),
+            public_url: public_url(config, &url),
+        };
         let keep = config.settings.keep.retention();
         Ok(Self {
             tasks,
@@ -411,6 +419,7 @@ impl House {
             supervisor,
             uses,
             state,
+            pages,
             url,
             first_key,
             keep,
@@ -419,7 +428,7 @@ impl House {
 
     /// Starts every loop, downstream first: what comes in finds everybody at work.
     fn start(self, listener: TcpListener) -> Stages {
-        let mut stages = Stages::new(self.tasks);
+        let mut stages = Stages::new(self.tasks.clone());
         let vault = self.state.vault.clone();
         stages.add("executions", |stop| self.dispatcher.run(stop));
         stages.add("workflows", |stop| self.conductor.run(stop));
@@ -429,7 +438,12 @@ impl House {
         stages.add("keys", |stop| self.uses.run(stop));
         stages.add("audit", |stop| self.scribe.run(stop));
         stages.add("vault", |stop| vault.run(stop));
-        stages.add("api", |stop| api::serve(self.state, listener, stop));
+        let (tasks, pace) = (self.tasks, self.pages.pace.clone());
+        stages.add("pace", |stop| pace.run(stop));
+        stages.add("api", |stop| {
+            let inside = Inside::new(api::gate::router(self.state, stop.clone()));
+            api::serve(web::router(self.pages, inside), tasks, listener, stop)
+        });
         stages.add("sensors", |stop| self.supervisor.run(stop));
         stages.add("packs", |stop| self.watch.run(stop));
         stages

@@ -29,7 +29,7 @@ mod secret;
 mod span;
 mod webhook;
 
-pub use supervisor::{Registry, Status, Supervisor, check, opened};
+pub use supervisor::{Registry, Status, Supervisor, build, check, opened};
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Ids};
 use crate::intake::{Door, Outcome, Submission};
 use crate::model::problem::{Problem, nearest};
+use crate::model::reference::Reference;
 use crate::model::sensor::{Definition, Health, HealthState};
 use crate::model::time::Time;
 use crate::sensors::books::Books;
@@ -107,6 +108,26 @@ pub trait Sensor: Send + Sync {
     fn hooks(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// When it reports what, where that is known beforehand: schedules.
+    fn schedule(&self) -> Option<&dyn Schedule> {
+        None
+    }
+}
+
+/// What reports at times that are known beforehand.
+pub trait Schedule {
+    /// When, as its file says it: a cron expression, `every 30s`.
+    fn words(&self) -> &str;
+
+    /// The time zone that this is meant in.
+    fn zone(&self) -> &str;
+
+    /// What it reports.
+    fn trigger(&self) -> &Reference;
+
+    /// The first instant after `time` at which it reports.
+    fn after(&self, time: Time) -> Option<Time>;
 }
 
 /// What a sensor gets to work with.

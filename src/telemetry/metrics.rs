@@ -248,6 +248,70 @@ impl Metrics {
     }
 }
 
+/// What has happened since the start, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Reports that became events.
+    pub events: u64,
+    /// Decisions of rules.
+    pub decisions: u64,
+    /// Executions that were asked for.
+    pub executions: u64,
+    /// Those of them that ended otherwise than well.
+    pub failed: u64,
+}
+
+impl Totals {
+    /// What happened after `before`.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            events: self.events.saturating_sub(before.events),
+            decisions: self.decisions.saturating_sub(before.decisions),
+            executions: self.executions.saturating_sub(before.executions),
+            failed: self.failed.saturating_sub(before.failed),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            events: self.events.saturating_add(other.events),
+            decisions: self.decisions.saturating_add(other.decisions),
+            executions: self.executions.saturating_add(other.executions),
+            failed: self.failed.saturating_add(other.failed),
+        }
+    }
+}
+
+impl Metrics {
+    /// What has happened since the start.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts are whole and not below zero"
+    )]
+    pub fn totals(&self) -> Totals {
+        let sum = |counters: &IntCounterVec, wanted: &dyn Fn(&str) -> bool| -> u64 {
+            let mut sum = 0.0;
+            for family in prometheus::core::Collector::collect(counters) {
+                let metrics = family.get_metric().iter();
+                let fits = metrics.filter(|one| one.get_label().iter().all(|l| wanted(l.value())));
+                sum += fits.map(|one| one.get_counter().get_value()).sum::<f64>();
+            }
+            sum as u64
+        };
+        Totals {
+            events: sum(&self.events, &|outcome| outcome == "accepted"),
+            decisions: sum(&self.decisions, &|_| true),
+            executions: self.requested.get(),
+            failed: sum(&self.ended, &|status| !matches!(status, "succeeded" | "canceled")),
+        }
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()

@@ -12,6 +12,7 @@ mod workflows;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use ifso::api::inside::Inside;
 use ifso::api::{self, RunnerType};
 use ifso::audit;
 use ifso::auth::{Draft, Keys};
@@ -21,6 +22,7 @@ use ifso::sensors::hooks::Hooks;
 use ifso::sensors::supervisor::Registry;
 use ifso::telemetry::metrics::Metrics;
 use ifso::vault::{Source, Text, Vault};
+use ifso::web;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -74,7 +76,16 @@ impl House {
             }]),
             backup: Arc::new(|_| async { Ok(7) }.boxed()),
         };
-        world.tasks.spawn(api::serve(state, listener, world.tasks.stop().clone()));
+        let stop = world.tasks.stop().clone();
+        let inside = Inside::new(api::gate::router(state, stop.clone()));
+        let pages = web::Parts {
+            clock: world.manual.clock(),
+            keys: keys.clone(),
+            pace: web::Pace::new(world.manual.clock(), world.metrics.clone()),
+            public_url: "https://ifso.example".to_owned(),
+        };
+        let router = web::router(pages, inside);
+        world.tasks.spawn(api::serve(router, world.tasks.clone(), listener, stop));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut house = Self { world, url, keys, admin: String::new(), client };
         house.admin = house.key("admin").await;

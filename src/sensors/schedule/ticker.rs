@@ -15,7 +15,7 @@ use crate::model::sensor::Definition;
 use crate::model::time::Time;
 use crate::sensors::schedule::{Due, Misfire, Plan, Tick, Timing};
 use crate::sensors::span::Span;
-use crate::sensors::{Context, Error, Sensor, wrong};
+use crate::sensors::{Context, Error, Schedule, Sensor, wrong};
 
 /// The trigger of schedules that name none.
 const TRIGGER: &str = "core.tick";
@@ -151,8 +151,32 @@ impl Ticker {
 /// What a tick's payload holds beside the file's own `data`.
 const PAYLOAD: [&str; 5] = ["schedule", "nominal", "scheduled_at", "missed", "zone"];
 
+impl Schedule for Ticker {
+    fn words(&self) -> &str {
+        &self.schedule
+    }
+
+    fn zone(&self) -> &str {
+        &self.zone
+    }
+
+    fn trigger(&self) -> &Reference {
+        &self.trigger
+    }
+
+    fn after(&self, time: Time) -> Option<Time> {
+        // Nothing is reported before the time from which the file counts.
+        let from = self.from.map(|from| from.minus(Duration::from_millis(1)));
+        self.timing.plan.next_after(from.map_or(time, |from| from.max(time)))
+    }
+}
+
 #[async_trait]
 impl Sensor for Ticker {
+    fn schedule(&self) -> Option<&dyn Schedule> {
+        Some(self)
+    }
+
     async fn run(&self, context: Context, stop: CancellationToken) -> Result<(), Error> {
         let mut position = self.begin(&context).await?;
         let mut grace = GRACE_AT_START;
