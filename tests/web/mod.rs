@@ -254,11 +254,21 @@ async fn programs_get_json_where_people_get_a_page() {
 
 #[test]
 fn an_operators_day_in_a_real_browser() {
+    drives("pages.py", "pages");
+}
+
+#[test]
+fn what_people_wrote_and_what_waits_for_them_in_a_real_browser() {
+    drives("nouns.py", "nouns");
+}
+
+/// Runs a script that drives a real browser; its pictures stay under `target`.
+fn drives(script: &str, shots: &str) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let day = Command::new("python3")
-        .arg(here.join("tests/web/pages.py"))
+        .arg(here.join("tests/web").join(script))
         .args(["--ifso", env!("CARGO_BIN_EXE_ifso"), "--shots"])
-        .arg(here.join("target/pages"))
+        .arg(here.join("target").join(shots))
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&day.stdout);

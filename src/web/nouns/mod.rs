@@ -1,10 +1,20 @@
 //! The pages by noun, one file each: its rows of the two tables, and what it works out.
 
+mod actions;
 mod events;
 mod executions;
 mod gantt;
+mod incidents;
+mod inquiries;
+mod keys;
 mod overview;
+mod packs;
+mod people;
+mod rules;
+mod schedules;
 mod search;
+mod sensors;
+mod source;
 mod standing;
 
 use serde_json::{Value, json};
@@ -13,15 +23,38 @@ use crate::auth::{Right, rights};
 use crate::web::page::{Deed, Page, Visit};
 
 /// Every noun's pages.
-const PAGES: &[&[Page]] = &[overview::PAGES, executions::PAGES, events::PAGES, search::PAGES];
+const PAGES: &[&[Page]] = &[
+    overview::PAGES,
+    executions::PAGES,
+    events::PAGES,
+    inquiries::PAGES,
+    incidents::PAGES,
+    rules::PAGES,
+    actions::PAGES,
+    schedules::PAGES,
+    sensors::PAGES,
+    packs::PAGES,
+    keys::PAGES,
+    people::PAGES,
+    search::PAGES,
+];
 /// Every noun's buttons.
-const DEEDS: &[&[Deed]] = &[executions::DEEDS];
+const DEEDS: &[&[Deed]] = &[
+    executions::DEEDS,
+    inquiries::DEEDS,
+    incidents::DEEDS,
+    rules::DEEDS,
+    actions::DEEDS,
+    sensors::DEEDS,
+    keys::DEEDS,
+    people::DEEDS,
+];
 
 /// The menu: groups of pages, by address.
 const MENU: &[(&str, &[&str])] = &[
     ("Now", &["/", "/executions", "/events", "/inquiries", "/incidents"]),
-    ("Logic", &["/rules", "/schedules", "/sensors", "/packs"]),
-    ("House", &["/keys", "/people", "/audit"]),
+    ("Logic", &["/rules", "/actions", "/schedules", "/sensors", "/packs"]),
+    ("House", &["/keys", "/apikeys", "/people", "/audit"]),
 ];
 
 /// Keys that lead to pages after `g`.
@@ -32,10 +65,12 @@ const LETTERS: &[(&str, &str)] = &[
     ("/inquiries", "i"),
     ("/incidents", "n"),
     ("/rules", "r"),
+    ("/actions", "x"),
     ("/schedules", "c"),
     ("/sensors", "s"),
     ("/packs", "p"),
     ("/keys", "k"),
+    ("/apikeys", "t"),
     ("/people", "u"),
     ("/audit", "a"),
 ];
