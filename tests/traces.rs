@@ -138,7 +138,7 @@ fn spans(request: &[u8]) -> Vec<Span> {
     let of = |bytes: &[u8], number| {
         fields(bytes).into_iter().filter(move |(n, _)| *n == number).map(|(_, value)| value)
     };
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| ifso::store::table::hex(bytes);
     let mut all = Vec::new();
     for resource in of(request, 1) {
         let service: String =

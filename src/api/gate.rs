@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Router, body};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::audit::{Asks, Trail};
@@ -22,6 +23,11 @@ use crate::auth::{self, Caller, Object, rights};
 
 /// The largest body that is read, in bytes, unless a route says otherwise.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a refused body that are taken in at most.
+const DRAIN_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+/// For how long.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// How long a caller may take to send a body.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -100,6 +106,7 @@ async fn pass(
     let limit = (route.limit)(&house.state, params);
     let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
     if announced.and_then(|v| v.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
+        drain(body).await;
         return Err(too_large(limit));
     }
     let raw_query = head.uri.query().map(str::to_owned);
@@ -210,6 +217,23 @@ async fn read(body: body::Body, limit: usize) -> Result<Bytes, Problem> {
             format!("the body did not come within {} s", BODY_TIME.as_secs()),
         )),
     }
+}
+
+/// Takes in what a caller sends that is refused, up to a limit: a connection that is closed under a caller
+/// who still sends takes the answer with it.
+async fn drain(body: body::Body) {
+    let mut pieces = body.into_data_stream();
+    let draining = async {
+        let mut taken = 0;
+        while let Some(Ok(piece)) = pieces.next().await {
+            taken += piece.len();
+            if taken > DRAIN_LIMIT_BYTES {
+                return;
+            }
+        }
+    };
+    // Whoever takes longer gets the answer that the connection allows.
+    tokio::time::timeout(DRAIN_TIME, draining).await.ok();
 }
 
 fn broken_body(error: &axum::Error, limit: usize) -> Problem {

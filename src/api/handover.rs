@@ -15,14 +15,14 @@ use crate::model::time::Time;
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::get(
-        "/incidents/{token}",
+        "/incidents/link/{token}",
         Access::Own,
         |call| Box::pin(show(call)),
         "Shows the incidents behind a link, as a page with two buttons.",
     )
     .gives(200, Shape::Page),
     Route::post(
-        "/incidents/{token}",
+        "/incidents/link/{token}",
         Access::Own,
         |call| Box::pin(take(call)),
         "Acknowledges the incidents behind a link, or says that they are over.",

@@ -202,8 +202,8 @@ async fn delete(call: Call) -> Answer {
 }
 
 async fn seen(call: &Call, user: &User) -> Result<Option<Time>, Problem> {
-    let used = call.state.keys.last_used(vec![Used::user(&user.name)]).await?;
-    Ok(used.into_iter().next().flatten())
+    let found = call.state.keys.last_used(vec![Used::user(&user.name)]).await?;
+    Ok(found.into_iter().next().flatten())
 }
 
 async fn shown(call: &Call, user: &User) -> Answer {

@@ -156,7 +156,7 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut failures = Failures::default();
         for n in 0..5_200 {
-            drop(failures.begin("ann", &n.to_string(), at(n / 1000)));
+            let _wait = failures.begin("ann", &n.to_string(), at(n / 1000));
         }
         assert!(failures.tried.len() <= REMEMBERED_LIMIT);
     }

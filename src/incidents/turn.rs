@@ -271,7 +271,7 @@ impl<'a> Turn<'a> {
             let random: [u8; SECRET_BYTES] = rand::rng().random();
             let secret = URL_SAFE_NO_PAD.encode(random);
             hash = Some(hashed(&secret));
-            let link = format!("{}/incidents/{secret}", self.room.parts.public_url);
+            let link = format!("{}/incidents/link/{secret}", self.room.parts.public_url);
             parameters.insert("link".to_owned(), Value::String(link));
         }
         parameters.extend(known.with.clone());

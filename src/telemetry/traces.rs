@@ -289,7 +289,7 @@ impl Sending {
         }
         let span_id = SpanId::from_bytes(part.id.to_be_bytes());
         let trace_id = TraceId::from_bytes(trace.to_be_bytes());
-        let status = part.failed.map_or(Status::Unset, |why| Status::error(why));
+        let status = part.failed.map_or(Status::Unset, Status::error);
         self.processor.on_end(SpanData {
             span_context: SpanContext::new(
                 trace_id,

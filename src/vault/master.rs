@@ -18,6 +18,9 @@ use crate::vault::Error;
 pub(super) const KEY_BYTES: usize = 32;
 /// Bytes of a key's name, as sealed records carry it.
 pub(super) const NAME_BYTES: usize = 8;
+/// Opens a record, named by its table and key; nothing where it cannot.
+pub type Opener = Box<dyn Fn(&str, &[u8], &[u8]) -> Option<Vec<u8>> + Send + Sync>;
+
 /// Keys that are known at one time: the present one, and those that are on their way out.
 const RING_LIMIT: usize = 16;
 
@@ -199,11 +202,11 @@ impl Source {
     ///
     /// # Errors
     /// As `Vault::open`.
-    pub fn opener(&self) -> Result<impl Fn(&str, &[u8], &[u8]) -> Option<Vec<u8>>, Error> {
+    pub fn opener(&self) -> Result<Opener, Error> {
         let ring = self.known()?;
-        Ok(move |table: &str, key: &[u8], content: &[u8]| {
+        Ok(Box::new(move |table: &str, key: &[u8], content: &[u8]| {
             super::seal::open(ring.as_ref()?, (table, key), content).ok()
-        })
+        }))
     }
 
     fn known(&self) -> Result<Option<Ring>, Error> {
@@ -298,8 +301,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let source = Source::File(folder.path().join("master.key"));
         assert!(source.names().unwrap().is_empty());
-        let made = source.ring().unwrap().current().name();
-        assert_eq!(source.ring().unwrap().current().name(), made);
+        let first = source.ring().unwrap().current().name();
+        assert_eq!(source.ring().unwrap().current().name(), first);
         let mode = fs::metadata(folder.path().join("master.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

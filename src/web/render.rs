@@ -34,6 +34,7 @@ const TEMPLATES: &[(&str, &str)] = files![
     "actions.html",
     "action.html",
     "apikeys.html",
+    "audit.html",
     "backtest.html",
     "incidents.html",
     "incident.html",
@@ -336,7 +337,7 @@ fn cut(value: &Value, letters: usize) -> String {
 /// Whether this is the status of an execution that is over.
 fn ended(status: &str) -> bool {
     let status = status.parse::<crate::model::execution::Status>();
-    status.is_ok_and(|status| status.is_done())
+    status.is_ok_and(crate::model::execution::Status::is_done)
 }
 
 #[cfg(test)]

@@ -42,8 +42,8 @@ async fn users_are_looked_after_from_the_command_line() {
         (&["user", "show", "ben"], ""),
     ];
     for (arguments, text) in steps {
-        story +=
-            &format!("\n$ ifso {}\n{}", arguments.join(" "), typed(&house, arguments, text).await);
+        let said = typed(&house, arguments, text).await;
+        story.extend(["\n$ ifso ", &arguments.join(" "), "\n", &said]);
     }
     insta::assert_snapshot!("users", story);
     let status = crate::auth::sign_in(&house, "ann", "battery staple").await.0;

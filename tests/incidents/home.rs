@@ -109,11 +109,11 @@ pub async fn rests(world: &World) {
     };
     if patient(rest).await.is_none() {
         let now = world.manual.clock().now();
+        let mut left = Vec::new();
         for line in [queue::INTAKE, queue::INCIDENTS, queue::DISPATCH] {
-            let due = queue::due(&world.store, line, now, 3).await.unwrap();
-            eprintln!("due in {line}: {due:#?}");
+            left.extend(queue::due(&world.store, line, now, 3).await.unwrap());
         }
-        panic!("nobody came to rest");
+        panic!("nobody came to rest: {left:#?}");
     }
 }
 

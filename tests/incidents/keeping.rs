@@ -116,7 +116,7 @@ async fn a_link_acknowledges_all_that_its_message_tells_of() {
     let message = deliveries(&world).await.remove(0);
     assert_eq!(message.given["subject"], "[error] array s1: 40 incidents");
     let link = message.given["link"].as_str().unwrap();
-    let secret = link.strip_prefix("https://ifso.example/incidents/").unwrap();
+    let secret = link.strip_prefix("https://ifso.example/incidents/link/").unwrap();
     assert_eq!(world.incidents.by_link("wrong", false).await.unwrap(), 0);
     assert_eq!(world.incidents.by_link(secret, false).await.unwrap(), 40);
     assert_eq!(world.incidents.by_link(secret, false).await.unwrap(), 0);

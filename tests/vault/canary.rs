@@ -155,7 +155,7 @@ fn read(path: &Path) -> String {
 
 /// Every form in which a canary may show, and by which it is known.
 fn forms(canary: &str) -> Vec<Vec<u8>> {
-    let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = ifso::store::table::hex(canary.as_bytes());
     let url: String = canary
         .bytes()
         .map(|byte| match byte {

@@ -99,7 +99,7 @@ async fn without_its_master_key_a_secret_stays_closed_and_the_rest_works() {
     let missing = first.standing().await.unwrap().master;
 
     let other = open(source(&["08"]), &raw).await;
-    assert_eq!(other.standing().await.unwrap().missing, [missing.clone()]);
+    assert_eq!(other.standing().await.unwrap().missing, std::slice::from_ref(&missing));
     let sealed = other.store();
     assert_eq!(read(&sealed).await, ["plain"]);
     let closed = sealed.get(&Key { table: "keys", bytes: b"st2kv.system\0hidden".to_vec() }).await;
@@ -131,7 +131,7 @@ async fn rotation_seals_everything_with_a_new_key_and_plain_secrets_too() {
     let (master, done) = vault.rotate(now).await.unwrap();
     assert_ne!(master, before);
     assert_eq!(done.closed, 0);
-    assert_eq!(file.names().unwrap(), [master.clone()]);
+    assert_eq!(file.names().unwrap(), std::slice::from_ref(&master));
     assert_eq!(vault::used(&raw).await.unwrap(), [master]);
     assert_eq!(read(&sealed).await, ["hidden", "old", "plain"]);
     let mut batch = Batch::new();

@@ -14,7 +14,7 @@ PATIENCE = 20  # seconds that anything may take
 
 class Browser:
     def __init__(self, program="chromium"):
-        self.folder = tempfile.TemporaryDirectory(prefix="ifso-web-")
+        self.folder = tempfile.TemporaryDirectory(prefix="ifso-web-", ignore_cleanup_errors=True)
         to_read, self.to_write = os.pipe()
         self.to_read, to_write = os.pipe()
 

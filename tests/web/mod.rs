@@ -41,7 +41,7 @@ impl<'a> Guest<'a> {
         for part in ["HttpOnly", "SameSite=Strict", "Path=/", "Secure"] {
             assert!(cookie.contains(part), "{cookie} without {part}");
         }
-        guest.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        cookie.split(';').next().unwrap_or_default().clone_into(&mut guest.cookie);
         guest
     }
 

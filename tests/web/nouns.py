@@ -266,12 +266,22 @@ def people(day):
     print("button Add, Switch off, Switch on", flush=True)
 
 
+def audit(day):
+    """Who changed what, and that nobody changed that."""
+    day.sees("/audit", "audit", "Every call that may have changed something", "POST /api/v1/apikeys", "admin", "done")
+    day.browser.go(day.url + "/audit?outcome=denied")
+    day.says("Outcome")
+    day.browser.press("Verify")
+    day.says("lines are as they were written")
+    print("button Verify", flush=True)
+
+
 def viewer(day, key):
     """Whoever may only look sees every page and no button; what is the administrators' is not in the menu."""
     browser = day.browser
     incident = day.api("GET", "/incidents?state=all")[0]["id"]
     browser.go(day.url + "/")
-    browser.press("Sign out", ".bar")
+    browser.press("Sign out", ".mast")
     day.says("API key")
     day.sign_in(key, "/rules")
     day.says("site.many")
@@ -298,7 +308,9 @@ def main():
         try:
             for part in (inquiries, rules, incidents, actions, watches, people):
                 part(day)
-            viewer(day, secrets(day))
+            key = secrets(day)
+            audit(day)
+            viewer(day, key)
         except BaseException:
             log = (day.home / "log").read_text()
             print("\n".join(line for line in log.splitlines() if re.search("fault|panic", line)))

@@ -50,10 +50,11 @@ async fn run(visit: &Visit, form: &Form) -> Result<Done, Refused> {
     let parameters = fields::changed(form, &accepts["parameters"], &Value::Null)?;
     let mut body = json!({ "action": visit.named("ref"), "parameters": parameters });
     if let Some(text) = form.some("delay") {
-        let seconds: f64 =
-            text.parse().map_err(|_| wrong(&format!("`{text}` is no number of seconds")))?;
+        let unfit = || wrong(&format!("`{text}` is no number of seconds"));
+        let seconds: f64 = text.parse().map_err(|_| unfit())?;
+        let delay = std::time::Duration::try_from_secs_f64(seconds).map_err(|_| unfit())?;
         // The API counts in milliseconds, as StackStorm's does.
-        body["delay"] = json!((seconds.max(0.0) * 1000.0) as u64);
+        body["delay"] = json!(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
     }
     let new = visit.inside.post("/api/v1/executions", &body, &visit.caller).await?;
     let id = new["id"].as_str().ok_or_else(|| wrong("nothing was started"))?;

@@ -75,10 +75,11 @@ async fn write(visit: &Visit, form: &Form) -> Result<Done, Refused> {
     // Its own field: a form that is refused shows again what was typed, but never a secret.
     let text = if secret { form.get("secret") } else { form.get("value") };
     let text = if text.is_empty() { form.get("value") } else { text };
-    let value = match form.get("as_json").is_empty() {
-        true => Value::from(text.replace("\r\n", "\n")),
-        false => serde_json::from_str(text)
-            .map_err(|error| wrong(&format!("the value is not JSON: {error}")))?,
+    let value = if form.get("as_json").is_empty() {
+        Value::from(text.replace("\r\n", "\n"))
+    } else {
+        serde_json::from_str(text)
+            .map_err(|error| wrong(&format!("the value is not JSON: {error}")))?
     };
     let mut body = json!({ "value": value, "secret": secret });
     if let Some(ttl) = seconds(form, "ttl")? {

@@ -1,6 +1,7 @@
 //! The pages by noun, one file each: its rows of the two tables, and what it works out.
 
 mod actions;
+mod audit;
 mod events;
 mod executions;
 mod gantt;
@@ -36,6 +37,7 @@ const PAGES: &[&[Page]] = &[
     packs::PAGES,
     keys::PAGES,
     people::PAGES,
+    audit::PAGES,
     search::PAGES,
 ];
 /// Every noun's buttons.
@@ -48,6 +50,7 @@ const DEEDS: &[&[Deed]] = &[
     sensors::DEEDS,
     keys::DEEDS,
     people::DEEDS,
+    audit::DEEDS,
 ];
 
 /// The menu: groups of pages, by address.

@@ -21,7 +21,8 @@ pub(crate) fn of(execution: &Value, tree: &Value) -> Value {
     standing
 }
 
-fn said(kind: &str, text: String) -> Value {
+fn said(kind: &str, text: impl Into<String>) -> Value {
+    let text: String = text.into();
     json!({ "kind": kind, "text": text })
 }
 

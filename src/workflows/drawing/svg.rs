@@ -69,7 +69,7 @@ pub fn draw(picture: &Picture) -> String {
     let sheet = Sheet { picture, layout: &layout, wide: &wide };
     let lanes = picture.edges.iter().zip(&layout.edges).filter(|(_, way)| way.is_empty()).count();
     let side = if lanes > 0 { float(lanes.min(LANES)) * LANE + 90.0 } else { 0.0 };
-    let title_wide = float(picture.title.chars().count()) * 8.4;
+    let title_wide = float(picture.title.chars().count()) * 9.6;
     let width = (layout.width + side).max(title_wide) + 2.0 * MARGIN;
     let rows = float(layout.layers.max(1) - 1);
     let height = HEAD + rows * STEP + TALL + 2.0 * MARGIN;
