@@ -160,13 +160,18 @@ async fn create(call: Call) -> Answer {
     let person = Person { name, password, role, grants };
     let user = call.state.keys.create_user(caller(&call)?, person).await?;
     tracing::info!(user = user.name, role = user.role, by = call.user(), "a user was made");
-    Ok((StatusCode::CREATED, Json(row(&user, None))).into_response())
+    let row = row(&user, None);
+    call.changed(Value::Null, row.clone());
+    Ok((StatusCode::CREATED, Json(row)).into_response())
 }
 
 async fn change(call: Call) -> Answer {
     let draft: UserChange = call.json()?;
     let change = Change { role: draft.role, grants: draft.grants, enabled: draft.enabled };
-    let user = call.state.keys.change_user(caller(&call)?, call.path("name"), change).await?;
+    let name = call.path("name");
+    let before = call.state.keys.user(name).await?;
+    let user = call.state.keys.change_user(caller(&call)?, name, change).await?;
+    call.changed(before.map_or(Value::Null, |before| row(&before, None)), row(&user, None));
     let (role, enabled) = (&user.role, user.enabled);
     tracing::info!(user = user.name, role, enabled, by = call.user(), "a user was changed");
     shown(&call, &user).await
@@ -196,7 +201,9 @@ async fn password(call: Call) -> Answer {
 
 async fn delete(call: Call) -> Answer {
     let name = call.path("name");
+    let before = call.state.keys.user(name).await?;
     call.state.keys.remove_user(caller(&call)?, name).await?;
+    call.changed(before.map_or(Value::Null, |before| row(&before, None)), Value::Null);
     tracing::info!(user = name, by = call.user(), "a user was removed");
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -62,7 +62,7 @@ pub(crate) async fn show(
 pub(crate) async fn attend(client: &Client, output: &mut Output, id: &str) -> Result<(), Failure> {
     let mut told = Vec::new();
     let stream = format!("/stream/v1/executions/{}/tree", segment(id));
-    let each = |name: &str, value: &Value| {
+    let mut each = |name: &str, value: &Value| {
         if name == "execution.end" {
             return Ok(false);
         }
@@ -79,7 +79,14 @@ pub(crate) async fn attend(client: &Client, output: &mut Output, id: &str) -> Re
         told = steps;
         Ok(true)
     };
-    client.follow(&stream, each).await
+    // A stream may end before the workflow does: whoever attends listens again.
+    loop {
+        client.follow(&stream, &mut each).await?;
+        let row = client.get(&path(id), &[("wait", "1".to_owned())]).await?;
+        if text(&row, "status").parse().is_ok_and(Status::is_done) {
+            return Ok(());
+        }
+    }
 }
 
 /// Says what can be done about what stands still.

@@ -31,7 +31,7 @@ impl Disk {
     /// Whether somebody should make room soon.
     #[must_use]
     pub fn is_low(&self) -> bool {
-        let little = self.size_bytes / 100 * LITTLE_PERCENT;
+        let little = self.size_bytes / (100 / LITTLE_PERCENT);
         self.free_bytes < little.min(ENOUGH_BYTES)
     }
 }

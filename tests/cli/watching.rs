@@ -12,14 +12,16 @@ use serde_json::{Value, json};
 use crate::api::House;
 use crate::cli::{ifso, told};
 use crate::executions::workflows::workflow;
-use crate::world::{PATIENCE, action, catalog};
+use crate::world::{PATIENCE, action, catalog, patient};
 
 fn own(name: &str, runner: &str) -> Action {
     Action { runner: runner.to_owned(), runner_type: runner.to_owned(), ..action(name) }
 }
 
 async fn house(flows: impl IntoIterator<Item = Action>) -> House {
-    let usual = [action("test.do"), own("core.noop", "noop"), own("core.ask", "inquiry")];
+    // Time may run away from this machine: no attempt is to take too long.
+    let slow = Action { timeout: Some(Duration::from_hours(24 * 365)), ..action("test.do") };
+    let usual = [slow, own("core.noop", "noop"), own("core.ask", "inquiry")];
     House::new(catalog(flows.into_iter().chain(usual))).await
 }
 
@@ -220,6 +222,12 @@ async fn whoever_runs_a_workflow_is_told_that_it_stands_still_and_how_it_goes_on
     house.world.hands.will([Ended::So(End::Failed), Ended::So(End::Succeeded)]);
     let moving = moving(&house);
     let mut run = command(&house, &["run", "test.held"]).stderr(Stdio::piped()).spawn().unwrap();
+    // Whoever waits in vain is ended, and the test says what was not said.
+    let id = run.id().to_string();
+    let watch = house.world.tasks.spawn(async move {
+        patient(std::future::pending::<()>()).await;
+        Command::new("kill").arg(id).status().unwrap();
+    });
     let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
     let (lines, said, step) = tokio::task::spawn_blocking(move || {
         let waits = lines.find(|line| line.contains("waits (paused)"));
@@ -239,6 +247,7 @@ async fn whoever_runs_a_workflow_is_told_that_it_stands_still_and_how_it_goes_on
     });
     let (rest, status) = rest.await.unwrap();
     moving.abort();
+    watch.abort();
     assert!(rest.contains("succeeded after"), "{rest}");
     assert_eq!(status.code(), Some(0));
 }

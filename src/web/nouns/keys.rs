@@ -71,10 +71,15 @@ fn seconds(form: &Form, field: &str) -> Result<Option<u64>, Refused> {
 /// A value is text, unless it is said to be JSON.
 async fn write(visit: &Visit, form: &Form) -> Result<Done, Refused> {
     let path = path(form)?;
-    let secret = !form.get("is_secret").is_empty();
     // Its own field: a form that is refused shows again what was typed, but never a secret.
-    let text = if secret { form.get("secret") } else { form.get("value") };
-    let text = if text.is_empty() { form.get("value") } else { text };
+    let (plain, hidden) = (form.get("value"), form.get("secret"));
+    let text = match (plain.is_empty(), hidden.is_empty()) {
+        (true, true) => return Err(wrong("there is no value: type one, or a secret one")),
+        (false, false) => return Err(wrong("there are two values: leave one of the fields empty")),
+        (true, false) => hidden,
+        (false, true) => plain,
+    };
+    let secret = !hidden.is_empty() || !form.get("is_secret").is_empty();
     let value = if form.get("as_json").is_empty() {
         Value::from(text.replace("\r\n", "\n"))
     } else {
