@@ -66,9 +66,15 @@ pub(crate) async fn attend(client: &Client, output: &mut Output, id: &str) -> Re
         if name == "execution.end" {
             return Ok(false);
         }
-        let steps = tree::steps(value);
+        let (status, steps) = (text(value, "status"), tree::steps(value));
+        // What stands still says so a moment after its task has failed; a question waits for nothing.
+        let moves = matches!(status.as_str(), "requested" | "running" | "resuming");
+        let asks = steps.iter().any(|(step, _)| step.starts_with("ifso inquiry"));
+        if moves && !asks {
+            told.clear();
+            return Ok(true);
+        }
         if !steps.is_empty() && steps != told {
-            let status = text(value, "status");
             let why = Some(text(value, "reason")).filter(|why| !why.is_empty());
             let why = why.map(|why| format!(": {}", safe(&why))).unwrap_or_default();
             output.notice(&format!("{id} waits ({status}){why}"))?;
